@@ -1,0 +1,70 @@
+# Every target sets up what it needs; nothing but Python >= 3.11, make and the package registries is assumed.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := $(BIN)/uv
+UV_VERSION := 0.13.9
+MEMBERS := schemas transport runtime processors sdk gateway cli
+STAMP  := $(VENV)/.installed
+export UV_PYTHON_DOWNLOADS = never
+export PYTHONDONTWRITEBYTECODE =
+
+.DEFAULT_GOAL := help
+.PHONY: help install dev demo test verify bench bench-peers lock clean format lint types contracts
+
+help:            ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
+
+$(UV):
+	$(PYTHON) -c 'import sys; sys.exit("Symphainy needs Python 3.11 or newer, this is %s; set PYTHON=..." % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(STAMP): requirements.lock pyproject.toml $(MEMBERS:%=%/pyproject.toml) | $(UV)
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(MEMBERS:%=-e ./%)
+	@touch $(STAMP)
+
+install: $(STAMP) ## Virtual environment with the locked packages
+
+dev: $(STAMP)    ## Start the whole system, submit the demo intents, run until Ctrl-C
+	$(BIN)/symphainy dev --demo
+
+demo: $(STAMP)   ## The same, then stop; exits with the demo's result
+	$(BIN)/symphainy demo
+
+test: $(STAMP)   ## All tests, on real local Kafka and Valkey
+	$(BIN)/pytest
+
+verify: format lint types contracts test ## The one gate
+
+format: $(STAMP) ## Check the formatting (fix: make fix)
+	$(BIN)/ruff format --check .
+
+fix: $(STAMP)    ## Format, and fix what lint can fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(STAMP)   ## Lint
+	$(BIN)/ruff check .
+
+types: $(STAMP)  ## Strict types, tests included
+	$(BIN)/mypy
+
+contracts: $(STAMP) ## Floors and purity
+	$(BIN)/lint-imports
+
+bench: $(STAMP)  ## The system beside a bare Kafka pipeline, in one run
+	$(BIN)/python -m bench
+
+bench-peers: $(STAMP) ## The system beside Restate, DBOS and Temporal, in one run
+	bench/peers/run.sh
+
+lock: $(UV)      ## Resolve requirements.lock anew (hash-pinned, without addresses)
+	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --quiet \
+		--custom-compile-command 'make lock' $(MEMBERS:%=%/pyproject.toml) --group dev \
+		$(addprefix --no-emit-package=symphainy-,schemas transport runtime processors gateway cli) \
+		--no-emit-package=symphainy -o requirements.lock
+
+clean:           ## Remove the virtual environment and local data
+	rm -rf $(VENV) .symphainy

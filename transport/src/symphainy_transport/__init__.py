@@ -1,0 +1,1 @@
+"""Floor 2: how any process reaches Kafka and the object store."""
