@@ -1,0 +1,282 @@
+"""The journal: one record a decision, and the events that a decision can yield.
+
+Field meanings and units stand in `avro/journal-record.avsc`, the source.
+Past tense: these happened.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from symphainy_schemas.records import Error, Reference
+
+
+class Position(Struct, frozen=True):
+    """A place in the log."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Predecessor(Struct, frozen=True):
+    """The last valid record before a takeover."""
+
+    term: int
+    offset: int
+
+
+class _Event(Struct, frozen=True, kw_only=True, tag_field="-type", tag=lambda n: f"symphainy.{n}"):
+    """One thing that happened; its place is (partition, offset, index)."""
+
+
+class OwnershipTaken(_Event, frozen=True):
+    """A new owner's first record; its offset is the term."""
+
+    owner: str
+    feature_level: int
+
+
+class IntentReceived(_Event, frozen=True, kw_only=True):
+    """An intent was read from the write-ahead log."""
+
+    intent_id: str
+    intent_type: str
+    realm: str
+    principal: str
+    causation_id: str
+    payload: bytes
+    payload_ref: Reference | None = None
+    payload_sha256: bytes
+    metadata: bytes
+    solution_context: bytes
+    created_at: int
+    traceparent: str = ""
+
+
+class IntentRejected(_Event, frozen=True):
+    """Admission refused the intent; the execution has ended."""
+
+    error: Error
+
+
+class IntentRepeated(_Event, frozen=True):
+    """The intent id was decided before; the first answer stands."""
+
+    same_payload: bool
+
+
+class CapabilityResolved(_Event, frozen=True):
+    """Curator named the authorised entry point, with the retry policy in force."""
+
+    name: str
+    version: int
+    realm: str
+    handler: str
+    timeout_ms: int
+    attempts: int
+    backoff_ms: int
+    backoff_factor: float
+    backoff_max_ms: int
+
+
+class ExecutionStarted(_Event, frozen=True):
+    """Admission is complete; the runtime supervises from here."""
+
+
+class SessionOpened(_Event, frozen=True):
+    """A session exists from here on."""
+
+    principal: str
+    attributes: bytes
+
+
+class SessionClosed(_Event, frozen=True):
+    """The session takes no more intents."""
+
+    reason: str
+
+
+class StepDispatched(_Event, frozen=True):
+    """A numbered delivery of an attempt was decided; its effect is one task."""
+
+    step: str
+    attempt: int
+    delivery: int
+    token: str
+    start_by: int
+    timeout_ms: int
+
+
+class StepStarted(_Event, frozen=True):
+    """A worker started the handler."""
+
+    step: str
+    attempt: int
+    delivery: int
+    worker: str
+    started_at: int
+
+
+class StepCheckpointed(_Event, frozen=True):
+    """A `ctx.step` result was recorded; it never runs again."""
+
+    step: str
+    attempt: int
+    delivery: int
+    name: str
+    result: bytes
+
+
+class StepProgressed(_Event, frozen=True):
+    """A sign of life with words."""
+
+    step: str
+    attempt: int
+    delivery: int
+    message: str
+
+
+class StepSucceeded(_Event, frozen=True):
+    """The step's one recorded result."""
+
+    step: str
+    attempt: int
+    delivery: int
+    worker: str
+    started_at: int
+    ended_at: int
+    result: bytes
+
+
+class StepFailed(_Event, frozen=True):
+    """An attempt failed."""
+
+    step: str
+    attempt: int
+    delivery: int
+    worker: str
+    error: Error
+
+
+class StepRetryScheduled(_Event, frozen=True):
+    """The next attempt, at a time."""
+
+    step: str
+    attempt: int
+    due_at: int
+
+
+class StepHandedBack(_Event, frozen=True):
+    """A worker did not start, or stopped, a delivery."""
+
+    step: str
+    attempt: int
+    delivery: int
+    worker: str
+    reason: str
+
+
+class TimerFired(_Event, frozen=True):
+    """The owner read its clock past a due time."""
+
+    timer: str
+    due_at: int
+
+
+class ArtifactRecorded(_Event, frozen=True):
+    """A handler returned an artifact."""
+
+    name: str
+    reference: Reference
+
+
+class EventEmitted(_Event, frozen=True):
+    """A handler returned a domain event."""
+
+    event_type: str
+    data: bytes
+
+
+class StateChanged(_Event, frozen=True):
+    """A handler changed the state surface."""
+
+    key: str
+    value: bytes
+
+
+class ExecutionSucceeded(_Event, frozen=True):
+    """The end: success."""
+
+
+class ExecutionFailed(_Event, frozen=True):
+    """The end: failure."""
+
+    error: Error
+
+
+class ExecutionCancelled(_Event, frozen=True):
+    """The end: cancelled."""
+
+    reason: str
+
+
+Event = (
+    OwnershipTaken
+    | IntentReceived
+    | IntentRejected
+    | IntentRepeated
+    | CapabilityResolved
+    | ExecutionStarted
+    | SessionOpened
+    | SessionClosed
+    | StepDispatched
+    | StepStarted
+    | StepCheckpointed
+    | StepProgressed
+    | StepSucceeded
+    | StepFailed
+    | StepRetryScheduled
+    | StepHandedBack
+    | TimerFired
+    | ArtifactRecorded
+    | EventEmitted
+    | StateChanged
+    | ExecutionSucceeded
+    | ExecutionFailed
+    | ExecutionCancelled
+)
+
+
+class JournalRecord(Struct, frozen=True, kw_only=True):
+    """One decision: what caused it, under which term, and the events it yielded."""
+
+    term: int
+    seq: int
+    at: int
+    cause: Position | None = None
+    parent: int = -1
+    intents_next: int
+    steps_next: int
+    acted_to: int
+    prev_hash: bytes
+    previous: Predecessor | None = None
+    versions: dict[str, int] = {}
+    tenant_id: str = ""
+    session_id: str = ""
+    execution_id: str = ""
+    correlation_id: str = ""
+    events: tuple[Event, ...] = ()
+
+
+def event_type(event: Event) -> str:
+    """The event's name on every surface: `StepSucceeded` is `step_succeeded`."""
+    return _NAMES[type(event)]
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+_NAMES: dict[type, str] = {t: _snake(t.__name__) for t in Event.__args__}
+EVENT_TYPES: tuple[str, ...] = tuple(_NAMES.values())

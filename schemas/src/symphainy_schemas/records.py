@@ -1,0 +1,209 @@
+"""The records of every topic but the journal's events, as frozen values.
+
+Field meanings and units stand in `avro/*.avsc`, the source; tests hold both against each other.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class Reference(Struct, frozen=True):
+    """Where a payload or artifact lies outside the log, and what it must hash to."""
+
+    uri: str
+    sha256: bytes
+    size: int
+    media_type: str
+
+
+class Error(Struct, frozen=True, kw_only=True):
+    """A structured error: what happened, where, and who can cure it."""
+
+    code: str
+    message: str
+    field: str = ""
+    cure: str = ""
+    step: str = ""
+    retryable: bool = False
+    operator_action: str = ""
+
+
+class Artifact(Struct, frozen=True):
+    """A named reference that a handler returned."""
+
+    name: str
+    reference: Reference
+
+
+class DomainEvent(Struct, frozen=True):
+    """A domain event that a handler returned; `data` is JSON."""
+
+    type: str
+    data: bytes
+
+
+class StateChange(Struct, frozen=True):
+    """A change to the state surface; `value` is JSON, null removes the key."""
+
+    key: str
+    value: bytes
+
+
+class Checkpoint(Struct, frozen=True):
+    """A journaled result of `ctx.step`; `result` is JSON."""
+
+    name: str
+    result: bytes
+
+
+class Intent(Struct, frozen=True, kw_only=True):
+    """What a producer states in the write-ahead log."""
+
+    intent_id: str
+    intent_type: str
+    realm: str
+    session_id: str
+    tenant_id: str
+    principal: str
+    correlation_id: str
+    causation_id: str = ""
+    payload: bytes
+    payload_ref: Reference | None = None
+    metadata: bytes
+    solution_context: bytes
+    created_at: int
+    traceparent: str = ""
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """One numbered delivery of one attempt of one step, for the realm's consumer group."""
+
+    execution_id: str
+    session_id: str
+    tenant_id: str
+    partition: int
+    dispatched_at: int
+    step: str
+    attempt: int
+    delivery: int
+    token: str
+    start_by: int
+    timeout_ms: int
+    realm: str
+    intent_id: str
+    intent_type: str
+    capability_version: int
+    handler: str
+    principal: str
+    correlation_id: str
+    payload: bytes
+    payload_ref: Reference | None = None
+    metadata: bytes
+    solution_context: bytes
+    created_at: int
+    traceparent: str = ""
+    checkpoints: tuple[Checkpoint, ...] = ()
+
+
+class ReportKind(StrEnum):
+    """What a step report says."""
+
+    STARTED = "started"
+    CHECKPOINT = "checkpoint"
+    PROGRESS = "progress"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    HANDED_BACK = "handed_back"
+    MARKER = "marker"
+    UNKNOWN = "unknown"
+
+
+class StepReport(Struct, frozen=True, kw_only=True):
+    """What a realm worker reports about one delivery; also the owner's own marker."""
+
+    kind: ReportKind
+    execution_id: str
+    session_id: str
+    tenant_id: str
+    step: str
+    attempt: int
+    delivery: int
+    token: str
+    dispatched_at: int
+    worker: str
+    at: int
+    started_at: int = 0
+    name: str = ""
+    result: bytes = b""
+    artifacts: tuple[Artifact, ...] = ()
+    events: tuple[DomainEvent, ...] = ()
+    state_changes: tuple[StateChange, ...] = ()
+    error: Error | None = None
+
+
+class Determinism(StrEnum):
+    """Whether the same input gives the same result."""
+
+    DETERMINISTIC = "deterministic"
+    NON_DETERMINISTIC = "non_deterministic"
+    UNKNOWN = "unknown"
+
+
+class Capability(Struct, frozen=True, kw_only=True):
+    """Curator's entry: intent type to authorised entry point. It does not decide strategy."""
+
+    name: str
+    version: int
+    realm: str
+    handler: str
+    description: str
+    input_contract: bytes
+    output_contract: bytes
+    determinism: Determinism
+    timeout_ms: int
+    attempts: int
+    backoff_ms: int
+    backoff_factor: float
+    backoff_max_ms: int
+    compensation: str = ""
+    registered_at: int
+    registered_by: str
+
+
+class Tenant(Struct, frozen=True, kw_only=True):
+    """A tenant and its limits."""
+
+    tenant_id: str
+    version: int
+    display_name: str
+    shard_size: int
+    created_at: int
+
+
+class ApiKey(Struct, frozen=True, kw_only=True):
+    """A credential: the hash of a key, and whose it is."""
+
+    key_id: str
+    version: int
+    tenant_id: str
+    principal: str
+    secret_sha256: bytes
+    created_at: int
+    revoked: bool = False
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """What could not be read at all, why, and where it stands."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    message: str
+    role: str
+    at: int
+    key: bytes | None = None
+    value: bytes | None = None

@@ -1,0 +1,139 @@
+"""The state surface: what `fold(evolve, journal)` yields for an execution and a session.
+
+Field meanings and units stand in `avro/state.avsc`, the source.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from symphainy_schemas.records import Checkpoint, Error, Reference
+
+
+class ExecutionStatus(StrEnum):
+    """Where an execution is."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    RUNNING = "running"
+    WAITING = "waiting"
+    COMPENSATING = "compensating"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    COMPENSATED = "compensated"
+    CANCELLED = "cancelled"
+    STUCK = "stuck"
+    UNKNOWN = "unknown"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen by itself or by a report."""
+        return self in _ENDED
+
+
+_ENDED = frozenset(
+    {
+        ExecutionStatus.REJECTED,
+        ExecutionStatus.SUCCEEDED,
+        ExecutionStatus.FAILED,
+        ExecutionStatus.COMPENSATED,
+        ExecutionStatus.CANCELLED,
+    }
+)
+
+
+class StepStatus(StrEnum):
+    """Where a step is."""
+
+    READY = "ready"
+    DISPATCHED = "dispatched"
+    STARTED = "started"
+    BACKING_OFF = "backing_off"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class StepState(Struct, frozen=True, kw_only=True):
+    """One step of an execution."""
+
+    step: str
+    status: StepStatus
+    attempt: int
+    delivery: int
+    token: str
+    start_by: int
+    due_at: int
+    dispatched_at: int
+    checkpoints: tuple[Checkpoint, ...] = ()
+    error: Error | None = None
+
+
+class ExecutionState(
+    Struct, frozen=True, kw_only=True, tag_field="-type", tag="symphainy.ExecutionState"
+):
+    """An execution, as the journal has it."""
+
+    execution_id: str
+    session_id: str
+    tenant_id: str
+    correlation_id: str
+    intent_id: str
+    intent_type: str
+    realm: str
+    principal: str
+    payload: bytes
+    payload_ref: Reference | None = None
+    payload_sha256: bytes
+    metadata: bytes
+    solution_context: bytes
+    created_at: int
+    traceparent: str = ""
+    status: ExecutionStatus
+    capability_version: int = 0
+    handler: str = ""
+    timeout_ms: int = 0
+    attempts: int = 1
+    backoff_ms: int = 0
+    backoff_factor: float = 1.0
+    backoff_max_ms: int = 0
+    steps: tuple[StepState, ...] = ()
+    state: dict[str, bytes] = {}
+    started_at: int
+    ended_at: int = 0
+
+
+class SessionState(
+    Struct, frozen=True, kw_only=True, tag_field="-type", tag="symphainy.SessionState"
+):
+    """A session, as the journal has it."""
+
+    session_id: str
+    tenant_id: str
+    principal: str
+    attributes: bytes
+    opened_at: int
+    closed_at: int = 0
+    active: int = 0
+
+
+class StateMarker(
+    Struct, frozen=True, kw_only=True, tag_field="-type", tag="symphainy.StateMarker"
+):
+    """Everything up to `as_of` is written (rule 16 of the journal protocol)."""
+
+    hash: bytes
+    intents_next: int
+    steps_next: int
+
+
+class State(Struct, frozen=True, kw_only=True):
+    """The latest state of one key, and the journal offset that it reflects."""
+
+    as_of: int
+    term: int
+    seq: int
+    evolve_version: int
+    body: ExecutionState | SessionState | StateMarker
