@@ -1,0 +1,137 @@
+"""Kafka clients with the settings that the guarantees need. One place sets security for all.
+
+Producers are idempotent with `acks=all`; nobody commits offsets automatically; every consumer
+stops on a missing position (`auto.offset.reset=error`, rule 19) unless its caller says otherwise.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from confluent_kafka import Consumer, KafkaError, Producer
+from confluent_kafka.admin import AdminClient
+
+from symphainy_transport.settings import TransportSettings
+
+ErrorCallback = Callable[[KafkaError], None]
+
+
+def confluent_config(settings: TransportSettings, client_id: str) -> dict[str, Any]:
+    """What every librdkafka client shares."""
+    config: dict[str, Any] = {
+        "bootstrap.servers": settings.require_kafka(),
+        "security.protocol": settings.kafka_security_protocol,
+        "client.id": client_id,
+        "socket.nagle.disable": True,
+        # A broker's restart takes about 2 s: come back soon, not after librdkafka's 10 s.
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 1_000,
+        "log_level": 3,
+    }
+    optional = {
+        "sasl.mechanism": settings.kafka_sasl_mechanism,
+        "sasl.username": settings.kafka_sasl_username,
+        "sasl.password": settings.kafka_sasl_password.get_secret_value(),
+        "ssl.ca.location": settings.kafka_ssl_ca_location,
+        "ssl.certificate.location": settings.kafka_ssl_certificate_location,
+        "ssl.key.location": settings.kafka_ssl_key_location,
+        "ssl.key.password": settings.kafka_ssl_key_password.get_secret_value(),
+    }
+    config.update({key: value for key, value in optional.items() if value})
+    config.update(settings.kafka_extra)
+    return config
+
+
+def producer(settings: TransportSettings, client_id: str, **overrides: Any) -> Producer:
+    """An idempotent producer. Keys of `overrides` are librdkafka's, with _ for dots."""
+    return Producer(
+        confluent_config(settings, client_id)
+        | {
+            "enable.idempotence": True,
+            "acks": "all",
+            "linger.ms": 0,
+            "queue.buffering.max.messages": 100_000,
+            "queue.buffering.max.kbytes": 262_144,
+        }
+        | _dotted(overrides)
+    )
+
+
+def consumer(
+    settings: TransportSettings,
+    client_id: str,
+    *,
+    group_id: str | None = None,
+    error_cb: ErrorCallback | None = None,
+    **overrides: Any,
+) -> Consumer:
+    """A consumer that never commits by itself. Without a group it only takes assignments."""
+    config = confluent_config(settings, client_id) | {
+        # librdkafka wants a group id even from a consumer that never joins one.
+        "group.id": group_id or f"{client_id}-unused",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "fetch.wait.max.ms": 500,
+        "fetch.error.backoff.ms": 50,
+        "queued.max.messages.kbytes": 16_384,
+        "allow.auto.create.topics": False,
+    }
+    if error_cb is not None:
+        config["error_cb"] = error_cb
+    return Consumer(config | _dotted(overrides))
+
+
+def admin(settings: TransportSettings, client_id: str = "symphainy-admin") -> AdminClient:
+    """An admin client."""
+    return AdminClient(confluent_config(settings, client_id))
+
+
+def async_producer(
+    settings: TransportSettings, client_id: str, **overrides: Any
+) -> AIOKafkaProducer:
+    """An idempotent asyncio producer; start it inside the event loop."""
+    return AIOKafkaProducer(
+        **(
+            {
+                "bootstrap_servers": settings.require_kafka(),
+                "client_id": client_id,
+                "acks": "all",
+                "enable_idempotence": True,
+                "linger_ms": 0,
+                "request_timeout_ms": 10_000,
+                "retry_backoff_ms": 50,
+                # The largest inline record: payload, metadata and context at their limits.
+                "max_request_size": 1_048_576,
+                **_aiokafka_security(settings),
+            }
+            | overrides
+        )
+    )
+
+
+def _aiokafka_security(settings: TransportSettings) -> dict[str, Any]:
+    security: dict[str, Any] = {"security_protocol": settings.kafka_security_protocol}
+    if settings.kafka_security_protocol.endswith("SSL"):
+        context = ssl.create_default_context(cafile=settings.kafka_ssl_ca_location or None)
+        if settings.kafka_ssl_certificate_location:
+            context.load_cert_chain(
+                settings.kafka_ssl_certificate_location,
+                settings.kafka_ssl_key_location or None,
+                settings.kafka_ssl_key_password.get_secret_value() or None,
+            )
+        security["ssl_context"] = context
+    if settings.kafka_security_protocol.startswith("SASL"):
+        security |= {
+            "sasl_mechanism": settings.kafka_sasl_mechanism,
+            "sasl_plain_username": settings.kafka_sasl_username,
+            "sasl_plain_password": settings.kafka_sasl_password.get_secret_value(),
+        }
+    return security
+
+
+def _dotted(overrides: dict[str, Any]) -> dict[str, Any]:
+    return {key.replace("_", "."): value for key, value in overrides.items()}

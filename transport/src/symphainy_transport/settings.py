@@ -1,0 +1,89 @@
+"""Settings that every process needs: how to reach Kafka and the object store.
+
+Sources, strongest first: arguments, environment `SYMPHAINY_…`, the TOML file that
+`SYMPHAINY_CONFIG` names (default `symphainy.toml` in the working folder), defaults.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from symphainy_schemas.errors import OperatorError
+
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+
+
+class TransportSettings(BaseSettings):
+    """How to reach Kafka and the object store."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SYMPHAINY_", extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    kafka_bootstrap_servers: str = Field("", description="host:port,… of the Kafka brokers")
+    kafka_security_protocol: SecurityProtocol = "PLAINTEXT"
+    kafka_sasl_mechanism: str = Field("", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+    kafka_sasl_username: str = ""
+    kafka_sasl_password: SecretStr = SecretStr("")
+    kafka_ssl_ca_location: str = Field("", description="CA bundle, PEM file")
+    kafka_ssl_certificate_location: str = Field("", description="client certificate, PEM file")
+    kafka_ssl_key_location: str = Field("", description="client key, PEM file")
+    kafka_ssl_key_password: SecretStr = SecretStr("")
+    kafka_extra: dict[str, str] = Field(
+        default_factory=dict, description="librdkafka properties added to every confluent client"
+    )
+    topic_prefix: str = "symphainy."
+    partitions: int = Field(8, ge=1, le=100_000, description="of the partitioned topics, for good")
+    replication_factor: int = Field(0, ge=0, description="0: 3, or as many as there are brokers")
+    artifacts_url: str = Field("", description="file:///…, s3://…, gs://…, az://…")
+    inline_limit_bytes: int = Field(
+        65_536, ge=1_024, le=262_144, description="larger payloads are claim-checked"
+    )
+    data_dir: Path = Field(Path(".symphainy"), description="local services' data and artifacts")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the TOML file."""
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=config_file())
+        return init_settings, env_settings, toml
+
+    def require_kafka(self) -> str:
+        """The bootstrap servers.
+
+        Raises:
+            OperatorError: none are set.
+        """
+        if not self.kafka_bootstrap_servers:
+            raise OperatorError(
+                "No Kafka brokers are configured.",
+                code="kafka_not_configured",
+                field="kafka_bootstrap_servers",
+                cure="Set SYMPHAINY_KAFKA_BOOTSTRAP_SERVERS, or run `symphainy dev`.",
+            )
+        return self.kafka_bootstrap_servers
+
+    def artifacts_location(self) -> str:
+        """The object store's URL; a folder under `data_dir` by default."""
+        return self.artifacts_url or (self.data_dir.resolve() / "artifacts").as_uri()
+
+
+def config_file() -> Path:
+    """The TOML file that is read, whether or not it exists."""
+    return Path(os.environ.get("SYMPHAINY_CONFIG", "symphainy.toml"))
