@@ -1,1 +1,1 @@
-"""Floor 3: what the runtime's processes run on: journal, ownership, read model, settings, local services."""
+"""Floor 3: what the runtime's processes run on: journal, read model, settings, local services."""
