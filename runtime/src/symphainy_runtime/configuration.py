@@ -1,0 +1,212 @@
+"""The configuration in force: capabilities, tenants and API keys from the compacted topic `config`.
+
+Records are keyed kind/name/version and versions are never compacted away (rule 8 of the journal
+protocol). `Configuration` is a value container that knows no Kafka; `ConfigReader` feeds it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import secrets
+import threading
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from symphainy_schemas.codec import decode, encode
+from symphainy_schemas.errors import Unavailable, UnreadableRecord
+from symphainy_schemas.records import ApiKey, Capability, Tenant
+from symphainy_transport.clients import consumer, producer
+from symphainy_transport.settings import TransportSettings
+from symphainy_transport.topics import CONFIG, Topics
+
+log = logging.getLogger(__name__)
+ConfigRecord = Capability | Tenant | ApiKey
+V = TypeVar("V", Capability, Tenant, ApiKey)
+KINDS: dict[str, type[Capability] | type[Tenant] | type[ApiKey]] = {
+    "capability": Capability,
+    "tenant": Tenant,
+    "key": ApiKey,
+}
+CONNECT_TIMEOUT_S = 10.0
+KEY_PREFIX = "sym"
+
+
+@dataclass(slots=True)
+class Configuration:
+    """The newest version of every capability, tenant and key, and all versions of capabilities."""
+
+    capabilities: dict[str, Capability] = field(default_factory=dict)
+    versions: dict[tuple[str, int], Capability] = field(default_factory=dict)
+    tenants: dict[str, Tenant] = field(default_factory=dict)
+    keys: dict[str, ApiKey] = field(default_factory=dict)
+    next_offset: int = 0
+
+    def apply(self, key: bytes | None, value: bytes | None) -> None:
+        """Take one record of the topic; only a higher version replaces what is in force.
+
+        Raises:
+            UnreadableRecord: key or value is not what the topic holds.
+        """
+        kind = (key or b"").split(b"/", 1)[0].decode(errors="replace")
+        if kind not in KINDS:
+            raise UnreadableRecord(f"Config key {key!r} names no known kind.", code="unknown_kind")
+        if value is None:
+            return  # versions stay; a tombstone changes nothing
+        record = decode(value, KINDS[kind])
+        if isinstance(record, Capability):
+            self.versions.setdefault((record.name, record.version), record)
+            _newer(self.capabilities, record.name, record)
+        elif isinstance(record, Tenant):
+            _newer(self.tenants, record.tenant_id, record)
+        else:
+            _newer(self.keys, record.key_id, record)
+
+    def authenticate(self, presented: str) -> ApiKey | None:
+        """The credential behind a presented key, or None. Compares in constant time."""
+        parts = presented.split("_")
+        if len(parts) != 3 or parts[0] != KEY_PREFIX:
+            return None
+        known = self.keys.get(parts[1])
+        digest = hashlib.sha256(parts[2].encode()).digest()
+        if known is None or not hmac.compare_digest(digest, known.secret_sha256):
+            return None
+        return None if known.revoked else known
+
+
+def _newer(table: dict[str, V], name: str, record: V) -> None:
+    known = table.get(name)
+    if known is None or record.version > known.version:
+        table[name] = record
+
+
+def new_api_key(tenant_id: str, principal: str, now_ms: int) -> tuple[str, ApiKey]:
+    """A fresh key: the text to show once, and the record to keep."""
+    key_id, secret = secrets.token_hex(6), secrets.token_hex(32)
+    record = ApiKey(
+        key_id=key_id,
+        version=1,
+        tenant_id=tenant_id,
+        principal=principal,
+        secret_sha256=hashlib.sha256(secret.encode()).digest(),
+        created_at=now_ms,
+    )
+    return f"{KEY_PREFIX}_{key_id}_{secret}", record
+
+
+def config_key(record: ConfigRecord) -> bytes:
+    """The record's key in the topic: kind/name/version."""
+    if isinstance(record, Capability):
+        return f"capability/{record.name}/{record.version}".encode()
+    if isinstance(record, Tenant):
+        return f"tenant/{record.tenant_id}/{record.version}".encode()
+    return f"key/{record.key_id}/{record.version}".encode()
+
+
+def write_config(settings: TransportSettings, *records: ConfigRecord) -> None:
+    """Write records and return when Kafka has acknowledged them.
+
+    Raises:
+        Unavailable: Kafka did not.
+    """
+    failures: list[KafkaError] = []
+    out = producer(settings, "symphainy-config", message_timeout_ms=10_000)
+    topic = Topics(settings.topic_prefix).name(CONFIG)
+    for record in records:
+        out.produce(
+            topic,
+            encode(record),
+            key=config_key(record),
+            partition=0,
+            on_delivery=lambda error, _: failures.append(error) if error else None,
+        )
+    if out.flush(CONNECT_TIMEOUT_S + 2) or failures:
+        raise Unavailable(f"Kafka did not take the configuration: {failures or 'time-out'}")
+
+
+class ConfigReader:
+    """Feeds a `Configuration` from Kafka. Not thread-safe: one thread polls."""
+
+    def __init__(self, settings: TransportSettings, client_id: str) -> None:
+        self.configuration = Configuration()
+        self._partition = TopicPartition(Topics(settings.topic_prefix).name(CONFIG), 0, 0)
+        self._consumer = consumer(settings, client_id, auto_offset_reset="earliest")
+        self._consumer.assign([self._partition])
+
+    def catch_up(self) -> None:
+        """Read to what is now the end of the topic.
+
+        Raises:
+            Unavailable: Kafka did not answer, or the topic is not there.
+        """
+        try:
+            _, end = self._consumer.get_watermark_offsets(
+                self._partition, timeout=CONNECT_TIMEOUT_S
+            )
+        except KafkaException as error:
+            raise Unavailable(
+                f"Kafka does not have topic {self._partition.topic}: {error}",
+                cure="Run `symphainy topics create`.",
+            ) from error
+        while self.configuration.next_offset < end:
+            self.poll(0.1)
+            # Compaction leaves holes: the position, not the last record, tells the end.
+            position = self._consumer.position([self._partition])[0].offset
+            if position >= 0:
+                self.configuration.next_offset = max(self.configuration.next_offset, position)
+
+    def poll(self, timeout_s: float = 0.0) -> bool:
+        """Take what has come; True if something did."""
+        first = self._consumer.poll(timeout_s)
+        if first is None:
+            return False
+        for message in (first, *self._consumer.consume(500, 0)):
+            error = message.error()
+            if error is not None:
+                log.warning("config: %s", error.str())
+                continue
+            offset = message.offset()
+            assert offset is not None
+            try:
+                self.configuration.apply(message.key(), message.value())
+            except UnreadableRecord as unreadable:
+                log.warning("config offset %d is unreadable: %s", offset, unreadable)
+            self.configuration.next_offset = offset + 1
+        return True
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._consumer.close()
+
+
+class ConfigFollower:
+    """Keeps a `Configuration` current from a thread of its own, for asyncio processes."""
+
+    def __init__(self, settings: TransportSettings, client_id: str) -> None:
+        self._reader = ConfigReader(settings, client_id)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="config-follower", daemon=True)
+
+    @property
+    def configuration(self) -> Configuration:
+        """What is in force now; replaced values only, safe to read from any thread."""
+        return self._reader.configuration
+
+    def start(self) -> None:
+        """Read to the end once, then follow."""
+        self._reader.catch_up()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop following, and disconnect."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._reader.close()
+
+    def _follow(self) -> None:
+        while not self._stopping.is_set():
+            self._reader.poll(0.25)
