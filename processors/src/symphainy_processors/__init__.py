@@ -1,1 +1,1 @@
-"""Floor 4: admission, saga, dispatch and projection: pure deciders beside thin shells."""
+"""Floor 4: admission, saga, projection, owner: pure deciders beside thin shells."""

@@ -142,6 +142,7 @@ class StepReport(Struct, frozen=True, kw_only=True):
     events: tuple[DomainEvent, ...] = ()
     state_changes: tuple[StateChange, ...] = ()
     error: Error | None = None
+    retry_after_ms: int = -1
 
 
 class Determinism(StrEnum):

@@ -1,0 +1,1 @@
+"""Admission: whether an intent may run, decided once, at acceptance. Pure."""

@@ -1,0 +1,261 @@
+"""Decide what an intent leads to: rejected with a structured error, or started.
+
+Pure. What the decision needs of the outside (the session, the capability, the contract's verdict)
+arrives as values; the order of the checks is the order in which a caller can cure them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from symphainy_schemas import events as e
+from symphainy_schemas import ids
+from symphainy_schemas.records import Capability, Error, Intent
+from symphainy_schemas.state import ExecutionState, SessionState
+
+OPEN_SESSION = "runtime.open_session"
+CLOSE_SESSION = "runtime.close_session"
+RUNTIME_REALM = "runtime"
+SHARED_PREFIXES = frozenset({"cross_realm", "solution"})
+Contract = Callable[[Any], Error | None]
+Events = tuple[e.Event, ...]
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What the partition and the configuration in force know of an intent."""
+
+    partition: int
+    execution: ExecutionState | None
+    session: SessionState | None
+    tenant_exists: bool
+    capability: Capability | None
+    contract: Contract | None
+
+
+def admit(intent: Intent, known: Known) -> Events:
+    """The events of admission, in order; an intent id is decided once."""
+    digest = _payload_hash(intent)
+    if known.execution is not None:
+        return (e.IntentRepeated(same_payload=known.execution.payload_sha256 == digest),)
+    received = _received(intent, digest)
+    problem = _structure(intent, known)
+    if problem is None and intent.realm == RUNTIME_REALM:
+        return (received, *_control(intent, known))
+    problem = problem or _session(intent, known) or _capability(intent, known)
+    if problem is not None:
+        return (received, e.IntentRejected(error=problem))
+    assert known.capability is not None
+    return (
+        received,
+        _resolved(known.capability),
+        e.ExecutionStarted(),
+    )
+
+
+def _payload_hash(intent: Intent) -> bytes:
+    if intent.payload_ref is not None:
+        return intent.payload_ref.sha256
+    return sha256(intent.payload).digest()
+
+
+def _received(intent: Intent, digest: bytes) -> e.IntentReceived:
+    return e.IntentReceived(
+        intent_id=intent.intent_id,
+        intent_type=intent.intent_type,
+        realm=intent.realm,
+        principal=intent.principal,
+        causation_id=intent.causation_id,
+        payload=intent.payload,
+        payload_ref=intent.payload_ref,
+        payload_sha256=digest,
+        metadata=intent.metadata,
+        solution_context=intent.solution_context,
+        created_at=intent.created_at,
+        traceparent=intent.traceparent,
+    )
+
+
+def _resolved(capability: Capability) -> e.CapabilityResolved:
+    return e.CapabilityResolved(
+        name=capability.name,
+        version=capability.version,
+        realm=capability.realm,
+        handler=capability.handler,
+        timeout_ms=capability.timeout_ms,
+        attempts=capability.attempts,
+        backoff_ms=capability.backoff_ms,
+        backoff_factor=capability.backoff_factor,
+        backoff_max_ms=capability.backoff_max_ms,
+    )
+
+
+def _structure(intent: Intent, known: Known) -> Error | None:
+    if ids.INTENT_ID.fullmatch(intent.intent_id) is None:
+        return Error(
+            code="intent_id_malformed",
+            message="The intent id is not 1 to 128 of A-Z a-z 0-9 . _ : ~ -.",
+            field="/intent_id",
+            cure="Use a UUIDv7.",
+        )
+    if ids.INTENT_TYPE.fullmatch(intent.intent_type) is None:
+        return Error(
+            code="intent_type_malformed",
+            message=f"{intent.intent_type[:80]!r} is not of the form realm.action.",
+            field="/intent_type",
+            cure="Use lower case, digits and _: for example content.ingest_file.",
+        )
+    prefix = intent.intent_type.split(".", 1)[0]
+    if prefix not in SHARED_PREFIXES and intent.realm != prefix:
+        return Error(
+            code="realm_mismatch",
+            message=f"Intent type {intent.intent_type} does not belong to realm {intent.realm!r}.",
+            field="/realm",
+            cure=f"Leave the realm out, or state {prefix!r}.",
+        )
+    return _tenant(intent, known) or _place(intent, known) or _json(intent)
+
+
+def _tenant(intent: Intent, known: Known) -> Error | None:
+    if ids.TENANT_ID.fullmatch(intent.tenant_id) is not None and known.tenant_exists:
+        return None
+    return Error(
+        code="tenant_not_found",
+        message=f"There is no tenant {intent.tenant_id[:80]!r}.",
+        field="/tenant_id",
+        cure="Create it: symphainy key create --tenant <tenant>.",
+    )
+
+
+def _place(intent: Intent, known: Known) -> Error | None:
+    """Rule 10: a session id carries its partition; its intents stand there."""
+    if not intent.session_id:
+        return Error(
+            code="session_required",
+            message="The intent names no session.",
+            field="/session_id",
+            cure="Open one: POST /v1/sessions.",
+        )
+    if not ids.is_session_id(intent.session_id):
+        return Error(
+            code="session_not_found",
+            message=f"{intent.session_id[:80]!r} is not a session id.",
+            field="/session_id",
+            cure="Use the id that POST /v1/sessions returned.",
+        )
+    stated = ids.partition_of(intent.session_id)
+    if stated != known.partition:
+        return Error(
+            code="wrong_partition",
+            message=f"The session lives on partition {stated}, the record stands on "
+            f"{known.partition}.",
+            field="/session_id",
+            cure="Produce to the partition that the session id carries.",
+        )
+    return None
+
+
+def _json(intent: Intent) -> Error | None:
+    if intent.payload_ref is not None:
+        return None
+    for name in ("payload", "metadata", "solution_context"):
+        raw: bytes = getattr(intent, name)
+        if name == "solution_context" and not raw:
+            continue
+        if not _is_object(raw):
+            return Error(
+                code=f"{name}_malformed",
+                message=f"The {name} is not a JSON object.",
+                field=f"/{name}",
+                cure="Send a JSON object in UTF-8.",
+            )
+    return None
+
+
+def _is_object(raw: bytes) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(raw), dict)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
+def _session(intent: Intent, known: Known) -> Error | None:
+    session = known.session
+    # Another tenant's session is answered like none, so that ids tell nothing.
+    if session is None or session.tenant_id != intent.tenant_id:
+        return Error(
+            code="session_not_found",
+            message=f"There is no session {intent.session_id}.",
+            field="/session_id",
+            cure="Open one: POST /v1/sessions.",
+        )
+    if session.closed_at:
+        return Error(
+            code="session_closed",
+            message=f"Session {intent.session_id} is closed.",
+            field="/session_id",
+            cure="Open a new one: POST /v1/sessions.",
+        )
+    return None
+
+
+def _capability(intent: Intent, known: Known) -> Error | None:
+    if known.capability is None:
+        return Error(
+            code="capability_not_found",
+            message=f"No realm has registered {intent.intent_type}.",
+            field="/intent_type",
+            cure="Start a worker that serves it, or see `symphainy capability list`.",
+        )
+    # A claim-checked payload was checked before its upload and is checked by the worker.
+    if intent.payload_ref is not None or known.contract is None:
+        return None
+    return known.contract(msgspec.json.decode(intent.payload))
+
+
+def _control(intent: Intent, known: Known) -> Events:
+    if intent.intent_type == OPEN_SESSION:
+        return _open_session(intent, known)
+    if intent.intent_type == CLOSE_SESSION:
+        return _close_session(intent, known)
+    error = Error(
+        code="capability_not_found",
+        message=f"The runtime has no control intent {intent.intent_type}.",
+        field="/intent_type",
+        cure=f"Known: {OPEN_SESSION}, {CLOSE_SESSION}.",
+    )
+    return (e.IntentRejected(error=error),)
+
+
+def _open_session(intent: Intent, known: Known) -> Events:
+    if known.session is not None:
+        error = Error(
+            code="session_exists",
+            message="The session id is taken.",
+            field="/session_id",
+            cure="Make a new session id.",
+        )
+        return (e.IntentRejected(error=error),)
+    attributes = msgspec.json.decode(intent.payload).get("attributes", {})
+    if not isinstance(attributes, dict):
+        error = Error(
+            code="contract_violation",
+            message="Session attributes are not a JSON object.",
+            field="/payload/attributes",
+            cure="Send an object, or leave it out.",
+        )
+        return (e.IntentRejected(error=error),)
+    opened = e.SessionOpened(principal=intent.principal, attributes=msgspec.json.encode(attributes))
+    return (opened, e.ExecutionSucceeded())
+
+
+def _close_session(intent: Intent, known: Known) -> Events:
+    problem = _session(intent, known)
+    if problem is not None:
+        return (e.IntentRejected(error=problem),)
+    reason = msgspec.json.decode(intent.payload).get("reason", "")
+    closed = e.SessionClosed(reason=reason if isinstance(reason, str) else "")
+    return (closed, e.ExecutionSucceeded())

@@ -1,0 +1,105 @@
+"""The owner's port on Kafka: one idempotent producer, served by the loop's own thread.
+
+Appends to the journal give up below the session timeout, which is a doubt for the partition;
+everything else is sent again until Kafka acknowledges it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from confluent_kafka import KafkaError, Message
+
+from symphainy_processors.owner.ports import Appended, Sent
+from symphainy_schemas.codec import encode
+from symphainy_schemas.records import DeadLetter, StepReport, Task
+from symphainy_transport.clients import producer
+from symphainy_transport.settings import TransportSettings
+from symphainy_transport.topics import DEAD_LETTERS, JOURNAL, STEPS, Topics
+
+log = logging.getLogger(__name__)
+# Below SESSION_TIMEOUT_MS, so that a dead owner's last append cannot come long after its
+# successor's OwnershipTaken (rule 1); above a broker's restart of about 2 s.
+DELIVERY_TIMEOUT_MS = 5_000
+FULL_QUEUE_WAIT_S = 0.05
+BY_KEY = -1  # the partitioner chooses
+
+
+class KafkaPort:
+    """Implements `ports.Port`. Completions come from `serve`."""
+
+    def __init__(self, settings: TransportSettings, client_id: str) -> None:
+        self._producer = producer(
+            settings, client_id, message_timeout_ms=DELIVERY_TIMEOUT_MS, linger_ms=0
+        )
+        self._topics = Topics(settings.topic_prefix)
+        self._journal = self._topics.name(JOURNAL)
+
+    def __len__(self) -> int:
+        """How many records await their acknowledgement."""
+        return len(self._producer)
+
+    def serve(self, timeout_s: float) -> None:
+        """Run completions that are there; wait up to `timeout_s` for the first."""
+        self._producer.poll(timeout_s)
+
+    def flush(self, timeout_s: float) -> int:
+        """Wait for all completions; how many are still missing."""
+        return self._producer.flush(timeout_s)
+
+    def append(self, partition: int, key: bytes, value: bytes, appended: Appended) -> None:
+        """Append to the journal; `appended` gets the offset, or None in doubt."""
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            if error is not None:
+                log.warning("journal append on partition %d failed: %s", partition, error)
+            appended(None if error is not None else message.offset())
+
+        self._produce(self._journal, value, key, partition, delivered)
+
+    def send(self, task: Task, sent: Sent) -> None:
+        """Send a task until it is acknowledged."""
+        self._send(self._topics.tasks(task.realm), encode(task), task.execution_id.encode(), sent)
+
+    def mark(self, partition: int, marker: StepReport) -> None:
+        """Write a marker to the partition's steps."""
+        self._produce(
+            self._topics.name(STEPS), encode(marker), b"", partition, lambda error, message: None
+        )
+
+    def dead_letter(self, letter: DeadLetter) -> None:
+        """Keep what could not be read."""
+        log.warning(
+            "%s/%d at %d goes to dead letters: %s",
+            letter.topic,
+            letter.partition,
+            letter.offset,
+            letter.reason,
+        )
+        self._send(self._topics.name(DEAD_LETTERS), encode(letter), b"", lambda: None)
+
+    def _send(self, topic: str, value: bytes, key: bytes, sent: Sent) -> None:
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            if error is None:
+                sent()
+                return
+            log.warning("sending to %s again after: %s", topic, error)
+            self._send(topic, value, key, sent)
+
+        self._produce(topic, value, key, BY_KEY, delivered)
+
+    def _produce(
+        self,
+        topic: str,
+        value: bytes,
+        key: bytes,
+        partition: int,
+        delivered: Callable[[KafkaError | None, Message], None],
+    ) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, value, key or None, partition, delivered)
+                return
+            except BufferError:  # the queue is full: decide nothing more until it drains
+                self._producer.poll(FULL_QUEUE_WAIT_S)

@@ -1,0 +1,39 @@
+"""The task of a journaled dispatch. Built from the state as decided, sent after the append."""
+
+from __future__ import annotations
+
+from symphainy_schemas.events import StepDispatched
+from symphainy_schemas.records import Task
+from symphainy_schemas.state import ExecutionState
+
+
+def task_for(state: ExecutionState, event: StepDispatched, partition: int, offset: int) -> Task:
+    """The one effect of a StepDispatched at journal `offset`."""
+    step = next(step for step in state.steps if step.step == event.step)
+    return Task(
+        execution_id=state.execution_id,
+        session_id=state.session_id,
+        tenant_id=state.tenant_id,
+        partition=partition,
+        dispatched_at=offset,
+        step=event.step,
+        attempt=event.attempt,
+        delivery=event.delivery,
+        token=event.token,
+        start_by=event.start_by,
+        timeout_ms=event.timeout_ms,
+        realm=state.realm,
+        intent_id=state.intent_id,
+        intent_type=state.intent_type,
+        capability_version=state.capability_version,
+        handler=state.handler,
+        principal=state.principal,
+        correlation_id=state.correlation_id,
+        payload=state.payload,
+        payload_ref=state.payload_ref,
+        metadata=state.metadata,
+        solution_context=state.solution_context,
+        created_at=state.created_at,
+        traceparent=state.traceparent,
+        checkpoints=step.checkpoints,
+    )

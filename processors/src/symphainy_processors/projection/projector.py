@@ -1,0 +1,228 @@
+"""The projector on Kafka and Redis: reads the journal through the one filter, writes batches.
+
+A batch and the position that it leads to are one script (rule 19), so a repeat changes nothing and
+two projectors cannot write the same record twice: whose position is not the expected one reads it
+anew. A Redis that lost everything is filled again from the start of the journal.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from importlib import resources
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+from redis import Redis
+from redis.exceptions import RedisError
+
+from symphainy_processors.projection.project import Command, Projection
+from symphainy_runtime.journal.validity import Validity, judge
+from symphainy_runtime.read_model.keys import Keys
+from symphainy_runtime.settings import RuntimeSettings
+from symphainy_schemas.errors import OperatorError
+from symphainy_transport.clients import consumer
+from symphainy_transport.topics import JOURNAL, Topics
+
+log = logging.getLogger(__name__)
+DAY_MS = 86_400_000
+BATCH = 500
+IDLE_WAIT_S = 0.25
+REDIS_RETRY_S = 0.5
+_msgpack = msgspec.msgpack.Encoder()
+_json = msgspec.json.Encoder()
+
+
+class PartitionProjector:
+    """One partition's standing and its batch in the making."""
+
+    def __init__(self, keys: Keys, retention_ms: int) -> None:
+        self.keys = keys
+        self._projection = Projection(keys, retention_ms)
+        self.written = Validity()
+        self._standing = Validity()
+        self._expected = ""
+        self._reached = -1
+        self._commands: list[Command] = []
+        self._changes: list[tuple[str, str]] = []
+
+    def load(self, position: dict[bytes, bytes]) -> int:
+        """Start from what Redis says; the next journal offset to read (0: from the start)."""
+        self._commands, self._changes = [], []
+        self._standing, self._expected, self._reached = Validity(), "", -1
+        if position:
+            self._expected = position[b"offset"].decode()
+            self._reached = int(self._expected)
+            term, seq = int(position[b"term"]), int(position[b"seq"])
+            self._standing = Validity(term, seq, self._reached, position[b"hash"])
+        return self._reached + 1
+
+    def take(self, offset: int, value: bytes) -> None:
+        """Project one record into the batch."""
+        if offset <= self._reached:
+            return
+        stored = judge(value, offset, self._standing)
+        self._standing, self._reached = stored.standing, offset
+        if stored.valid and stored.record is not None:
+            projected = self._projection.project(stored.record, offset)
+            self._commands += projected.commands
+            if projected.change is not None:
+                self._changes.append(projected.change)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether there is something to write."""
+        return str(self._reached) != self._expected and self._reached >= 0
+
+    def arguments(self) -> list[str | bytes | int]:
+        """The script's arguments for the batch."""
+        standing = self._standing
+        return [
+            self._expected,
+            self._reached,
+            standing.term,
+            standing.seq,
+            standing.hash,
+            self.keys.channel,
+            _json.encode(self._changes) if self._changes else b"",
+            _msgpack.encode(self._commands),
+        ]
+
+    def applied(self) -> None:
+        """The batch is in Redis."""
+        self._expected = str(self._reached)
+        self._commands, self._changes = [], []
+
+
+class Projector:
+    """Projects all partitions, or some, in one thread."""
+
+    def __init__(
+        self,
+        settings: RuntimeSettings,
+        name: str,
+        partitions: frozenset[int] | None = None,
+    ) -> None:
+        """Project `partitions`; all of them by default."""
+        self._settings = settings
+        self._topic = Topics(settings.topic_prefix).name(JOURNAL)
+        self._redis = Redis.from_url(settings.require_redis())
+        script = resources.files(__package__) / "apply.lua"
+        self._script = self._redis.register_script(script.read_text())
+        self._consumer: Consumer = consumer(settings, name, fetch_wait_max_ms=100)
+        count = self._count()
+        retention_ms = int(settings.read_model_retention_days * DAY_MS)
+        self._partitions = {
+            p: PartitionProjector(Keys(settings.redis_prefix, p), retention_ms)
+            for p in (partitions if partitions is not None else range(count))
+        }
+        self._stopping = threading.Event()
+
+    def _count(self) -> int:
+        found = self._consumer.list_topics(self._topic, timeout=10.0).topics[self._topic]
+        if found.error is not None:
+            raise OperatorError(
+                f"Kafka does not have topic {self._topic}.",
+                code="topic_missing",
+                cure="Run `symphainy topics create`.",
+            )
+        return len(found.partitions)
+
+    def stop(self) -> None:
+        """End `run` soon; safe from a signal handler."""
+        self._stopping.set()
+
+    def run(self, on_ready: Callable[[], None] | None = None) -> None:
+        """Project until `stop`; Redis may come and go."""
+        self._seek(self._partitions)
+        if on_ready is not None:
+            on_ready()
+        try:
+            while not self._stopping.is_set():
+                self.step(IDLE_WAIT_S)
+        finally:
+            self._consumer.close()
+            self._redis.close()
+
+    def step(self, wait_s: float) -> int:
+        """Read what has come, write it; how many records."""
+        first = self._consumer.poll(wait_s)
+        if first is None:
+            return 0
+        taken = 0
+        for message in (first, *self._consumer.consume(BATCH, 0)):
+            error = message.error()
+            if error is not None:
+                _check(error)
+                continue
+            partition, offset, value = message.partition(), message.offset(), message.value()
+            assert partition is not None
+            assert offset is not None
+            if value is not None:
+                self._partitions[partition].take(offset, value)
+                taken += 1
+        self._write()
+        return taken
+
+    def _write(self) -> None:
+        moved: dict[int, PartitionProjector] = {}
+        for p, one in self._partitions.items():
+            if not one.dirty:
+                continue
+            try:
+                applied = self._script(keys=[one.keys.position], args=one.arguments())
+            except RedisError as error:
+                log.warning("Redis did not take a batch, reading it anew: %s", error)
+                moved[p] = one
+                continue
+            if applied:
+                one.applied()
+            else:
+                log.warning("partition %d: the read model's position moved, reading it anew", p)
+                moved[p] = one
+        if moved:
+            self._seek(moved)
+
+    def _seek(self, some: dict[int, PartitionProjector]) -> None:
+        """Read on from where Redis says that it stands, once it answers."""
+        starts = defaultdict(int)
+        for p, one in some.items():
+            starts[p] = one.load(self._position(one.keys))
+        places = []
+        for p, start in starts.items():
+            low, _ = self._consumer.get_watermark_offsets(TopicPartition(self._topic, p), 10.0)
+            if 0 < start < low:
+                raise OperatorError(
+                    f"The journal of partition {p} begins at {low}; the read model stands at "
+                    f"{start}.",
+                    code="position_out_of_range",
+                    cure="Rebuild the read model: `symphainy read-model rebuild`.",
+                )
+            places.append(TopicPartition(self._topic, p, max(start, low)))
+        assigned = {place.partition for place in self._consumer.assignment()}
+        self._consumer.incremental_unassign(
+            [place for place in places if place.partition in assigned]
+        )
+        self._consumer.incremental_assign(places)
+
+    def _position(self, keys: Keys) -> dict[bytes, bytes]:
+        while True:
+            try:
+                found: dict[bytes, bytes] = self._redis.hgetall(keys.position)  # type: ignore[assignment]
+                return found
+            except RedisError as error:
+                log.warning("waiting for Redis: %s", error)
+                if self._stopping.wait(REDIS_RETRY_S):
+                    return {}
+
+
+def _check(error: KafkaError) -> None:
+    if error.code() in (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET):
+        raise OperatorError(
+            f"The journal no longer holds the read model's position: {error.str()}",
+            code="position_out_of_range",
+            cure="Rebuild the read model: `symphainy read-model rebuild`.",
+        )
+    log.warning("journal: %s", error.str())

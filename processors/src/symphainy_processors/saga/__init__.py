@@ -1,0 +1,1 @@
+"""Supervision of executions: what a report, a due time or a takeover leads to. Pure."""
