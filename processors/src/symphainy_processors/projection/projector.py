@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import defaultdict
 from collections.abc import Callable
 from importlib import resources
 
@@ -136,15 +135,39 @@ class Projector:
 
     def run(self, on_ready: Callable[[], None] | None = None) -> None:
         """Project until `stop`; Redis may come and go."""
-        self._seek(self._partitions)
+        self.start()
         if on_ready is not None:
             on_ready()
         try:
             while not self._stopping.is_set():
                 self.step(IDLE_WAIT_S)
         finally:
-            self._consumer.close()
-            self._redis.close()
+            self.close()
+
+    def start(self) -> None:
+        """Stand where Redis says that the read model stands."""
+        self._seek(self._partitions)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._consumer.close()
+        self._redis.close()
+
+    def ends(self) -> dict[int, tuple[int, int]]:
+        """(first offset kept, offset after the last) of every partition's journal."""
+        return {p: self._bounds(p) for p in self._partitions}
+
+    def behind(self, ends: dict[int, tuple[int, int]]) -> int:
+        """How many records below `ends` the read model does not have yet, whoever writes it."""
+        left = 0
+        for p, (low, high) in ends.items():
+            position = self._position(self._partitions[p].keys)
+            reached = int(position[b"offset"]) + 1 if position else low
+            left += max(0, high - max(reached, low))
+        return left
+
+    def _bounds(self, p: int) -> tuple[int, int]:
+        return self._consumer.get_watermark_offsets(TopicPartition(self._topic, p), 10.0)
 
     def step(self, wait_s: float) -> int:
         """Read what has come, write it; how many records."""
@@ -187,12 +210,10 @@ class Projector:
 
     def _seek(self, some: dict[int, PartitionProjector]) -> None:
         """Read on from where Redis says that it stands, once it answers."""
-        starts = defaultdict(int)
-        for p, one in some.items():
-            starts[p] = one.load(self._position(one.keys))
         places = []
-        for p, start in starts.items():
-            low, _ = self._consumer.get_watermark_offsets(TopicPartition(self._topic, p), 10.0)
+        for p, one in some.items():
+            start = one.load(self._position(one.keys))
+            low, _ = self._bounds(p)
             if 0 < start < low:
                 raise OperatorError(
                     f"The journal of partition {p} begins at {low}; the read model stands at "

@@ -1,6 +1,6 @@
 """Real Kafka and Valkey as supervised child processes, for development and for tests.
 
-Production code configures its brokers; nothing here runs there.
+Linux and macOS. Production configures its brokers; nothing here runs there.
 """
 
 from symphainy_runtime.local.errors import (
@@ -15,9 +15,10 @@ from symphainy_runtime.local.errors import (
 from symphainy_runtime.local.kafka import KafkaServer
 from symphainy_runtime.local.kafka_config import KafkaOptions
 from symphainy_runtime.local.lock import Endpoints
+from symphainy_runtime.local.process import Child, ChildSpec, Death
 from symphainy_runtime.local.services import LocalServices, ServicesOptions
 from symphainy_runtime.local.signals import StopRequested, graceful_signals
-from symphainy_runtime.local.supervisor import Child, ChildSpec, Death, Supervisor
+from symphainy_runtime.local.supervisor import Supervisor
 from symphainy_runtime.local.valkey import ValkeyServer
 
 __all__ = [

@@ -27,9 +27,10 @@ from symphainy_runtime.local.kafka_config import (
     jvm_arguments,
     server_properties,
 )
-from symphainy_runtime.local.ports import HOST, free_ports
+from symphainy_runtime.local.ports import HOST, free_ports, is_free
 from symphainy_runtime.local.probes import kafka_answers
-from symphainy_runtime.local.supervisor import ChildSpec, Supervisor
+from symphainy_runtime.local.process import ChildSpec
+from symphainy_runtime.local.supervisor import Supervisor
 
 NAME = "kafka"
 _PORT_TRIES = 3  # ports are chosen free; a second race in one start is already unlikely
@@ -76,16 +77,15 @@ class KafkaServer:
         env = {**os.environ, "CLASSPATH": os.pathsep.join(map(str, jars))}
         self._home.mkdir(parents=True, exist_ok=True)
         self._await_folder()
-        if not self._formatted():
-            self._format(java, env)
+        cluster_id = self._cluster_id() or self._format(java, env)
         for tries_left in reversed(range(_PORT_TRIES)):
             port, controller_port = free_ports(2)
             self.bootstrap_servers = f"{HOST}:{port}"
             self._write_settings(self._data, port, controller_port)
             try:
-                self._supervisor.start(self._broker(java, env))
-            except ChildFailed as failed:
-                if not (tries_left and "Address already in use" in failed.tail):
+                self._supervisor.start(self._broker(java, env, cluster_id))
+            except ChildFailed:
+                if not tries_left or (is_free(port) and is_free(controller_port)):
                     raise
             else:
                 break
@@ -103,11 +103,11 @@ class KafkaServer:
         """Start again on the same ports, after ``kill`` or instead of ``stop``."""
         self._supervisor.restart(NAME)
 
-    def _broker(self, java: Java, env: dict[str, str]) -> ChildSpec:
+    def _broker(self, java: Java, env: dict[str, str], cluster_id: str) -> ChildSpec:
         bootstrap_servers = self.bootstrap_servers
         return replace(
             self._java_child(java, env, NAME, "kafka.Kafka", ()),
-            ready=lambda: kafka_answers(bootstrap_servers),
+            ready=lambda: kafka_answers(bootstrap_servers, cluster_id),
             ready_timeout_s=self._options.ready_timeout_s,
             stop_timeout_s=_STOP_S,
             cure=f"If its data is damaged, move {self._data} aside and start again without it.",
@@ -152,10 +152,10 @@ class KafkaServer:
             return True
         return False
 
-    def _formatted(self) -> bool:
-        """Whether the folder is a formatted one of ours; raises DataFolderUnusable if another's."""
+    def _cluster_id(self) -> str | None:
+        """The folder's cluster, None if yet to be formatted; DataFolderUnusable if foreign."""
         if not self._data.exists():
-            return False
+            return None
         try:
             text = (self._data / "meta.properties").read_text(encoding="utf-8", errors="replace")
         except OSError as error:
@@ -165,7 +165,7 @@ class KafkaServer:
             raise self._unusable("its meta.properties names no cluster")
         if meta.get("node.id") != str(NODE_ID):
             raise self._unusable(f"it belongs to node {meta.get('node.id')} of another cluster")
-        return True
+        return meta["cluster.id"]
 
     def _unusable(self, reason: str) -> DataFolderUnusable:
         return DataFolderUnusable(
@@ -173,21 +173,26 @@ class KafkaServer:
             " Move it aside or choose another data folder."
         )
 
-    def _format(self, java: Java, env: dict[str, str]) -> None:
-        """Format beside and rename, so that a half-formatted folder never bears the name."""
+    def _format(self, java: Java, env: dict[str, str]) -> str:
+        """Format beside and rename, so that a half-formatted folder never bears the name.
+
+        The new cluster's id, which the folder keeps for good.
+        """
         self._progress("formatting Kafka's data folder")
         unborn = self._data.with_name("data.new")
         shutil.rmtree(unborn, ignore_errors=True)
         self._write_settings(unborn, 1, 2)  # formatting opens no port
+        cluster_id = _new_cluster_id()
         spec = self._java_child(
             java,
             env,
             f"{NAME}-format",
             "kafka.tools.StorageTool",
-            ("format", "--cluster-id", _new_cluster_id(), "--config"),
+            ("format", "--cluster-id", cluster_id, "--config"),
         )
         self._supervisor.run(replace(spec, ready_timeout_s=_FORMAT_S))
         unborn.rename(self._data)
+        return cluster_id
 
 
 def _new_cluster_id() -> str:

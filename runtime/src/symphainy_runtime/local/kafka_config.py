@@ -40,7 +40,7 @@ status = error
 appender.out.type = Console
 appender.out.name = out
 appender.out.layout.type = PatternLayout
-appender.out.layout.pattern = %d{ISO8601} %p %m (%c{1})%n%ex{8}
+appender.out.layout.pattern = %d{ISO8601} %p %m (%c{1})%n%rEx{3}
 rootLogger.level = warn
 rootLogger.appenderRef.out.ref = out
 """

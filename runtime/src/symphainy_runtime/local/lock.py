@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -66,7 +66,11 @@ class FolderLock:
 
     def publish(self, endpoints: Endpoints) -> None:
         """Tell others where the services answer, atomically."""
-        content = {"pid": os.getpid(), **asdict(endpoints)}
+        content = {
+            "pid": os.getpid(),
+            "bootstrap_servers": endpoints.bootstrap_servers,
+            "redis_url": endpoints.redis_url,
+        }
         written = self._endpoints.with_suffix(".new")
         written.write_text(json.dumps(content, indent=1), encoding="utf-8")
         written.replace(self._endpoints)
@@ -75,11 +79,7 @@ class FolderLock:
         """What the present holder published, marked as attached; None if nothing yet."""
         try:
             content = json.loads(self._endpoints.read_text(encoding="utf-8"))
-            pid, servers, url = (
-                content["pid"],
-                str(content["bootstrap_servers"]),
-                str(content["redis_url"]),
-            )
+            pid, servers, url = (content[k] for k in ("pid", "bootstrap_servers", "redis_url"))
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return Endpoints(servers, url, attached=True) if pid == self.holder() else None

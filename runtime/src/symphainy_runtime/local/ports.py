@@ -36,6 +36,18 @@ def free_ports(count: int) -> tuple[int, ...]:
     return tuple(ports)
 
 
+def is_free(port: int) -> bool:
+    """Whether nothing holds ``port`` now. Asked after a failed start: was it a race for it?"""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As servers do: what is left of closed connections does not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
 def _last() -> int:
     try:
         first_ephemeral = int(_RANGE_FILE.read_text(encoding="ascii").split()[0])

@@ -11,9 +11,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from symphainy_runtime.local.errors import ChildFailed, LocalError
-from symphainy_runtime.local.ports import HOST, free_ports
+from symphainy_runtime.local.ports import HOST, free_ports, is_free
 from symphainy_runtime.local.probes import valkey_answers
-from symphainy_runtime.local.supervisor import ChildSpec, Supervisor
+from symphainy_runtime.local.process import ChildSpec
+from symphainy_runtime.local.supervisor import Supervisor
 
 NAME = "valkey"
 _PORT_TRIES = 3
@@ -45,8 +46,8 @@ class ValkeyServer:
             self.redis_url = f"redis://{HOST}:{port}/0"
             try:
                 self._supervisor.start(self._spec(program, port))
-            except ChildFailed as failed:
-                if not (tries_left and "Address already in use" in failed.tail):
+            except ChildFailed:
+                if not tries_left or is_free(port):
                     raise
             else:
                 break
@@ -82,7 +83,7 @@ class ValkeyServer:
             env=dict(os.environ),
             log_path=self._log_path,
             cwd=self._home,
-            ready=lambda: valkey_answers(url),
+            ready=lambda: valkey_answers(url, self.pid),
             cure=f"If its data is damaged, move {self._home} aside: Valkey holds only what is"
             " rebuilt from Kafka.",
         )

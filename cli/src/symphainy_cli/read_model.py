@@ -1,0 +1,40 @@
+"""`symphainy read-model …`: the read model is a copy; here it is made anew."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from symphainy_cli.output import Json, err, out, show_json
+from symphainy_runtime.settings import RuntimeSettings
+
+app = typer.Typer(help="The read model in Redis.", no_args_is_help=True)
+
+
+@app.command()
+def rebuild(
+    keep: Annotated[
+        bool, typer.Option(help="Do not delete first; fill only what is missing.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Delete the read model and fill it again from the journal's first offset.
+
+    Safe while the system runs: a projector that runs meanwhile shares the work.
+    """
+    from symphainy_processors.projection.rebuild import Rebuild
+
+    job = Rebuild(RuntimeSettings())
+    deleted = 0 if keep else job.delete()
+    columns = ("rebuilding", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        task = progress.add_task("records", total=job.total)
+        job.run(lambda done: progress.update(task, completed=done))
+    if json:
+        show_json({"deleted_keys": deleted, "records": job.total, "partitions": job.partitions})
+    else:
+        out.print(
+            f"read model rebuilt: {job.total} journal records over {job.partitions} partitions"
+        )
