@@ -14,12 +14,12 @@ import threading
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 
 from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.errors import Unavailable, UnreadableRecord
 from symphainy_schemas.records import ApiKey, Capability, Tenant
-from symphainy_transport.clients import consumer, producer
+from symphainy_transport.clients import bounds, consumer, producer
 from symphainy_transport.settings import TransportSettings
 from symphainy_transport.topics import CONFIG, Topics
 
@@ -142,15 +142,7 @@ class ConfigReader:
         Raises:
             Unavailable: Kafka did not answer, or the topic is not there.
         """
-        try:
-            _, end = self._consumer.get_watermark_offsets(
-                self._partition, timeout=CONNECT_TIMEOUT_S
-            )
-        except KafkaException as error:
-            raise Unavailable(
-                f"Kafka does not have topic {self._partition.topic}: {error}",
-                cure="Run `symphainy topics create`.",
-            ) from error
+        _, end = bounds(self._consumer, self._partition, CONNECT_TIMEOUT_S)
         while self.configuration.next_offset < end:
             self.poll(0.1)
             # Compaction leaves holes: the position, not the last record, tells the end.

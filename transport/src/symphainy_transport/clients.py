@@ -7,15 +7,26 @@ stops on a missing position (`auto.offset.reset=error`, rule 19) unless its call
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from confluent_kafka import Consumer, KafkaError, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from symphainy_schemas.errors import Unavailable
 from symphainy_transport.settings import TransportSettings
 
+_PASSING = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+)
+_ASK_AGAIN_S = 0.05
 ErrorCallback = Callable[[KafkaError], None]
 
 
@@ -83,6 +94,29 @@ def consumer(
     if error_cb is not None:
         config["error_cb"] = error_cb
     return Consumer(config | _dotted(overrides))
+
+
+def bounds(client: Consumer, place: TopicPartition, timeout_s: float = 10.0) -> tuple[int, int]:
+    """(first offset kept, offset after the last) of a partition.
+
+    A topic just created, or a broker just back, first answers that it is not the leader: asked
+    again until `timeout_s`.
+
+    Raises:
+        Unavailable: Kafka did not answer, or has no such topic.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return client.get_watermark_offsets(place, timeout=timeout_s)
+        except KafkaException as error:
+            passing = error.args[0].code() in _PASSING
+            if not passing or time.monotonic() >= deadline:
+                raise Unavailable(
+                    f"Kafka did not tell the bounds of {place.topic}/{place.partition}: {error}",
+                    cure="Check that the brokers run; `symphainy topics create` makes topics.",
+                ) from error
+        time.sleep(_ASK_AGAIN_S)
 
 
 def admin(settings: TransportSettings, client_id: str = "symphainy-admin") -> AdminClient:

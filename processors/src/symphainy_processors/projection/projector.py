@@ -22,7 +22,7 @@ from symphainy_runtime.journal.validity import Validity, judge
 from symphainy_runtime.read_model.keys import Keys
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas.errors import OperatorError
-from symphainy_transport.clients import consumer
+from symphainy_transport.clients import bounds, consumer
 from symphainy_transport.topics import JOURNAL, Topics
 
 log = logging.getLogger(__name__)
@@ -167,7 +167,7 @@ class Projector:
         return left
 
     def _bounds(self, p: int) -> tuple[int, int]:
-        return self._consumer.get_watermark_offsets(TopicPartition(self._topic, p), 10.0)
+        return bounds(self._consumer, TopicPartition(self._topic, p))
 
     def step(self, wait_s: float) -> int:
         """Read what has come, write it; how many records."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from symphainy_runtime.journal.validity import Stored, Validity, judge
 from symphainy_schemas.errors import Unavailable
+from symphainy_transport.clients import bounds
 
 STALL_S = 15.0  # no progress for longer than a broker's restart: say so instead of hanging
 
@@ -24,13 +25,7 @@ class JournalReader:
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """(first offset kept, offset after the last)."""
-        try:
-            low, high = self._consumer.get_watermark_offsets(
-                TopicPartition(self._topic, partition), timeout=10.0
-            )
-        except KafkaException as error:
-            raise Unavailable(f"Kafka did not tell the journal's bounds: {error}") from error
-        return low, high
+        return bounds(self._consumer, TopicPartition(self._topic, partition))
 
     def read(self, partition: int, start: int, end: int, since: Validity) -> Iterator[Stored]:
         """Every record in [start, end), each with whether it counts and the standing after it.

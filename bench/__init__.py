@@ -1,0 +1,1 @@
+"""Measurements: the system beside a bare Kafka pipeline and beside its peers, in one run."""
