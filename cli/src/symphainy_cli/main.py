@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from symphainy_cli import keys, read_model, running, topics
+from symphainy_cli import dev, doctor, executions, keys, read_model, running, topics, wal
 from symphainy_cli.output import show_error
 from symphainy_schemas.errors import SymphainyError
 
@@ -17,8 +17,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+dev.register(app)
 running.register(app)
+executions.register(app)
+doctor.register(app)
 app.add_typer(topics.app, name="topics")
+app.add_typer(wal.app, name="wal")
 app.add_typer(keys.app, name="key")
 app.add_typer(read_model.app, name="read-model")
 

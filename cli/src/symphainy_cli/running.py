@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from symphainy_cli.connection import kafka_settings
 from symphainy_cli.output import err, out
 from symphainy_runtime.settings import RuntimeSettings
 
@@ -28,6 +30,7 @@ def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
     app.command()(up)
     app.command()(services)
+    app.command()(worker)
 
 
 def log_to_stderr() -> None:
@@ -82,6 +85,30 @@ def _projector(settings: RuntimeSettings, name: str) -> None:
 def _ready(role: str, detail: str) -> None:
     """Supervisors wait for this line."""
     print(f"ready {role} {detail}".rstrip(), file=sys.stderr, flush=True)
+
+
+def worker(
+    target: Annotated[str, typer.Argument(help="module:realm, importable from this folder.")],
+    concurrency: Annotated[int, typer.Option(help="Handlers at once.", min=1)] = 256,
+    name: Annotated[str, typer.Option(help="Name of this worker; default: host and pid.")] = "",
+) -> None:
+    """Run a realm's handlers until SIGTERM or Ctrl-C; running ones are drained."""
+    import asyncio
+
+    from symphainy.worker import run_worker
+
+    log_to_stderr()
+    sys.path.insert(0, os.getcwd())
+    settings = kafka_settings()
+    asyncio.run(
+        run_worker(
+            target,
+            settings,
+            concurrency=concurrency,
+            worker_id=name or f"{socket.gethostname()}-{os.getpid()}",
+            on_ready=lambda: _ready("worker", target),
+        )
+    )
 
 
 def services(

@@ -1,0 +1,141 @@
+"""`symphainy doctor`: what is set, from where, and what it reached."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable
+
+import typer
+from pydantic import SecretStr
+
+from symphainy_cli.connection import dev_file, kafka_settings
+from symphainy_cli.output import Json, show_json, show_table
+from symphainy_runtime.settings import RuntimeSettings
+from symphainy_schemas.errors import SymphainyError
+from symphainy_transport.settings import config_file
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb of this module."""
+    app.command()(doctor)
+
+
+def doctor(json: Json = False) -> None:
+    """Print every setting with its source, then try everything. Exits 1 if something is wrong."""
+    settings = kafka_settings()
+    told = [(name, _shown(getattr(settings, name)), _source(name)) for name in _fields()]
+    checks = [_check(name, probe) for name, probe in _probes(settings).items()]
+    if json:
+        show_json(
+            {
+                "settings": [
+                    dict(zip(("name", "value", "source"), row, strict=True)) for row in told
+                ],
+                "checks": [dict(zip(("name", "ok", "detail"), row, strict=True)) for row in checks],
+            }
+        )
+    else:
+        show_table(("setting", "value", "source"), told)
+        show_table(
+            ("check", "", "detail"),
+            [(name, "ok" if ok else "FAILED", detail) for name, ok, detail in checks],
+        )
+    if not all(ok for _, ok, _ in checks):
+        raise typer.Exit(1)
+
+
+def _fields() -> list[str]:
+    return list(RuntimeSettings.model_fields)
+
+
+def _shown(value: object) -> str:
+    """A secret shows only that it is set."""
+    if isinstance(value, SecretStr):
+        return "(set)" if value.get_secret_value() else ""
+    return str(value)
+
+
+def _source(name: str) -> str:
+    if f"SYMPHAINY_{name.upper()}" in os.environ:
+        return f"environment SYMPHAINY_{name.upper()}"
+    path = config_file()
+    if path.exists() and name in tomllib.loads(path.read_text()):
+        return str(path)
+    running = dev_file(RuntimeSettings().data_dir)
+    if name in ("kafka_bootstrap_servers", "redis_url") and running is not None and running.alive:
+        return "symphainy dev"
+    return "default"
+
+
+def _check(name: str, probe: Callable[[], str]) -> tuple[str, bool, str]:
+    try:
+        return name, True, probe()
+    except (SymphainyError, OSError) as error:
+        return name, False, str(error)
+
+
+def _probes(settings: RuntimeSettings) -> dict[str, Callable[[], str]]:
+    return {
+        "java": _java,
+        "kafka": lambda: _kafka(settings),
+        "topics": lambda: _topics(settings),
+        "redis": lambda: _redis(settings),
+        "artifacts": lambda: _artifacts(settings),
+    }
+
+
+def _java() -> str:
+    from symphainy_runtime.local.java import find_java
+
+    return f"{find_java()} (only a local Kafka needs it)"
+
+
+def _kafka(settings: RuntimeSettings) -> str:
+    from symphainy_transport.clients import admin
+
+    settings.require_kafka()
+    found = admin(settings).list_topics(timeout=10.0)
+    return f"{len(found.brokers)} broker(s), cluster {found.cluster_id}"
+
+
+def _topics(settings: RuntimeSettings) -> str:
+    from symphainy_runtime.cluster import Cluster
+
+    settings.require_kafka()
+    cluster = Cluster(settings)
+    cluster.require()
+    limits = sorted({f"{f.setting}: {f.actual}" for f in cluster.check() if not f.fatal})
+    return "as they must be" + (f"; limits: {'; '.join(limits)}" if limits else "")
+
+
+def _redis(settings: RuntimeSettings) -> str:
+    from redis import Redis
+    from redis.exceptions import RedisError
+
+    from symphainy_schemas.errors import Unavailable
+
+    client = Redis.from_url(settings.require_redis())
+    try:
+        info = client.info("server")
+    except RedisError as error:
+        raise Unavailable(f"Redis did not answer: {error}") from error
+    finally:
+        client.close()
+    return (
+        f"{info.get('server_name', 'redis')} {info.get('valkey_version') or info['redis_version']}"
+    )
+
+
+def _artifacts(settings: RuntimeSettings) -> str:
+    import asyncio
+
+    from symphainy_transport.artifacts import ArtifactStore
+
+    async def probe() -> None:
+        store = ArtifactStore.from_settings(settings)
+        reference = await store.put("doctor", b"symphainy doctor")
+        await store.get(reference)
+
+    asyncio.run(probe())
+    return f"{settings.artifacts_location()} takes and gives"

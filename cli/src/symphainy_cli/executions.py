@@ -1,0 +1,176 @@
+"""`symphainy submit`, `watch`, `executions …`: intents and what became of them, over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from symphainy import Client
+from symphainy_cli.connection import Key, Url, gateway
+from symphainy_cli.output import Json, out, show_json, show_line, show_table
+from symphainy_schemas.errors import CallerError
+
+app = typer.Typer(help="Executions.", no_args_is_help=True)
+Execution = Annotated[str, typer.Argument(help="exe-<partition>-<32 hex>")]
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the verbs of this module."""
+    parent.command()(submit)
+    parent.command()(watch)
+    parent.add_typer(app, name="executions")
+
+
+def submit(
+    intent_type: Annotated[str, typer.Argument(help="realm.action")],
+    payload: Annotated[
+        str, typer.Option(help="JSON object, @file, or - for standard input.")
+    ] = "{}",
+    session: Annotated[str, typer.Option(help="Session; a new one by default.")] = "",
+    wait: Annotated[str, typer.Option(help="How long to wait for the result; 0s: not.")] = "30s",
+    intent_id: Annotated[
+        str | None, typer.Option(help="Idempotency key; a repeat gets the first answer.")
+    ] = None,
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Submit an intent and show its result. Exits 1 if it ended without success."""
+    body = _payload(payload)
+
+    async def run() -> dict[str, Any]:
+        async with Client(*gateway(url, key)) as client:
+            in_session = session or await client.open_session()
+            result = await client.submit(
+                intent_type, body, session_id=in_session, wait=wait, intent_id=intent_id
+            )
+            return result.model_dump(mode="json")
+
+    document = asyncio.run(run())
+    show_json(document) if json else _show(document)
+    if document["status"] in ("failed", "rejected", "cancelled", "compensated", "stuck"):
+        raise typer.Exit(1)
+
+
+def watch(execution: Execution, url: Url = "", key: Key = "", json: Json = False) -> None:
+    """Follow an execution's events until it ends."""
+
+    async def run() -> None:
+        async with Client(*gateway(url, key)) as client:
+            async for event in client.stream(execution):
+                show_line(event) if json else _show_event(event)
+
+    asyncio.run(run())
+
+
+@app.command("list")
+def list_(
+    session: Annotated[str, typer.Option(help="Only of this session.")] = "",
+    type_: Annotated[str, typer.Option("--type", help="Only of this intent type.")] = "",
+    status: Annotated[str, typer.Option(help="Only in this status.")] = "",
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=500)] = 20,
+    cursor: Annotated[str, typer.Option(help="Go on behind an earlier page.")] = "",
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """List executions, newest first."""
+    asked = {"session": session, "type": type_, "status": status, "cursor": cursor}
+    query = {name: value for name, value in asked.items() if value} | {"limit": str(limit)}
+
+    async def run() -> dict[str, Any]:
+        async with Client(*gateway(url, key)) as client:
+            return await client.executions(query)
+
+    page = asyncio.run(run())
+    if json:
+        show_json(page)
+        return
+    show_table(
+        ("execution", "type", "status", "started", "ms"),
+        [
+            (
+                one["execution_id"],
+                one["intent_type"],
+                one["status"],
+                _time(one["started_at"]),
+                one["execution_time_ms"],
+            )
+            for one in page["executions"]
+        ],
+    )
+    if page.get("cursor"):
+        out.print(f"more: --cursor {page['cursor']}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def show(execution: Execution, url: Url = "", key: Key = "", json: Json = False) -> None:
+    """Show everything known of an execution, with its events and their places."""
+
+    async def run() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        async with Client(*gateway(url, key)) as client:
+            return await client.execution(execution), await client.events(execution)
+
+    document, events = asyncio.run(run())
+    if json:
+        show_json(document | {"log": events})
+        return
+    _show(document)
+    show_table(
+        ("time", "event", "topic", "partition", "offset"),
+        [(_time(e["at"]), e["type"], e["topic"], e["partition"], e["offset"]) for e in events],
+    )
+
+
+def _payload(text: str) -> dict[str, Any]:
+    if text == "-":
+        raw = sys.stdin.buffer.read()
+    elif text.startswith("@"):
+        raw = Path(text[1:]).read_bytes()
+    else:
+        raw = text.encode()
+    try:
+        found = msgspec.json.decode(raw)
+    except msgspec.DecodeError as error:
+        raise CallerError(
+            f"The payload is not JSON: {error}.", code="malformed_json", field="--payload"
+        ) from error
+    if not isinstance(found, dict):
+        raise CallerError("The payload is not a JSON object.", code="malformed_json")
+    return found
+
+
+def _show(document: dict[str, Any]) -> None:
+    for name in (
+        "execution_id",
+        "intent_type",
+        "session_id",
+        "status",
+        "execution_time_ms",
+        "result",
+        "artifacts",
+        "events",
+        "state_changes",
+        "error",
+    ):
+        value = document.get(name)
+        if value not in (None, [], {}, ""):
+            shown = value if isinstance(value, str | int | float) else msgspec.json.encode(value)
+            text = shown.decode() if isinstance(shown, bytes) else str(shown)
+            out.print(f"[bold]{name:18}[/] {text}", highlight=False, soft_wrap=True)
+
+
+def _show_event(event: dict[str, Any]) -> None:
+    place = f"{event['topic']}/{event['partition']}@{event['offset']}"
+    out.print(f"{_time(event['at'])}  [bold]{event['type']:22}[/] {place}", highlight=False)
+
+
+def _time(ms: int) -> str:
+    moment = datetime.datetime.fromtimestamp(ms / 1000, tz=datetime.UTC)
+    return moment.strftime("%H:%M:%S.%f")[:-3]
