@@ -71,8 +71,8 @@ class Stack:
         self._role("owner", "ready owner", "up", "owner", "--name", "bench-owner")
         if http:
             self._role("projector", "ready projector", "up", "projector")
-            self._role("gateway", "ready gateway", "up", "gateway")
-        self._role("worker", "ready worker", "worker", "bench.realm:realm")
+            self._role("gateway", "gateway on", "up", "gateway")
+        self._role("worker", " works for realm ", "worker", "bench.realm:realm")
         reader = ConfigReader(self.settings, "bench-config")
         while "bench.one" not in reader.configuration.capabilities:
             reader.poll(0.1)

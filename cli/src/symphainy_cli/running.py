@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -57,7 +56,7 @@ def up(
     elif role is Role.PROJECTOR:
         _projector(settings, name)
     else:
-        from symphainy_gateway.server import serve
+        from symphainy_gateway.serving import serve
 
         serve(settings)
 
@@ -93,22 +92,14 @@ def worker(
     name: Annotated[str, typer.Option(help="Name of this worker; default: host and pid.")] = "",
 ) -> None:
     """Run a realm's handlers until SIGTERM or Ctrl-C; running ones are drained."""
-    import asyncio
+    from symphainy.worker.__main__ import main
 
-    from symphainy.worker import run_worker
-
-    log_to_stderr()
+    found = kafka_settings()
+    for setting in ("kafka_bootstrap_servers", "data_dir"):
+        os.environ.setdefault(f"SYMPHAINY_{setting.upper()}", str(getattr(found, setting)))
     sys.path.insert(0, os.getcwd())
-    settings = kafka_settings()
-    asyncio.run(
-        run_worker(
-            target,
-            settings,
-            concurrency=concurrency,
-            worker_id=name or f"{socket.gethostname()}-{os.getpid()}",
-            on_ready=lambda: _ready("worker", target),
-        )
-    )
+    named = ["--worker-id", name] if name else []
+    raise typer.Exit(main([target, "--concurrency", str(concurrency), *named]))
 
 
 def services(

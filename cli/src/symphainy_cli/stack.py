@@ -169,7 +169,9 @@ class DevStack:
 
 
 def _says_ready(log: Path) -> bool:
+    """A role says `ready …`, a worker that it works for its realm."""
     try:
-        return "\nready " in "\n" + log.read_text(errors="replace")
+        text = "\n" + log.read_text(errors="replace")
     except FileNotFoundError:
         return False
+    return "\nready " in text or " works for realm " in text

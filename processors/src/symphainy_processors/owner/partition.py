@@ -77,6 +77,7 @@ class OwnedPartition:
         self._unsent: dict[int, int] = {}
         self._held_at = state.acted_to
         self._held_until = -1
+        self._last_dispatch = -1
         self._since_record = 0
         self._recorded_at = state.last_at
         self._recorded_acted_to = state.acted_to
@@ -186,8 +187,9 @@ class OwnedPartition:
         marker = self._timeouts.marker(now)
         if marker is not None:
             self._port.mark(self.partition, marker)
-        stale = self._since_record or self.acted_to > self._recorded_acted_to
-        if stale and not self._pending and now - self._recorded_at >= POSITION_EVERY_MS:
+        acted = self._recorded_acted_to < self._last_dispatch <= self.acted_to
+        idle = not self._pending and now - self._recorded_at >= POSITION_EVERY_MS
+        if idle and (self._since_record or acted):
             self._record(Heading(), (), self._moment())
 
     def _on_marker(self, marker: StepReport) -> None:
@@ -242,6 +244,8 @@ class OwnedPartition:
             for event in events
             if isinstance(event, StepDispatched)
         )
+        if dispatches:
+            self._last_dispatch = offset
         self._pending.append(_Pending(offset, dispatches))
         self._port.append(self.partition, heading.execution_id.encode(), value, self._appended)
 

@@ -15,8 +15,8 @@ from symphainy_schemas import events as e
 from symphainy_schemas.records import Error, Reference
 from symphainy_schemas.state import ExecutionStatus
 
-Command = list[str | bytes | int]
-_json = msgspec.json.Encoder()
+Command = list[str | int]
+_encoder = msgspec.json.Encoder()
 _PUSH_AT_ONCE = 1_000  # Lua unpacks a command's arguments onto a stack of about 8,000
 _END_STATUS: dict[type, ExecutionStatus] = {
     e.IntentRejected: ExecutionStatus.REJECTED,
@@ -48,7 +48,7 @@ class Projection:
         if isinstance(record.events[0], e.IntentRepeated):
             return Projected(self._events(record, offset), None)
         commands: list[Command] = []
-        fields: dict[str, bytes] = {"as_of": b"%d" % offset}
+        fields: dict[str, str] = {"as_of": str(offset)}
         status = ""
         for event in record.events:
             status = self._event(commands, fields, record, offset, event) or status
@@ -71,7 +71,7 @@ class Projection:
     def _event(
         self,
         commands: list[Command],
-        fields: dict[str, bytes],
+        fields: dict[str, str],
         record: e.JournalRecord,
         offset: int,
         event: e.Event,
@@ -92,10 +92,10 @@ class Projection:
                     ["HSET", key, "status", "closed", "closed_at", record.at, "as_of", offset]
                 )
             case e.IntentRejected() | e.ExecutionFailed():
-                fields["error"] = _json.encode(_error(event.error))
-                fields["ended_at"] = b"%d" % record.at
+                fields["error"] = _json(_error(event.error))
+                fields["ended_at"] = str(record.at)
             case e.ExecutionSucceeded() | e.ExecutionCancelled():
-                fields["ended_at"] = b"%d" % record.at
+                fields["ended_at"] = str(record.at)
             case e.StepSucceeded():
                 fields["outcome"] = _outcome(record, event)
         step = getattr(event, "step", None)
@@ -124,12 +124,12 @@ class Projection:
             "attributes": _raw(event.attributes),
         }
         key = self._keys.session(record.session_id)
-        return ["HSET", key, "head", _json.encode(head), "status", "open", "as_of", b"%d" % offset]
+        return ["HSET", key, "head", _json(head), "status", "open", "as_of", str(offset)]
 
     def _events(self, record: e.JournalRecord, offset: int) -> list[Command]:
         key = self._keys.events(record.execution_id)
-        documents: list[str | bytes | int] = [
-            _json.encode(event_document(record, self._keys.partition, offset, index, event))
+        documents: list[str | int] = [
+            _json(event_document(record, self._keys.partition, offset, index, event))
             for index, event in enumerate(record.events)
         ]
         return [
@@ -185,8 +185,8 @@ def _members(event: e.Event) -> dict[str, Any]:
     return members
 
 
-def _head(record: e.JournalRecord, offset: int, event: e.IntentReceived) -> bytes:
-    return _json.encode(
+def _head(record: e.JournalRecord, offset: int, event: e.IntentReceived) -> str:
+    return _json(
         {
             "execution_id": record.execution_id,
             "intent_id": event.intent_id,
@@ -213,9 +213,9 @@ def _head(record: e.JournalRecord, offset: int, event: e.IntentReceived) -> byte
     )
 
 
-def _outcome(record: e.JournalRecord, event: e.StepSucceeded) -> bytes:
+def _outcome(record: e.JournalRecord, event: e.StepSucceeded) -> str:
     """What the handler returned: it stands beside the success in the same decision."""
-    return _json.encode(
+    return _json(
         {
             "result": _raw(event.result),
             "artifacts": {
@@ -249,7 +249,7 @@ _STEP_STATUS: dict[type, str] = {
 }
 
 
-def _step(event: Any) -> bytes:
+def _step(event: Any) -> str:
     """The step as its latest event tells it."""
     document: dict[str, Any] = {"step": event.step, "status": _STEP_STATUS[type(event)]}
     for name in ("attempt", "delivery", "worker", "started_at", "ended_at", "due_at"):
@@ -257,7 +257,7 @@ def _step(event: Any) -> bytes:
             document[name] = getattr(event, name)
     if isinstance(event, e.StepFailed):
         document["error"] = _error(event.error)
-    return _json.encode(document)
+    return _json(document)
 
 
 def reference_document(reference: Reference) -> dict[str, Any]:
@@ -272,6 +272,11 @@ def reference_document(reference: Reference) -> dict[str, Any]:
 
 def _error(error: Error) -> dict[str, Any]:
     return {name: getattr(error, name) for name in error.__struct_fields__}
+
+
+def _json(value: Any) -> str:
+    """JSON as text: the script's MessagePack knows no byte strings."""
+    return _encoder.encode(value).decode()
 
 
 def _raw(text: bytes) -> Any:

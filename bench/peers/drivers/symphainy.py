@@ -1,0 +1,180 @@
+"""Symphainy itself: this checkout's command, one process a role, so that CPU has a name."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+from zlib import crc32
+
+from bench.peers.drivers.http import HttpPeer, answers, output_of
+from bench.peers.peer import REPO, source_env
+from bench.peers.ports import HOST, free_ports
+from bench.peers.steps import Json, payload
+
+_COMMAND = os.environ.get("SYMPHAINY_BIN") or str(REPO / ".venv/bin/symphainy")
+_TENANT = "bench"
+# A session lives on one partition; this many use all of the default 8 evenly enough.
+_SESSIONS = 64
+_ROLES = {
+    "owner": ("up", "owner"),
+    "projector": ("up", "projector"),
+    "gateway": ("up", "gateway"),
+    "worker": ("worker", "bench.peers.apps.symphainy_app:realm"),
+}
+
+
+class Symphainy(HttpPeer):
+    """All defaults: Kafka and Valkey as `symphainy services` starts them, 8 partitions."""
+
+    name = "symphainy"
+    durability = (
+        "Kafka's default: acknowledged when in the page cache of the one broker; "
+        "fsync is left to replication, so compare symphainy-fsync with peers that fsync"
+    )
+    roles: ClassVar[tuple[str, ...]] = ("services", *_ROLES)
+    unsupported: ClassVar[Mapping[str, str]] = {
+        "comp": "the SDK cannot declare compensations yet",
+        "timer": "the SDK has no durable sleep yet",
+    }
+    topic_settings: tuple[str, ...] = ()
+    #: Flow -> intent type, where it is not `bench.<flow>`.
+    intents: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, work: Path) -> None:
+        super().__init__(work)
+        (self.port,) = free_ports(1)
+        self.base = f"http://{HOST}:{self.port}"
+        self.data = work / "data"
+        self.endpoints: dict[str, str] = {}
+        self.key = ""
+        self.sessions: list[str] = []
+
+    @classmethod
+    def versions(cls) -> dict[str, str]:
+        """The commit of the checkout."""
+        git = shutil.which("git")
+        if git is None:
+            return {"symphainy": "unknown"}
+        describe = [git, "-C", str(REPO), "describe", "--always", "--dirty", "--tags"]
+        done = subprocess.run(describe, capture_output=True, text=True)
+        return {"symphainy": done.stdout.strip() or "unknown"}
+
+    def command(self, role: str) -> tuple[list[str], dict[str, str]]:
+        """Each role finds the others by its environment."""
+        if role == "services":
+            self._endpoints_file().unlink(missing_ok=True)
+            return [_COMMAND, "services", "--data-dir", str(self.data)], {}
+        return [_COMMAND, *_ROLES[role]], self._env()
+
+    async def ready(self, role: str) -> None:
+        """Services answer and have topics and a key; owner and projector say that they are ready.
+
+        The gateway answers; the worker is ready when `connect` has its first result.
+        """
+        if role == "services":
+            self.endpoints = await self.until(role, self._read_endpoints)
+            await self._set_up()
+        elif role in ("owner", "projector"):
+            await self.until(role, lambda: self._said_ready(role))
+        elif role == "gateway":
+            await self.until(role, lambda: answers(self.base + "/readyz"))
+
+    async def connect(self) -> None:
+        """Open the sessions, then wait until the worker has declared the realm's intents."""
+        await super().connect()
+        self.sessions = [await self.until("gateway", self._open_session) for _ in range(_SESSIONS)]
+        tries = iter(range(10**6))  # a refused intent id stays refused
+
+        async def answered() -> Json:
+            run_id = f"ready-{next(tries)}"
+            return await self.run("one", run_id, payload(run_id))
+
+        await self.until("worker", answered)
+
+    async def restart(self, role: str) -> None:
+        """As for every peer; services must come back where the others look for them."""
+        await super().restart(role)
+        if role == "services":
+            again = await self.until(role, self._read_endpoints)
+            if again != self.endpoints:
+                raise RuntimeError("`symphainy services` came back at other addresses")
+
+    async def run(self, flow: str, run_id: str, body: Json) -> Json:
+        """An intent whose id is the run id, awaited by the gateway."""
+        document = await self._send("/v1/intents?wait=60s", flow, run_id, body)
+        if document.get("status") != "succeeded":
+            raise RuntimeError(f"not succeeded: {json.dumps(document)[:300]}")
+        result: Json = document["result"]
+        return result
+
+    async def submit(self, flow: str, run_id: str, body: Json) -> None:
+        """An intent; a repeat names the same execution, as it goes to the same session."""
+        await self._send("/v1/intents", flow, run_id, body)
+
+    async def _send(self, path: str, flow: str, run_id: str, body: Json) -> Json:
+        intent = {
+            "intent_id": run_id,
+            "intent_type": self.intents.get(flow, f"bench.{flow}"),
+            "session_id": self.sessions[crc32(run_id.encode()) % len(self.sessions)],
+            "payload": body,
+        }
+        return await self.post(path, intent, self._credential())
+
+    async def _open_session(self) -> str:
+        document = await self.post("/v1/sessions", {}, self._credential())
+        return str(document["session_id"])
+
+    async def _set_up(self) -> None:
+        """Topics and a key, by the commands that an operator would type."""
+        if self.key:
+            return
+        settings = [part for setting in self.topic_settings for part in ("--set", setting)]
+        await self._command("topics", "create", *settings)
+        created = await self._command("key", "create", "--tenant", _TENANT, "--json")
+        self.key = str(json.loads(created)["key"])
+
+    async def _command(self, *arguments: str) -> str:
+        return await output_of([_COMMAND, *arguments], {**os.environ, **self._env()})
+
+    async def _said_ready(self, role: str) -> None:
+        if f"ready {role}" not in (self.work / f"{role}.log").read_text(errors="replace"):
+            raise RuntimeError(f"{role} is not ready")
+
+    async def _read_endpoints(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads(self._endpoints_file().read_text())
+        return {name: found[name] for name in ("bootstrap_servers", "redis_url")}
+
+    def _endpoints_file(self) -> Path:
+        return self.data / "endpoints.json"
+
+    def _credential(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+    def _env(self) -> dict[str, str]:
+        return {
+            **source_env(),
+            "SYMPHAINY_KAFKA_BOOTSTRAP_SERVERS": self.endpoints["bootstrap_servers"],
+            "SYMPHAINY_REDIS_URL": self.endpoints["redis_url"],
+            "SYMPHAINY_DATA_DIR": str(self.data),
+            "SYMPHAINY_GATEWAY_PORT": str(self.port),
+        }
+
+
+class SymphainyFsync(Symphainy):
+    """Fsync before each acknowledgement, as the peers with a database of their own do."""
+
+    name = "symphainy-fsync"
+    durability = (
+        "flush.messages=1 on Symphainy's topics: Kafka fsyncs each append before it acknowledges"
+    )
+    topic_settings = ("flush.messages=1",)
+
+
+class SymphainyStep(Symphainy):
+    """W1 with a `ctx.step` inside the handler, which by itself is already a recorded step."""
+
+    name = "symphainy-step"
+    intents: ClassVar[Mapping[str, str]] = {"one": "bench.one_inside"}
