@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+import httpx
 import psutil
 
 from bench.bare import PREFIX, TOPICS
@@ -71,7 +73,7 @@ class Stack:
         self._role("owner", "ready owner", "up", "owner", "--name", "bench-owner")
         if http:
             self._role("projector", "ready projector", "up", "projector")
-            self._role("gateway", "gateway on", "up", "gateway")
+            self._role("gateway", self._gateway_answers, "up", "gateway")
         self._role("worker", " works for realm ", "worker", "bench.realm:realm")
         reader = ConfigReader(self.settings, "bench-config")
         while "bench.one" not in reader.configuration.capabilities:
@@ -98,18 +100,26 @@ class Stack:
         mine = os.times()
         return {**spent, "client": mine.user + mine.system}
 
-    def _role(self, name: str, ready: str, *arguments: str) -> None:
+    def _gateway_answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.gateway}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def _role(self, name: str, ready: str | Callable[[], bool], *arguments: str) -> None:
         self._child(name, ready, [sys.executable, "-m", "symphainy_cli", *arguments])
 
-    def _child(self, name: str, ready: str, argv: list[str]) -> None:
+    def _child(self, name: str, ready: str | Callable[[], bool], argv: list[str]) -> None:
+        """`ready` is a text to wait for in the log (empty: nothing), or a question to ask."""
         log = self._folder / "logs" / f"{name}.log"
+        told = ready if callable(ready) else lambda: ready in log.read_text()
         self.supervisor.start(
             ChildSpec(
                 name=name,
                 argv=argv,
                 env={**os.environ, **self._environment()},
                 log_path=log,
-                ready=(lambda: ready in log.read_text()) if ready else None,
+                ready=told if ready else None,
             )
         )
 
