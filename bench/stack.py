@@ -74,7 +74,7 @@ class Stack:
         if http:
             self._role("projector", "ready projector", "up", "projector")
             self._role("gateway", self._gateway_answers, "up", "gateway")
-        self._role("worker", " works for realm ", "worker", "bench.realm:realm")
+        self._role("worker", "ready worker", "worker", "bench.realm:realm")
         reader = ConfigReader(self.settings, "bench-config")
         while "bench.one" not in reader.configuration.capabilities:
             reader.poll(0.1)

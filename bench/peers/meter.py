@@ -70,6 +70,7 @@ class Meter:
             "stack_cores": round(stack / wall, 2),
             "by_role": {role: round(spent / wall, 2) for role, spent in roles.items()},
             "client_cores": round(client / wall, 2),
-            "other_cores": round((last.machine - first.machine - stack - client) / wall, 2),
+            # Below zero is rounding: roles are counted in ticks, the machine by another clock.
+            "other_cores": round(max(0.0, last.machine - first.machine - stack - client) / wall, 2),
             "load_before": round(self._load, 2),
         }

@@ -45,6 +45,9 @@ _TITLES = {
     "cpu_percent": "CPU %",
     "pss_total_mib": "PSS MiB",
 }
+#: Share of a core that the rest of the machine may use before a ratio is marked as doubtful. A
+#: quiet machine shows 0.05 to 0.2 here: the kernel's own work for the stack is among it.
+QUIET_CORES = 0.3
 NOT_YET = "not yet"
 FAILED = "failed"
 _DASH = "–"
@@ -60,8 +63,9 @@ def report(rows: Sequence[Json], ours: Sequence[str], titles: dict[str, str]) ->
     parts = [*_heads(rows), *_tables(rows, ours, titles)]
     parts.append(
         "Ratios are symphainy / peer. Below 1 is better for symphainy, except for runs/s, where "
-        "above 1 is. `other cores` is what the rest of the machine used: repeat a run where it is "
-        "not small."
+        "above 1 is. `other cores` is what the rest of the machine used; where it was above "
+        f"{QUIET_CORES:g} on either side a ratio is marked with ?, and is not to be quoted: repeat "
+        "the run on a quiet machine."
     )
     return "\n\n".join(parts)
 
@@ -128,7 +132,7 @@ def _group(what: str, group: Group, ours: Sequence[str]) -> list[str]:
     lines = [[peer, *(_cell(rows, column) for column in columns)] for peer, rows in group.items()]
     parts = [f"### {what}", markdown(["peer", *map(_title, columns)], lines)]
     compared = [
-        [f"{us} / {peer}", *(_times(ratio(group[us], rows, column)) for column in _RATIOS[kind])]
+        [f"{us} / {peer}", *(_times(group[us], rows, column) for column in _RATIOS[kind])]
         for us in ours
         if us in group
         for peer, rows in group.items()
@@ -152,8 +156,12 @@ def _cell(rows: Sequence[Json], column: str) -> str:
     return " / ".join(_DASH if value is None else f"{value:g}" for value in values)
 
 
-def _times(value: float | None) -> str:
-    return _DASH if value is None else f"{value:.2f}"
+def _times(ours: Sequence[Json], theirs: Sequence[Json], column: str) -> str:
+    value = ratio(ours, theirs, column)
+    if value is None:
+        return _DASH
+    doubtful = any(row.get("other_cores", 0.0) > QUIET_CORES for row in (*ours, *theirs))
+    return f"{value:.2f}" + (" ?" if doubtful else "")
 
 
 def markdown(head: Sequence[str], lines: Sequence[Sequence[str]], left: int = 1) -> str:

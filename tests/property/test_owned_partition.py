@@ -193,6 +193,17 @@ class PartitionUnderFire(RuleBasedStateMachine):
         name = f"intent-{max(0, number - 1) if again else number}"
         self._intent("work.do", name, {"n": 1} if good else {})
 
+    @rule(size=st.integers(2, 5), landing=st.integers(0, 5), sent=st.integers(0, 5))
+    def a_burst_is_decided(self, size: int, landing: int, sent: int) -> None:
+        """Several decisions in flight at once, some of them acknowledged, some of those sent."""
+        for _ in range(size):
+            self._intent("work.do", f"intent-{next(self.number)}", {"n": 1})
+        self._read_everything()
+        for _ in range(min(landing, len(self.log.flying))):
+            self.log.land()
+        for _ in range(min(sent, len(self.log.sending))):
+            self.log.deliver()
+
     @rule(garbage=st.binary(min_size=1, max_size=20))
     def somebody_writes_garbage(self, garbage: bytes) -> None:
         self.intents.append(garbage)

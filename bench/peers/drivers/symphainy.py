@@ -164,11 +164,12 @@ class Symphainy(HttpPeer):
 
 
 class SymphainyFsync(Symphainy):
-    """Fsync before each acknowledgement, as the peers with a database of their own do."""
+    """Fsync before an intent or a decision is acknowledged, as the peers' databases do."""
 
     name = "symphainy-fsync"
     durability = (
-        "flush.messages=1 on Symphainy's topics: Kafka fsyncs each append before it acknowledges"
+        "flush.messages=1: Kafka fsyncs each append before it acknowledges; not in tasks.<realm>, "
+        "which the worker creates, nor in Kafka's own topics"
     )
     topic_settings = ("flush.messages=1",)
 

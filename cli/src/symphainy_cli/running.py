@@ -92,14 +92,21 @@ def worker(
     name: Annotated[str, typer.Option(help="Name of this worker; default: host and pid.")] = "",
 ) -> None:
     """Run a realm's handlers until SIGTERM or Ctrl-C; running ones are drained."""
-    from symphainy.worker.__main__ import main
+    import uvloop
 
-    found = kafka_settings()
-    for setting in ("kafka_bootstrap_servers", "data_dir"):
-        os.environ.setdefault(f"SYMPHAINY_{setting.upper()}", str(getattr(found, setting)))
+    from symphainy.worker import run_worker
+
+    log_to_stderr()
     sys.path.insert(0, os.getcwd())
-    named = ["--worker-id", name] if name else []
-    raise typer.Exit(main([target, "--concurrency", str(concurrency), *named]))
+    uvloop.run(
+        run_worker(
+            target,
+            kafka_settings(),
+            concurrency=concurrency,
+            worker_id=name,
+            on_ready=lambda: _ready("worker", target),
+        )
+    )
 
 
 def services(

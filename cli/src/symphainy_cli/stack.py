@@ -169,9 +169,7 @@ class DevStack:
 
 
 def _says_ready(log: Path) -> bool:
-    """A role says `ready …`, a worker that it works for its realm."""
     try:
-        text = "\n" + log.read_text(errors="replace")
+        return "\nready " in "\n" + log.read_text(errors="replace")
     except FileNotFoundError:
         return False
-    return "\nready " in text or " works for realm " in text

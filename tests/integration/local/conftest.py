@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from symphainy_runtime.local import Endpoints, LocalServices, Supervisor
+from symphainy_runtime.local import Supervisor
 
 PATIENCE_S = 30.0
 
@@ -97,19 +97,6 @@ def supervisor() -> Iterator[Supervisor]:
     supervisor = Supervisor()
     yield supervisor
     supervisor.stop_all()
-
-
-@pytest.fixture(scope="session")
-def running_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data folder of ``running``."""
-    return tmp_path_factory.mktemp("running") / "data"
-
-
-@pytest.fixture(scope="session")
-def running(running_folder: Path) -> Iterator[Endpoints]:
-    """Services that run for the whole session; tests must leave them running."""
-    with LocalServices(running_folder) as endpoints:
-        yield endpoints
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""What tests share: a running system to use and to break."""

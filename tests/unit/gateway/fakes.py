@@ -1,0 +1,333 @@
+"""A gateway on an in-memory backend, and a caller that speaks ASGI to it directly.
+
+The fake owner decides within `publish`, so nothing here needs time to pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from symphainy_gateway.app import build_app
+from symphainy_gateway.backend import Backend
+from symphainy_gateway.gateway import Gateway
+from symphainy_runtime.configuration import Configuration, config_key, new_api_key
+from symphainy_runtime.read_model.notifications import Watch
+from symphainy_runtime.read_model.reader import Document, Listing, Page
+from symphainy_runtime.settings import RuntimeSettings
+from symphainy_schemas import ids
+from symphainy_schemas.codec import encode
+from symphainy_schemas.errors import SymphainyError, Unavailable
+from symphainy_schemas.records import Capability, Determinism, Intent, Tenant
+from symphainy_transport.clock import SystemClock
+from symphainy_transport.publishing import Accepted
+
+PARTITIONS = 8
+SESSION = f"ses-3-{'a' * 32}"
+CLOSED_SESSION = f"ses-3-{'c' * 32}"
+UNKNOWN_SESSION = f"ses-3-{'f' * 32}"
+KEY, KEY_RECORD = new_api_key("acme", "ada", 1)
+OTHER_KEY, OTHER_KEY_RECORD = new_api_key("rival", "bob", 1)
+CONTRACT = {
+    "type": "object",
+    "properties": {"n": {"type": "integer"}},
+    "required": ["n"],
+    "additionalProperties": False,
+}
+
+
+def capability(name: str = "content.ingest", contract: object = CONTRACT) -> Capability:
+    return Capability(
+        name=name,
+        version=1,
+        realm=name.split(".", 1)[0],
+        handler="ingest",
+        description="Takes a number.",
+        input_contract=msgspec.json.encode(contract),
+        output_contract=b"",
+        determinism=Determinism.DETERMINISTIC,
+        timeout_ms=1_000,
+        attempts=1,
+        backoff_ms=0,
+        backoff_factor=1.0,
+        backoff_max_ms=0,
+        registered_at=1,
+        registered_by="test",
+    )
+
+
+def configuration() -> Configuration:
+    made = Configuration()
+    tenant = Tenant(
+        tenant_id="acme", version=1, display_name="Acme", shard_size=0, created_at=1
+    )
+    for record in (capability(), tenant, KEY_RECORD, OTHER_KEY_RECORD):
+        made.apply(config_key(record), encode(record))
+    return made
+
+
+@dataclass
+class FakeNotifier:
+    watches: dict[str, set[Watch]] = field(default_factory=lambda: defaultdict(set))
+
+    @asynccontextmanager
+    async def watch(self, execution_id: str) -> AsyncIterator[Watch]:
+        one = Watch()
+        self.watches[execution_id].add(one)
+        yield one
+        self.watches[execution_id].discard(one)
+
+    def tell(self, execution_id: str) -> None:
+        for one in self.watches[execution_id]:
+            one.notify()
+
+
+@dataclass
+class FakeReadModel:
+    documents: dict[str, Document] = field(default_factory=dict)
+    sessions: dict[str, Document] = field(default_factory=dict)
+    journal: dict[str, list[Document]] = field(default_factory=dict)
+    reads: list[list[str]] = field(default_factory=list)
+    failure: SymphainyError | None = None
+
+    def _check(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    async def executions(self, tenant_id: str, execution_ids: Sequence[str]) -> dict[str, Document]:
+        self.reads.append(list(execution_ids))
+        await asyncio.sleep(0)
+        self._check()
+        found = {one: self.documents[one] for one in execution_ids if one in self.documents}
+        return {one: it for one, it in found.items() if it["tenant_id"] == tenant_id}
+
+    async def events(
+        self, tenant_id: str, execution_id: str, after: int = 0
+    ) -> list[Document] | None:
+        self._check()
+        return self.journal.get(execution_id, [])[after:]
+
+    async def session(self, tenant_id: str, session_id: str) -> Document | None:
+        self._check()
+        session = self.sessions.get(session_id)
+        return session if session and session["tenant_id"] == tenant_id else None
+
+    async def session_events(self, tenant_id: str, session_id: str) -> list[Document] | None:
+        return None if await self.session(tenant_id, session_id) is None else []
+
+    async def listing(self, tenant_id: str, what: Listing) -> Page:
+        self._check()
+        mine = [it for it in self.documents.values() if it["tenant_id"] == tenant_id]
+        return Page(tuple(mine), None)
+
+
+class FakeOwner:
+    """Publishes into a list, and decides at once as the owner would."""
+
+    partitions = PARTITIONS
+
+    def __init__(self, backend: FakeBackend) -> None:
+        self._backend = backend
+        self.published: list[Intent] = []
+        self.failure: SymphainyError | None = None
+        self.decides: Callable[[Intent], str] = lambda _: "succeeded"
+
+    async def publish(self, intent: Intent) -> Accepted:
+        if self.failure is not None:
+            raise self.failure
+        self.published.append(intent)
+        partition = ids.partition_of(intent.session_id)
+        execution_id = execution_id_of(intent)
+        self.tell(intent, self._verdict(intent))
+        offset = len(self.published) - 1
+        return Accepted(execution_id, intent.intent_id, "intents", partition, offset)
+
+    def tell(self, intent: Intent, verdict: tuple[str, dict[str, Any] | None] | None) -> None:
+        """Project a decision, unless the intent was decided before."""
+        backend, execution_id = self._backend, execution_id_of(intent)
+        if verdict is None:
+            return
+        if intent.intent_type == "runtime.open_session":
+            backend.read_model.sessions[intent.session_id] = session(intent.session_id)
+        backend.read_model.documents.setdefault(execution_id, execution(intent, *verdict))
+        backend.notifier.tell(execution_id)
+
+    def _verdict(self, intent: Intent) -> tuple[str, dict[str, Any] | None] | None:
+        known = self._backend.read_model.sessions.get(intent.session_id)
+        refusal = ""
+        if intent.intent_type != "runtime.open_session":
+            if known is None or known["tenant_id"] != intent.tenant_id:
+                refusal = "session_not_found"
+            elif known["status"] != "open":
+                refusal = "session_closed"
+        if intent.realm == "runtime" and not refusal:
+            return "succeeded", None
+        if not refusal and intent.intent_type not in self._backend.configuration.capabilities:
+            refusal = "capability_not_found"
+        if not refusal and set(msgspec.json.decode(intent.payload)) != {"n"}:
+            refusal = "contract_violation"
+        if refusal:
+            return "rejected", error(refusal)
+        status = self.decides(intent)
+        return (status, None) if status else None
+
+
+class FakeBackend:
+    """A backend in memory."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = RuntimeSettings(**settings)
+        self.clock = SystemClock()
+        self.configuration = configuration()
+        self.read_model = FakeReadModel()
+        self.notifier = FakeNotifier()
+        self.publisher = FakeOwner(self)
+        self.reasons: dict[str, str] = {"kafka": "", "redis": ""}
+        self.read_model.sessions[SESSION] = session(SESSION)
+        self.read_model.sessions[CLOSED_SESSION] = session(CLOSED_SESSION, "closed")
+
+    async def checks(self) -> Mapping[str, str]:
+        return self.reasons
+
+
+def session(session_id: str, status: str = "open") -> Document:
+    return {"session_id": session_id, "tenant_id": "acme", "status": status, "attributes": {}}
+
+
+def error(code: str) -> dict[str, Any]:
+    return {
+        "code": code,
+        "message": f"It is {code}.",
+        "field": "/x",
+        "cure": "Mend it.",
+        "operator_action": "",
+    }
+
+
+def execution_id_of(intent: Intent) -> str:
+    partition = ids.partition_of(intent.session_id)
+    return ids.execution_id(intent.tenant_id, intent.session_id, intent.intent_id, partition)
+
+
+def execution(intent: Intent, status: str, failure: dict[str, Any] | None = None) -> Document:
+    return {
+        "execution_id": execution_id_of(intent),
+        "intent_id": intent.intent_id,
+        "intent_type": intent.intent_type,
+        "session_id": intent.session_id,
+        "tenant_id": intent.tenant_id,
+        "status": status,
+        "success": status == "succeeded",
+        "payload_sha256": sha256(intent.payload).hexdigest(),
+        "error": failure,
+        "execution_time_ms": 1,
+        "as_of": 7,
+        "wal": {"topic": "intents", "partition": 3, "offset": 5},
+    }
+
+
+def intent_body(**members: Any) -> dict[str, Any]:
+    return {
+        "intent_type": "content.ingest",
+        "session_id": SESSION,
+        "payload": {"n": 1},
+        **members,
+    }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the application sent."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def is_problem(self) -> bool:
+        return self.headers.get("content-type") == "application/problem+json"
+
+
+class Caller:
+    """An application and how to call it."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.backend = FakeBackend(**settings)
+        backend: Backend = self.backend
+        connected: AbstractAsyncContextManager[Backend] = nullcontext(backend)
+        self.gateway = Gateway.over(backend)
+        self.app: FastAPI = build_app(self.gateway, connected)
+
+    async def __call__(
+        self,
+        method: str,
+        target: str,
+        body: object = None,
+        *,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        key: str = KEY,
+        media_type: bytes = b"application/json",
+    ) -> Answer:
+        """Call with a JSON document, or with bytes as they are."""
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        given = [(b"authorization", f"Bearer {key}".encode()), *headers] if key else list(headers)
+        if body is not None:
+            given += [(b"content-type", media_type), (b"content-length", b"%d" % len(raw))]
+        return await self.raw(method, target.encode(), given, [raw])
+
+    async def raw(
+        self,
+        method: str,
+        target: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+        chunks: Sequence[bytes],
+    ) -> Answer:
+        """Call with exactly these bytes."""
+        path, _, query = target.partition(b"?")
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path.decode(errors="replace"),
+            "raw_path": path,
+            "query_string": query,
+            "root_path": "",
+            "headers": list(headers),
+            "state": {},
+        }
+        return await self._run(scope, list(chunks))
+
+    async def _run(self, scope: dict[str, Any], chunks: list[bytes]) -> Answer:
+        sent: list[Any] = []
+        left = chunks[::-1]
+
+        async def receive() -> dict[str, Any]:
+            if not left:
+                await asyncio.Event().wait()  # a client that stays
+            return {"type": "http.request", "body": left.pop(), "more_body": bool(left)}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await self.app(scope, receive, send)
+        start, *rest = sent
+        names = {name.decode(): value.decode() for name, value in start["headers"]}
+        return Answer(start["status"], names, b"".join(part.get("body", b"") for part in rest))
+
+
+def unavailable() -> Unavailable:
+    return Unavailable("It did not answer.", code="read_model_unavailable")
