@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 from fastapi import FastAPI
+
 from symphainy_gateway.app import build_app
 from symphainy_gateway.backend import Backend
 from symphainy_gateway.gateway import Gateway
@@ -25,7 +26,7 @@ from symphainy_runtime.read_model.reader import Document, Listing, Page
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas import ids
 from symphainy_schemas.codec import encode
-from symphainy_schemas.errors import SymphainyError, Unavailable
+from symphainy_schemas.errors import Unavailable
 from symphainy_schemas.records import Capability, Determinism, Intent, Tenant
 from symphainy_transport.clock import SystemClock
 from symphainy_transport.publishing import Accepted
@@ -36,6 +37,7 @@ CLOSED_SESSION = f"ses-3-{'c' * 32}"
 UNKNOWN_SESSION = f"ses-3-{'f' * 32}"
 KEY, KEY_RECORD = new_api_key("acme", "ada", 1)
 OTHER_KEY, OTHER_KEY_RECORD = new_api_key("rival", "bob", 1)
+Verdict = tuple[str, dict[str, Any] | None]  # status and error
 CONTRACT = {
     "type": "object",
     "properties": {"n": {"type": "integer"}},
@@ -66,9 +68,7 @@ def capability(name: str = "content.ingest", contract: object = CONTRACT) -> Cap
 
 def configuration() -> Configuration:
     made = Configuration()
-    tenant = Tenant(
-        tenant_id="acme", version=1, display_name="Acme", shard_size=0, created_at=1
-    )
+    tenant = Tenant(tenant_id="acme", version=1, display_name="Acme", shard_size=0, created_at=1)
     for record in (capability(), tenant, KEY_RECORD, OTHER_KEY_RECORD):
         made.apply(config_key(record), encode(record))
     return made
@@ -82,8 +82,10 @@ class FakeNotifier:
     async def watch(self, execution_id: str) -> AsyncIterator[Watch]:
         one = Watch()
         self.watches[execution_id].add(one)
-        yield one
-        self.watches[execution_id].discard(one)
+        try:
+            yield one
+        finally:
+            self.watches[execution_id].discard(one)
 
     def tell(self, execution_id: str) -> None:
         for one in self.watches[execution_id]:
@@ -96,7 +98,9 @@ class FakeReadModel:
     sessions: dict[str, Document] = field(default_factory=dict)
     journal: dict[str, list[Document]] = field(default_factory=dict)
     reads: list[list[str]] = field(default_factory=list)
-    failure: SymphainyError | None = None
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    failure: Exception | None = None
+    events_failure: Exception | None = None
 
     def _check(self) -> None:
         if self.failure is not None:
@@ -104,6 +108,7 @@ class FakeReadModel:
 
     async def executions(self, tenant_id: str, execution_ids: Sequence[str]) -> dict[str, Document]:
         self.reads.append(list(execution_ids))
+        self.asked.set()
         await asyncio.sleep(0)
         self._check()
         found = {one: self.documents[one] for one in execution_ids if one in self.documents}
@@ -113,6 +118,8 @@ class FakeReadModel:
         self, tenant_id: str, execution_id: str, after: int = 0
     ) -> list[Document] | None:
         self._check()
+        if self.events_failure is not None:
+            raise self.events_failure
         return self.journal.get(execution_id, [])[after:]
 
     async def session(self, tenant_id: str, session_id: str) -> Document | None:
@@ -130,27 +137,31 @@ class FakeReadModel:
 
 
 class FakeOwner:
-    """Publishes into a list, and decides at once as the owner would."""
+    """Publishes into a list, and decides at once as the owner would.
+
+    Tests may replace `before`, which is awaited before an append, `verdict`, which decides, and
+    `outcome`, the status of what may run (empty: nothing is known of it yet).
+    """
 
     partitions = PARTITIONS
 
     def __init__(self, backend: FakeBackend) -> None:
         self._backend = backend
         self.published: list[Intent] = []
-        self.failure: SymphainyError | None = None
-        self.decides: Callable[[Intent], str] = lambda _: "succeeded"
+        self.before: Callable[[Intent], Awaitable[None]] = _at_once
+        self.verdict: Callable[[Intent], Verdict | None] = self._judge
+        self.outcome = "succeeded"
 
     async def publish(self, intent: Intent) -> Accepted:
-        if self.failure is not None:
-            raise self.failure
+        await self.before(intent)
         self.published.append(intent)
         partition = ids.partition_of(intent.session_id)
         execution_id = execution_id_of(intent)
-        self.tell(intent, self._verdict(intent))
+        self.tell(intent, self.verdict(intent))
         offset = len(self.published) - 1
         return Accepted(execution_id, intent.intent_id, "intents", partition, offset)
 
-    def tell(self, intent: Intent, verdict: tuple[str, dict[str, Any] | None] | None) -> None:
+    def tell(self, intent: Intent, verdict: Verdict | None) -> None:
         """Project a decision, unless the intent was decided before."""
         backend, execution_id = self._backend, execution_id_of(intent)
         if verdict is None:
@@ -160,7 +171,7 @@ class FakeOwner:
         backend.read_model.documents.setdefault(execution_id, execution(intent, *verdict))
         backend.notifier.tell(execution_id)
 
-    def _verdict(self, intent: Intent) -> tuple[str, dict[str, Any] | None] | None:
+    def _judge(self, intent: Intent) -> Verdict | None:
         known = self._backend.read_model.sessions.get(intent.session_id)
         refusal = ""
         if intent.intent_type != "runtime.open_session":
@@ -176,8 +187,7 @@ class FakeOwner:
             refusal = "contract_violation"
         if refusal:
             return "rejected", error(refusal)
-        status = self.decides(intent)
-        return (status, None) if status else None
+        return (self.outcome, None) if self.outcome else None
 
 
 class FakeBackend:
@@ -196,6 +206,19 @@ class FakeBackend:
 
     async def checks(self) -> Mapping[str, str]:
         return self.reasons
+
+
+async def _at_once(_: Intent) -> None:
+    return
+
+
+def raising(error: Exception) -> Callable[[Intent], Awaitable[None]]:
+    """What to await before an append that fails."""
+
+    async def fail(_: Intent) -> None:
+        raise error
+
+    return fail
 
 
 def session(session_id: str, status: str = "open") -> Document:
@@ -281,7 +304,9 @@ class Caller:
         media_type: bytes = b"application/json",
     ) -> Answer:
         """Call with a JSON document, or with bytes as they are."""
-        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        raw = (
+            body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        )
         given = [(b"authorization", f"Bearer {key}".encode()), *headers] if key else list(headers)
         if body is not None:
             given += [(b"content-type", media_type), (b"content-length", b"%d" % len(raw))]

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from symphainy_gateway import bodies
 from symphainy_gateway.bodies import DEPTH_MAX
 from symphainy_gateway.problems import Refused
@@ -158,8 +159,13 @@ def test_brackets_in_strings_are_not_nesting() -> None:
 
 
 JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text("ab[]{}\"\\é", max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("k[{\"\\"), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.text('ab[]{}"\\é', max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text('k[{"\\'), inner, max_size=3)
+    ),
     max_leaves=30,
 )
 

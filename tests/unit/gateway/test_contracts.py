@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
+from tests.unit.gateway.fakes import CONTRACT, capability
+
 from symphainy_gateway.contracts import VIOLATIONS_MAX, Contracts, Schema
 from symphainy_gateway.problems import Violation
-
-from tests.unit.gateway.fakes import CONTRACT, capability
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,8 @@ def test_violations_are_bounded() -> None:
 
 
 @pytest.mark.parametrize(
-    "contract", [{"type": 5}, {"$ref": "file:///etc/hostname"}, {"$ref": "http://127.0.0.1:9/x"}, []]
+    "contract",
+    [{"type": 5}, {"$ref": "file:///etc/hostname"}, {"$ref": "http://127.0.0.1:9/x"}, []],
 )
 def test_an_unusable_contract_refuses_nothing(contract: object) -> None:
     assert Contracts().violations(capability(contract=contract), {"n": 1}) == ()

@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.unit.gateway.fakes import KEY_RECORD, SESSION, intent_body
+
 from symphainy_gateway import intents
 from symphainy_gateway.intents import IntentBody, Origin, Submission
 from symphainy_gateway.problems import Refused
-
-from tests.unit.gateway.fakes import KEY_RECORD, SESSION, intent_body
 
 FRESH = "0192f0c1-a2b3-7c4d-8e5f-60718293a4b5"
 
@@ -145,9 +145,7 @@ def test_a_wrong_member_is_refused_by_name(members: dict[str, Any], code: str, f
         ("solution.build", "factory", "factory"),
     ],
 )
-def test_a_shared_type_may_name_its_realm(
-    intent_type: str, realm: str | None, target: str
-) -> None:
+def test_a_shared_type_may_name_its_realm(intent_type: str, realm: str | None, target: str) -> None:
     members = {"realm": realm} if realm else {}
     assert _read(intent_body(intent_type=intent_type, **members)).intent.realm == target
 

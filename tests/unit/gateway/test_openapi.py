@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from jsonschema_rs import validator_for
 from starlette.routing import Route
-from symphainy_gateway.problems import KINDS
-
 from tests.unit.gateway.fakes import Caller
+
+from symphainy_gateway.problems import KINDS
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from symphainy_gateway import parameters
 from symphainy_gateway.problems import Refused
 
@@ -35,7 +36,8 @@ def test_a_wait_is_read_in_seconds(text: str | None, seconds: float | None) -> N
 
 
 @pytest.mark.parametrize(
-    "text", ["", "10", "s", "-1s", "1.5s", "10S", "6m", "301s", "1h", "1s ", "٣s", "1s\n", "9999999ms"]
+    "text",
+    ["", "10", "s", "-1s", "1.5s", "10S", "6m", "301s", "1h", "1s ", "٣s", "1s\n", "9999999ms"],
 )
 def test_what_is_no_wait_is_refused_by_name(text: str) -> None:
     with pytest.raises(Refused) as refusal:

@@ -10,18 +10,18 @@ from __future__ import annotations
 import json
 
 import pytest
+from tests.unit.gateway.fakes import error
+
 from symphainy_gateway.problems import (
     KINDS,
-    Rejected,
     Refused,
+    Rejected,
     Violation,
     error_reply,
     problem_of,
     rejection,
 )
 from symphainy_schemas.errors import CallerError, OperatorError, SymphainyError, Unavailable
-
-from tests.unit.gateway.fakes import error
 
 
 @pytest.mark.parametrize("code", sorted(KINDS))
@@ -48,7 +48,7 @@ def test_an_unlisted_code_gets_the_status_of_who_must_act(
 
 def test_a_document_leaves_out_what_it_does_not_know() -> None:
     reply = error_reply(CallerError("No.", code="malformed_json"), "/v1/intents")
-    assert json.loads(reply.body) == {
+    assert json.loads(bytes(reply.body)) == {
         "type": "urn:symphainy:problem:malformed_json",
         "title": "The body is not JSON",
         "status": 400,
@@ -68,7 +68,7 @@ def test_a_refusal_tells_everything_that_it_knows() -> None:
         intent_id="int",
         errors=(Violation("/payload/n", "No."),),
     )
-    document = json.loads(error_reply(refusal, "").body)
+    document = json.loads(bytes(error_reply(refusal, "").body))
     assert (document["execution_id"], document["intent_id"]) == ("exe", "int")
     assert document["errors"] == [{"field": "/payload/n", "message": "No."}]
     assert (document["field"], document["cure"]) == ("/payload/n", "Mend it.")

@@ -13,9 +13,6 @@ import json
 from typing import Any
 
 import pytest
-from symphainy_gateway.routes.intents import BATCH_LINES_MAX
-from symphainy_schemas import ids
-
 from tests.unit.gateway.fakes import (
     CLOSED_SESSION,
     KEY,
@@ -27,6 +24,9 @@ from tests.unit.gateway.fakes import (
     intent_body,
     unavailable,
 )
+
+from symphainy_gateway.routes.intents import BATCH_LINES_MAX
+from symphainy_schemas import ids
 
 UNKNOWN_EXECUTION = f"exe-3-{'0' * 32}"
 OF_TENANTS = [
@@ -127,7 +127,15 @@ async def test_the_short_answer_leaves_out_what_is_not_known_yet(caller: Caller)
 @pytest.mark.parametrize("suffix", ["", "/status", "/events", "/stream"])
 @pytest.mark.parametrize(
     "execution_id",
-    [UNKNOWN_EXECUTION, "exe-99-" + "0" * 32, "exe-٣-" + "0" * 32, "nonsense", "%ff", "a%00b", SESSION],
+    [
+        UNKNOWN_EXECUTION,
+        "exe-99-" + "0" * 32,
+        "exe-٣-" + "0" * 32,
+        "nonsense",
+        "%ff",
+        "a%00b",
+        SESSION,
+    ],
 )
 async def test_an_unknown_execution_is_a_problem(
     caller: Caller, execution_id: str, suffix: str
@@ -144,13 +152,12 @@ async def test_another_tenants_execution_is_answered_like_none(caller: Caller) -
 
 async def test_an_execution_that_is_about_to_appear_is_waited_for(caller: Caller) -> None:
     publisher = caller.backend.publisher
-    publisher.decides = lambda _: ""
+    publisher.outcome = ""
     execution_id = await _execution(caller)
     [intent] = publisher.published
-    caller.backend.read_model.reads.clear()
+    caller.backend.read_model.asked.clear()
     asking = asyncio.create_task(caller("GET", f"/v1/executions/{execution_id}/status"))
-    while not caller.backend.read_model.reads:
-        await asyncio.sleep(0)
+    await caller.backend.read_model.asked.wait()
     publisher.tell(intent, ("running", None))
     answer = await asking
     assert (answer.status, answer.json["status"]) == (200, "running")
@@ -191,7 +198,7 @@ async def test_a_session_that_is_not_seen_open_in_time_is_acknowledged(
     caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("symphainy_gateway.routes.sessions.DECISION_WAIT_S", 0.01)
-    caller.backend.publisher._verdict = lambda _: None  # type: ignore[method-assign]
+    caller.backend.publisher.verdict = lambda _: None
     answer = await caller("POST", "/v1/sessions")
     assert (answer.status, answer.json["status"]) == (202, "accepted")
 
@@ -346,7 +353,11 @@ async def test_a_repeated_batch_gets_the_first_answers(caller: Caller) -> None:
 
 @pytest.mark.parametrize(
     ("body", "code"),
-    [(b"", "empty_batch"), (b"\n \n", "empty_batch"), (b"{}\n" * (BATCH_LINES_MAX + 1), "batch_too_large")],
+    [
+        (b"", "empty_batch"),
+        (b"\n \n", "empty_batch"),
+        (b"{}\n" * (BATCH_LINES_MAX + 1), "batch_too_large"),
+    ],
 )
 async def test_a_batch_is_bounded(caller: Caller, body: bytes, code: str) -> None:
     assert (await _batch(caller, body)).json["code"] == code

@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.unit.gateway.fakes import Caller, intent_body, unavailable
+
 from symphainy_gateway.streaming import EventStream, ExecutionEvents
 from symphainy_runtime.read_model.reader import Document
-
-from tests.unit.gateway.fakes import Caller, intent_body, unavailable
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def _event(index: int) -> Document:
 
 async def _running(caller: Caller, events: int) -> str:
     """An execution that runs, with so many events."""
-    caller.backend.publisher.decides = lambda _: "running"
+    caller.backend.publisher.outcome = "running"
     answer = await caller("POST", "/v1/intents", intent_body())
     execution_id: str = answer.json["execution_id"]
     caller.backend.read_model.journal[execution_id] = [_event(n) for n in range(events)]

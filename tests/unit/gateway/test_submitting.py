@@ -8,15 +8,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
 import pytest
-from symphainy_gateway import submitting
-from symphainy_schemas import ids
-from symphainy_schemas.errors import CallerError, Unavailable
-from symphainy_schemas.records import Intent
-
 from tests.unit.gateway.fakes import (
     CLOSED_SESSION,
     OTHER_KEY,
@@ -26,8 +22,14 @@ from tests.unit.gateway.fakes import (
     execution,
     execution_id_of,
     intent_body,
+    raising,
     unavailable,
 )
+
+from symphainy_gateway import submitting
+from symphainy_schemas import ids
+from symphainy_schemas.errors import CallerError, Unavailable
+from symphainy_schemas.records import Intent
 
 
 @pytest.fixture
@@ -62,14 +64,14 @@ async def test_a_wait_that_is_met_gives_the_result(caller: Caller) -> None:
 
 
 async def test_a_failed_execution_is_a_result_too(caller: Caller) -> None:
-    caller.backend.publisher.decides = lambda _: "failed"
+    caller.backend.publisher.outcome = "failed"
     answer = await caller("POST", "/v1/intents?wait=10s", intent_body())
     assert (answer.status, answer.json["status"], answer.json["success"]) == (200, "failed", False)
 
 
 @pytest.mark.parametrize("status", ["", "accepted", "running", "stuck"])
 async def test_a_wait_that_is_not_met_is_acknowledged(caller: Caller, status: str) -> None:
-    caller.backend.publisher.decides = lambda _: status
+    caller.backend.publisher.outcome = status
     answer = await caller("POST", "/v1/intents?wait=10ms", intent_body())
     assert (answer.status, answer.json["status"]) == (202, status or "accepted")
 
@@ -106,17 +108,14 @@ async def test_another_tenants_session_is_answered_like_none(caller: Caller) -> 
 
 @pytest.mark.usefixtures("_short_decision_wait")
 async def test_a_doubtful_intent_without_a_decision_is_acknowledged(caller: Caller) -> None:
-    async def undecided(intent: Intent) -> Any:
-        return submitting.Accepted("", intent.intent_id, "intents", 3, 9)
-
-    caller.backend.publisher.publish = undecided  # type: ignore[assignment, method-assign]
+    caller.backend.publisher.verdict = lambda _: None
     answer = await caller("POST", "/v1/intents", intent_body(intent_type="content.unknown"))
-    assert (answer.status, answer.json["wal"]["offset"]) == (202, 9)
+    assert (answer.status, answer.json["status"]) == (202, "accepted")
 
 
 async def test_a_doubt_that_the_owner_does_not_share_is_acknowledged(caller: Caller) -> None:
     caller.backend.configuration.capabilities.clear()
-    caller.backend.publisher._verdict = lambda _: ("running", None)  # type: ignore[method-assign]
+    caller.backend.publisher.verdict = lambda _: ("running", None)
     answer = await caller("POST", "/v1/intents", intent_body())
     assert (answer.status, answer.json["status"]) == (202, "running")
 
@@ -139,7 +138,7 @@ async def test_a_repeat_gets_the_first_answer_without_a_second_append(caller: Ca
 
 
 async def test_a_repeat_of_what_runs_is_acknowledged(caller: Caller) -> None:
-    caller.backend.publisher.decides = lambda _: "running"
+    caller.backend.publisher.outcome = "running"
     body = intent_body(intent_id="order-7")
     first = await caller("POST", "/v1/intents", body)
     for target in ("/v1/intents", "/v1/intents?wait=10ms"):
@@ -167,12 +166,11 @@ async def test_a_conflict_that_the_view_did_not_have_is_found_after_the_wait(
 ) -> None:
     publisher = caller.backend.publisher
 
-    async def decided_meanwhile(intent: Intent) -> Any:
+    async def decided_meanwhile(intent: Intent) -> None:
         other = msgspec.structs.replace(intent, payload=b'{"n":9}')
         publisher.tell(other, ("succeeded", None))
-        return submitting.Accepted("", intent.intent_id, "intents", 3, 9)
 
-    publisher.publish = decided_meanwhile  # type: ignore[assignment, method-assign]
+    publisher.before = decided_meanwhile
     answer = await caller("POST", "/v1/intents?wait=1s", intent_body(intent_id="order-7"))
     assert (answer.status, answer.json["code"]) == (409, "idempotency_conflict")
 
@@ -197,7 +195,7 @@ async def test_without_a_view_an_intent_is_still_appended(caller: Caller) -> Non
 async def test_without_kafka_the_answer_is_unknown_with_the_id(
     caller: Caller, members: dict[str, Any]
 ) -> None:
-    caller.backend.publisher.failure = Unavailable("Kafka is away.", code="wal_unavailable")
+    caller.backend.publisher.before = raising(Unavailable("Kafka is away.", code="wal_unavailable"))
     answer = await caller("POST", "/v1/intents?wait=1s", intent_body(**members))
     assert (answer.status, answer.json["code"]) == (503, "wal_unavailable")
     assert answer.headers["retry-after"].isdigit()
@@ -211,18 +209,20 @@ async def test_without_kafka_the_answer_is_unknown_with_the_id(
 async def test_an_append_that_never_ends_is_unknown(
     caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def never(_: Intent) -> Any:
-        await submitting.asyncio.Event().wait()
+    async def never(_: Intent) -> None:
+        await asyncio.Event().wait()
 
     monkeypatch.setattr(submitting, "PUBLISH_TIMEOUT_S", 0.01)
-    caller.backend.publisher.publish = never  # type: ignore[method-assign]
+    caller.backend.publisher.before = never
     answer = await caller("POST", "/v1/intents", intent_body())
     assert (answer.status, answer.json["code"]) == (503, "wal_unavailable")
     assert answer.json["intent_id"]
 
 
 async def test_what_the_publisher_refuses_is_the_callers_to_mend(caller: Caller) -> None:
-    caller.backend.publisher.failure = CallerError("Too large.", code="too_large", field="/metadata")
+    caller.backend.publisher.before = raising(
+        CallerError("Too large.", code="too_large", field="/metadata")
+    )
     answer = await caller("POST", "/v1/intents", intent_body(intent_id="order-7"))
     assert (answer.status, answer.json["field"]) == (413, "/metadata")
     assert answer.json["intent_id"] == "order-7"
@@ -239,7 +239,7 @@ async def test_a_session_that_was_seen_open_is_not_looked_up_again(caller: Calle
 
 async def test_waits_are_counted(caller: Caller) -> None:
     await caller("POST", "/v1/intents?wait=1s", intent_body())
-    caller.backend.publisher.decides = lambda _: "running"
+    caller.backend.publisher.outcome = "running"
     await caller("POST", "/v1/intents?wait=10ms", intent_body())
     exposition = (await caller("GET", "/metrics")).body.decode()
     assert 'symphainy_gateway_waits_total{outcome="met"} 1.0' in exposition

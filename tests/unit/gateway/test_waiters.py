@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.unit.gateway.fakes import FakeBackend, unavailable
+
 from symphainy_gateway.waiters import Waiters, decided, ended
 from symphainy_runtime.read_model.reader import Document
 from symphainy_schemas.errors import Unavailable
 from symphainy_schemas.state import ExecutionStatus
-
-from tests.unit.gateway.fakes import FakeBackend, unavailable
 
 
 def _document(execution_id: str, status: str = "running", tenant_id: str = "acme") -> Document:
@@ -40,7 +40,9 @@ async def test_each_tenant_is_read_for_itself() -> None:
     backend = _backend(_document("mine"), _document("theirs", tenant_id="rival"))
     waiters = Waiters(backend)
     found = await asyncio.gather(
-        waiters.read("acme", "mine"), waiters.read("acme", "theirs"), waiters.read("rival", "theirs")
+        waiters.read("acme", "mine"),
+        waiters.read("acme", "theirs"),
+        waiters.read("rival", "theirs"),
     )
     assert [it and it["execution_id"] for it in found] == ["mine", None, "theirs"]
     assert sorted(backend.read_model.reads) == [["mine", "theirs"], ["theirs"]]
@@ -50,8 +52,7 @@ async def test_what_is_wanted_during_a_read_is_read_next() -> None:
     backend = _backend(_document("a"), _document("b"))
     waiters = Waiters(backend)
     first = asyncio.create_task(waiters.read("acme", "a"))
-    while not backend.read_model.reads:
-        await asyncio.sleep(0)
+    await backend.read_model.asked.wait()
     second = await waiters.read("acme", "b")
     assert second is not None
     assert (await first) is not None
@@ -85,8 +86,7 @@ async def test_a_waiter_wakes_when_its_condition_holds() -> None:
     async with backend.notifier.watch("a") as watch:
         waiting = asyncio.create_task(waiters.until(watch, "acme", "a", ended, 60))
         backend.notifier.tell("a")
-        while not backend.read_model.reads:
-            await asyncio.sleep(0)
+        await backend.read_model.asked.wait()
         backend.read_model.documents["a"] = _document("a", "failed")
         backend.notifier.tell("a")
         document = await waiting
@@ -108,8 +108,7 @@ async def test_a_read_model_that_is_away_is_waited_for() -> None:
     async with backend.notifier.watch("a") as watch:
         waiting = asyncio.create_task(waiters.until(watch, "acme", "a", ended, 60))
         backend.notifier.tell("a")
-        while not backend.read_model.reads:
-            await asyncio.sleep(0)
+        await backend.read_model.asked.wait()
         backend.read_model.failure = None
         backend.notifier.tell("a")
         assert await waiting == _document("a", "succeeded")
@@ -126,7 +125,9 @@ async def test_stopping_lets_every_waiter_go() -> None:
         assert await waiters.until(watch, "acme", "a", ended, 300) == _document("a")
 
 
-@pytest.mark.parametrize("status", [it for it in ExecutionStatus if it is not ExecutionStatus.UNKNOWN])
+@pytest.mark.parametrize(
+    "status", [it for it in ExecutionStatus if it is not ExecutionStatus.UNKNOWN]
+)
 def test_an_end_is_a_decision(status: ExecutionStatus) -> None:
     document = _document("a", status.value)
     assert ended(document) == status.ended

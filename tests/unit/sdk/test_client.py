@@ -1,0 +1,279 @@
+"""The HTTP client: what it sends, how it reads answers, what its errors say.
+
+- Requests are exactly those of the gateway's interface.
+- A refusal is an `ApiError` with the problem's code, field and cure.
+- Where it is unknown whether something happened, it is `Unavailable`, with the id to repeat.
+- A stream that is cut goes on behind the last event.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import BaseModel
+
+from symphainy import ApiError, Client, Reference
+from symphainy_schemas.errors import CallerError, Unavailable
+from symphainy_schemas.state import ExecutionStatus
+
+EXECUTION = "exe-3-" + "0b" * 16
+SESSION = "ses-3-" + "0a" * 16
+REFERENCE = {
+    "uri": "artifact://acme/" + "ab" * 32,
+    "sha256": "ab" * 32,
+    "size": 3,
+    "media_type": "text/plain",
+}
+
+
+class File(BaseModel):
+    """A payload."""
+
+    path: str
+
+
+class Gateway:
+    """Answers requests from a list, and keeps them."""
+
+    def __init__(self, *answers: httpx.Response | Callable[[], httpx.Response]) -> None:
+        self.requests: list[httpx.Request] = []
+        self._answers = list(answers)
+
+    def client(self) -> Client:
+        """A client whose network this is."""
+        return Client("http://gateway", "key-1", transport=httpx.MockTransport(self._answer))
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answer = self._answers.pop(0)
+        return answer if isinstance(answer, httpx.Response) else answer()
+
+    @property
+    def last(self) -> httpx.Request:
+        """The last request."""
+        return self.requests[-1]
+
+
+def body(request: httpx.Request) -> Any:
+    """A request's JSON."""
+    return json.loads(request.content)
+
+
+async def test_a_session_is_opened() -> None:
+    gateway = Gateway(httpx.Response(201, json={"session_id": SESSION, "status": "open"}))
+    async with gateway.client() as client:
+        assert await client.open_session({"a": 1}) == SESSION
+    assert (gateway.last.method, gateway.last.url.path) == ("POST", "/v1/sessions")
+    assert gateway.last.headers["Authorization"] == "Bearer key-1"
+    assert gateway.last.headers["Content-Type"] == "application/json"
+    assert body(gateway.last) == {"attributes": {"a": 1}}
+
+
+async def test_an_intent_is_submitted_and_its_result_read() -> None:
+    gateway = Gateway(
+        httpx.Response(
+            200,
+            json={
+                "execution_id": EXECUTION,
+                "status": "succeeded",
+                "success": True,
+                "result": {"pages": 6},
+                "artifacts": {"text": REFERENCE},
+                "events": [{"type": "file.read", "data": {}}],
+                "state_changes": [],
+                "error": None,
+                "execution_time_ms": 12,
+                "something_newer": 1,
+            },
+        )
+    )
+    async with gateway.client() as client:
+        result = await client.submit(
+            "content.read",
+            File(path="a.pdf"),
+            session_id=SESSION,
+            wait="1m",
+            intent_id="i-1",
+            metadata={"source": "test"},
+            solution_context={"solution": "mvp"},
+        )
+    assert (result.success, result.status) == (True, ExecutionStatus.SUCCEEDED)
+    assert result.artifacts == {"text": Reference(REFERENCE["uri"], b"\xab" * 32, 3, "text/plain")}
+    assert (result.result, result.execution_time_ms) == ({"pages": 6}, 12.0)
+    assert str(gateway.last.url) == "http://gateway/v1/intents?wait=60s"
+    assert body(gateway.last) == {
+        "intent_id": "i-1",
+        "intent_type": "content.read",
+        "session_id": SESSION,
+        "payload": {"path": "a.pdf"},
+        "metadata": {"source": "test"},
+        "solution_context": {"solution": "mvp"},
+    }
+
+
+async def test_an_accepted_intent_is_a_result_that_has_not_ended() -> None:
+    accepted = {"execution_id": EXECUTION, "intent_id": "i", "status": "accepted", "wal": None}
+    gateway = Gateway(httpx.Response(202, json=accepted))
+    async with gateway.client() as client:
+        result = await client.submit("content.read", {}, session_id=SESSION, wait="500ms")
+    assert (result.success, result.status, result.execution_time_ms) == (False, "accepted", None)
+    assert gateway.last.url.params["wait"] == "500ms"
+    assert set(body(gateway.last)) == {"intent_id", "intent_type", "session_id", "payload"}
+    assert len(body(gateway.last)["intent_id"]) == 36
+
+
+async def test_a_failed_execution_is_a_result_with_its_error() -> None:
+    error = {"code": "timeout", "message": "Too long.", "retryable": True, "step": "main"}
+    failed = {"execution_id": EXECUTION, "status": "failed", "success": False, "error": error}
+    gateway = Gateway(httpx.Response(200, json=failed))
+    async with gateway.client() as client:
+        result = await client.submit("content.read", {}, session_id=SESSION)
+    assert result.error is not None
+    assert (result.error.code, result.error.retryable) == ("timeout", True)
+
+
+async def test_a_status_of_a_newer_release_is_unknown() -> None:
+    newer = {"execution_id": EXECUTION, "status": "meditating", "ended": False}
+    gateway = Gateway(httpx.Response(200, json=newer))
+    async with gateway.client() as client:
+        assert (await client.status(EXECUTION)).status is ExecutionStatus.UNKNOWN
+    assert gateway.last.url.path == f"/v1/executions/{EXECUTION}/status"
+
+
+async def test_executions_and_events_are_read_as_they_are() -> None:
+    gateway = Gateway(
+        httpx.Response(200, json={"execution_id": EXECUTION, "steps": []}),
+        httpx.Response(200, json={"execution_id": EXECUTION, "events": [{"type": "a"}]}),
+        httpx.Response(200, json={"items": [], "cursor": None}),
+    )
+    async with gateway.client() as client:
+        assert (await client.execution(EXECUTION))["steps"] == []
+        assert await client.events(EXECUTION) == [{"type": "a"}]
+        assert await client.executions({"limit": "5"}) == {"items": [], "cursor": None}
+    assert [str(request.url.raw_path, "ascii") for request in gateway.requests] == [
+        f"/v1/executions/{EXECUTION}",
+        f"/v1/executions/{EXECUTION}/events",
+        "/v1/executions?limit=5",
+    ]
+
+
+async def test_a_refusal_carries_code_field_and_cure() -> None:
+    problem = {
+        "type": "urn:symphainy:problem:contract_violation",
+        "title": "The payload breaks the contract",
+        "status": 422,
+        "detail": "'path' is a required property",
+        "code": "contract_violation",
+        "field": "/payload",
+        "cure": "Send what the contract asks.",
+    }
+    gateway = Gateway(httpx.Response(422, json=problem))
+    async with gateway.client() as client:
+        with pytest.raises(ApiError) as refused:
+            await client.submit("content.read", {}, session_id=SESSION)
+    error = refused.value
+    assert (error.status, error.code, error.field) == (422, "contract_violation", "/payload")
+    assert (error.message, error.cure) == (problem["detail"], problem["cure"])
+
+
+async def test_over_quota_says_when_to_come_back() -> None:
+    problem = {"title": "Too many requests", "code": "over_quota"}
+    gateway = Gateway(httpx.Response(429, json=problem, headers={"Retry-After": "7"}))
+    async with gateway.client() as client:
+        with pytest.raises(ApiError) as refused:
+            await client.open_session()
+    assert (refused.value.retry_after_s, refused.value.message) == (7.0, "Too many requests")
+
+
+def _no_connection() -> httpx.Response:
+    raise httpx.ConnectError("refused")
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (
+            httpx.Response(503, json={"code": "wal_unavailable", "detail": "Away."}),
+            "wal_unavailable",
+        ),
+        (httpx.Response(502, html="<h1>Bad gateway</h1>"), "http_502"),
+        (_no_connection, "gateway_unavailable"),
+    ],
+)
+async def test_where_nothing_is_known_the_cure_is_the_same_intent_id(
+    answer: httpx.Response | Callable[[], httpx.Response], code: str
+) -> None:
+    gateway = Gateway(answer)
+    async with gateway.client() as client:
+        with pytest.raises(Unavailable) as unknown:
+            await client.submit("content.read", {}, session_id=SESSION, intent_id="i-1")
+    assert unknown.value.code == code
+    assert "i-1" in unknown.value.cure
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(200, html="<p>"), httpx.Response(200, json=[])])
+async def test_an_answer_of_something_else_is_said_to_be_one(answer: httpx.Response) -> None:
+    async with Gateway(answer).client() as client:
+        with pytest.raises(ApiError, match="is not what this version") as refused:
+            await client.open_session()
+    assert refused.value.code == "unexpected_answer"
+
+
+@pytest.mark.parametrize("execution_id", ["", "../sessions", SESSION, "exe-1"])
+async def test_only_execution_ids_go_into_paths(execution_id: str) -> None:
+    async with Gateway().client() as client:
+        with pytest.raises(CallerError):
+            await client.execution(execution_id)
+
+
+def stream(text: str) -> httpx.Response:
+    """A stream that says `text` and ends."""
+    return httpx.Response(200, text=text, headers={"Content-Type": "text/event-stream"})
+
+
+def event(index: int) -> str:
+    """A server-sent event."""
+    return f'id: {index}\nevent: step_started\ndata: {{"index":{index}}}\n\n'
+
+
+END = f'event: end\ndata: {{"execution_id":"{EXECUTION}","status":"succeeded"}}\n\n'
+
+
+async def test_a_cut_stream_goes_on_behind_the_last_event() -> None:
+    gateway = Gateway(
+        stream(": alive\n\n" + event(0) + event(1) + "id: 2\nevent: step_st"),
+        _no_connection,
+        stream(event(2) + END),
+    )
+    async with gateway.client() as client:
+        assert [e["index"] async for e in client.stream(EXECUTION)] == [0, 1, 2]
+    assert [r.headers.get("Last-Event-ID") for r in gateway.requests] == [None, "1", "1"]
+    assert gateway.last.url.path == f"/v1/executions/{EXECUTION}/stream"
+
+
+def _not_found() -> httpx.Response:
+    return httpx.Response(404, json={"code": "execution_not_found", "detail": "None such."})
+
+
+async def test_an_end_is_awaited_also_of_what_is_not_projected_yet() -> None:
+    async with Gateway(_not_found, stream(event(0) + END)).client() as client:
+        assert await client.ended(EXECUTION) == "succeeded"
+
+
+async def test_what_never_appears_is_not_awaited_for_ever() -> None:
+    async with Gateway(_not_found).client() as client:
+        with pytest.raises(ApiError) as refused:
+            await client.ended(EXECUTION, appears_within="0s")
+    assert refused.value.code == "execution_not_found"
+
+
+async def test_a_refused_stream_is_not_asked_for_again() -> None:
+    gateway = Gateway(httpx.Response(401, json={"code": "unauthenticated", "title": "No."}))
+    async with gateway.client() as client:
+        with pytest.raises(ApiError, match="No"):
+            await client.ended(EXECUTION)
+    assert len(gateway.requests) == 1

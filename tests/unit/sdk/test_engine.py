@@ -1,0 +1,366 @@
+"""The deliveries of one realm on the event loop, without Kafka.
+
+- Every task that is taken gets exactly one final report, and is done once that is acknowledged.
+- What ends within 50 ms is reported once; what runs longer is announced first.
+- A timeout ends the attempt as retryable; what the handler does afterwards is not recorded.
+- What may not start, or may have been delivered before, is handed back with its reason.
+- What cannot be read goes to dead letters, and the next task runs.
+- The room of a task is free when its handler has ended and its report is acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from confluent_kafka import Message
+from pydantic import BaseModel
+from tests.unit.sdk.fakes import (
+    INLINE_LIMIT,
+    NOW,
+    FakeClock,
+    FakeMessage,
+    FakeOutlet,
+    MemoryStore,
+    task,
+    until,
+)
+
+from symphainy import Context, Outcome, Realm, TerminalError
+from symphainy.worker.admission import ANNOUNCE_MS, Entry, refusal
+from symphainy.worker.engine import Engine, EngineOptions
+from symphainy.worker.flow import Flow
+from symphainy.worker.ledger import Lease, Start
+from symphainy_schemas import records
+from symphainy_schemas.codec import encode
+from symphainy_schemas.records import ReportKind, StepReport, Task
+
+
+class File(BaseModel):
+    """A payload."""
+
+    path: str
+
+
+@dataclass
+class Bench:
+    """An engine with a realm whose handlers the test controls."""
+
+    outlet: FakeOutlet = field(default_factory=FakeOutlet)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    flow: Flow = field(default_factory=lambda: Flow(16, 1_000_000))
+    clock: FakeClock = field(default_factory=FakeClock)
+    lease: Lease = field(default_factory=lambda: Lease(0, Start(0, 0, True)))
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    release: threading.Event = field(default_factory=threading.Event)
+    calls: list[str] = field(default_factory=list)
+    faults: list[BaseException] = field(default_factory=list)
+    next_offset: int = 0
+
+    def __post_init__(self) -> None:
+        realm = self._realm()
+        self.engine = Engine(
+            EngineOptions(
+                topic="tasks.content",
+                entries={handler.intent_type: Entry(handler, 3) for handler in realm},
+                worker_id="w",
+                inline_limit_bytes=INLINE_LIMIT,
+                concurrency=16,
+                store=self.store,
+                clock=self.clock,
+            ),
+            self.flow,
+            self.outlet,
+            self.faults.append,
+        )
+
+    def _realm(self) -> Realm:
+        realm = Realm("content")
+
+        @realm.intent("content.read")
+        async def read(ctx: Context, payload: File) -> Outcome:
+            self.calls.append(payload.path)
+            return Outcome(result=payload.path)
+
+        @realm.intent("content.wait")
+        async def wait(ctx: Context, payload: File) -> Outcome:
+            self.calls.append(payload.path)
+            try:
+                await self.go_on.wait()
+            except asyncio.CancelledError:
+                self.calls.append("cancelled")
+                raise
+            return Outcome()
+
+        @realm.intent("content.stubborn")
+        async def stubborn(ctx: Context, payload: File) -> Outcome:
+            try:
+                await self.go_on.wait()
+            except asyncio.CancelledError:
+                self.calls.append("went on")
+            await ctx.step("late", len, "x")
+            return Outcome()
+
+        @realm.intent("content.block")
+        def block(ctx: Context, payload: File) -> Outcome:
+            self.release.wait(10.0)
+            try:
+                ctx.wait(ctx.step("late", len, "x"))
+            except TerminalError as error:
+                self.calls.append(error.code)
+            return Outcome()
+
+        @realm.intent("content.steps")
+        async def steps(ctx: Context, payload: File) -> Outcome:
+            await ctx.progress("half")
+            return Outcome(result=await ctx.step("one", len, payload.path))
+
+        return realm
+
+    def take(self, *tasks: Task | bytes, lease: Lease | None = None) -> None:
+        """Hand over tasks as the pump does."""
+        batch = []
+        for one in tasks:
+            content = one if isinstance(one, bytes) else encode(one)
+            message = FakeMessage(self.next_offset, content)
+            self.next_offset += 1
+            batch.append((lease or self.lease, cast(Message, message)))
+            self.flow.hand(1, len(content))
+        self.engine.take(batch)
+
+    def kinds(self) -> list[ReportKind]:
+        """What was reported, in order."""
+        return [report.kind for report in self.outlet.reports]
+
+    async def last(self, count: int = 1) -> StepReport:
+        """The last report, once there are `count` of them."""
+        await until(lambda: len(self.outlet.reports) >= count)
+        return self.outlet.reports[-1]
+
+    async def settled(self) -> None:
+        """Wait until nothing is held."""
+        await until(lambda: self.flow.held == 0)
+
+
+@asynccontextmanager
+async def working(**parts: Any) -> AsyncIterator[Bench]:
+    """A bench whose engine had no fault, and holds nothing in the end."""
+    bench = Bench(**parts)
+    yield bench
+    bench.go_on.set()
+    bench.release.set()
+    bench.outlet.acknowledge_all()
+    await bench.settled()
+    assert bench.faults == []
+    assert bench.lease.ledger.open == 0
+
+
+def of(intent: str, **changes: Any) -> Task:
+    """A task for one of the bench's handlers."""
+    return task(intent_type=f"content.{intent}", handler=intent, **changes)
+
+
+async def test_a_short_handler_needs_one_report() -> None:
+    async with working() as bench:
+        bench.take(of("read"))
+        report = await bench.last()
+        assert report.kind is ReportKind.SUCCEEDED
+        assert report.result == b'"a.pdf"'
+        assert (report.token, report.attempt, report.delivery) == ("tok", 2, 3)
+        assert (report.worker, report.dispatched_at, report.started_at) == ("w", 42, NOW)
+        await asyncio.sleep(2 * ANNOUNCE_MS / 1000)
+        assert bench.kinds() == [ReportKind.SUCCEEDED]
+
+
+async def test_a_longer_handler_is_announced_first() -> None:
+    async with working() as bench:
+        bench.take(of("wait"))
+        assert (await bench.last()).kind is ReportKind.STARTED
+        bench.go_on.set()
+        assert (await bench.last(2)).kind is ReportKind.SUCCEEDED
+
+
+async def test_handlers_run_side_by_side() -> None:
+    async with working() as bench:
+        bench.take(*(of("wait") for _ in range(10)))
+        await until(lambda: len(bench.calls) == 10)
+
+
+async def test_a_task_is_done_only_when_its_report_is_acknowledged() -> None:
+    async with working(outlet=FakeOutlet(at_once=False)) as bench:
+        bench.take(of("read"), of("read"))
+        await bench.last(2)
+        assert (bench.lease.ledger.position, bench.flow.held) == (0, 2)
+        bench.outlet.waiting.pop(1)()
+        assert (bench.lease.ledger.position, bench.flow.held) == (0, 1)
+        bench.outlet.waiting.pop(0)()
+        assert (bench.lease.ledger.position, bench.flow.held) == (2, 0)
+
+
+async def test_a_checkpoint_is_acknowledged_before_the_handler_goes_on() -> None:
+    async with working(outlet=FakeOutlet(at_once=False)) as bench:
+        bench.take(of("steps"))
+        assert (await bench.last(2)).name == "half"
+        assert bench.kinds() == [ReportKind.STARTED, ReportKind.PROGRESS]
+        bench.outlet.acknowledge_all()
+        report = await bench.last(3)
+        assert (report.kind, report.name, report.result) == (ReportKind.CHECKPOINT, "one", b"5")
+        await asyncio.sleep(0.02)
+        assert len(bench.outlet.reports) == 3
+        bench.outlet.acknowledge_all()
+        assert (await bench.last(4)).kind is ReportKind.SUCCEEDED
+
+
+@pytest.mark.parametrize("timeout_ms", [20, 70])
+async def test_a_timeout_cancels_and_may_be_retried(timeout_ms: int) -> None:
+    async with working() as bench:
+        bench.take(of("wait", timeout_ms=timeout_ms))
+        await until(lambda: "cancelled" in bench.calls)
+        report = bench.outlet.reports[-1]
+        assert report.kind is ReportKind.FAILED
+        assert report.error is not None
+        assert (report.error.code, report.error.retryable) == ("timeout", True)
+
+
+async def test_nothing_is_recorded_after_the_final_report() -> None:
+    async with working() as bench:
+        bench.take(of("stubborn", timeout_ms=20))
+        await until(lambda: "went on" in bench.calls)
+        await bench.settled()
+        assert bench.kinds() == [ReportKind.FAILED]
+
+
+async def test_a_blocked_thread_keeps_its_room_after_a_timeout() -> None:
+    async with working() as bench:
+        bench.take(of("block", timeout_ms=20))
+        assert (await bench.last()).kind is ReportKind.FAILED
+        await until(lambda: bench.lease.ledger.position == 1)
+        assert bench.flow.held == 1
+        bench.release.set()
+        await bench.settled()
+        assert bench.calls == ["delivery_ended"]
+        assert bench.kinds() == [ReportKind.FAILED]
+
+
+async def test_what_may_have_been_delivered_before_is_handed_back_unrun() -> None:
+    async with working(lease=Lease(0, Start(0, 2, False))) as bench:
+        bench.take(of("read"), of("read"), of("read"))
+        await bench.last(3)
+        assert [(r.kind, r.name) for r in bench.outlet.reports][:2] == [
+            (ReportKind.HANDED_BACK, "redelivered_after_assignment")
+        ] * 2
+        assert len(bench.calls) == 1
+
+
+async def test_what_still_runs_here_is_not_handed_back_when_its_partition_returns() -> None:
+    async with working() as bench:
+        bench.take(of("wait"))
+        await bench.last()
+        bench.lease.active = False
+        again = Lease(0, Start(0, 1, False))
+        bench.next_offset = 0
+        bench.take(of("wait"), lease=again)
+        bench.go_on.set()
+        await bench.settled()
+        assert bench.kinds() == [ReportKind.STARTED, ReportKind.SUCCEEDED]
+        assert (again.ledger.position, len(bench.calls)) == (1, 1)
+        bench.lease = again
+
+
+async def test_tasks_of_a_revoked_partition_are_left_to_its_next_worker() -> None:
+    async with working() as bench:
+        bench.lease.active = False
+        bench.take(of("read"))
+        assert (bench.flow.held, bench.outlet.reports) == (0, [])
+
+
+async def test_a_stopping_worker_hands_back_what_it_has_not_started() -> None:
+    async with working() as bench:
+        bench.engine.stop()
+        bench.take(of("read"))
+        report = await bench.last()
+        assert (report.kind, report.name) == (ReportKind.HANDED_BACK, "worker_stopping")
+
+
+async def test_a_drain_waits_for_handlers_and_hands_back_the_rest() -> None:
+    async with working() as bench:
+        bench.take(of("read"), of("wait"))
+        bench.engine.stop()
+        await bench.engine.drain(0.1)
+        await until(lambda: "cancelled" in bench.calls)
+        found = {report.kind: report for report in bench.outlet.reports}
+        assert set(found) == {ReportKind.SUCCEEDED, ReportKind.STARTED, ReportKind.HANDED_BACK}
+        assert found[ReportKind.HANDED_BACK].name == "worker_stopping"
+        assert found[ReportKind.HANDED_BACK].started_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"garbage", "not_single_object"),
+        (encode(task(partition=8)), "unknown_partition"),
+    ],
+)
+async def test_what_cannot_be_read_is_buried_and_the_next_task_runs(
+    content: bytes, reason: str
+) -> None:
+    async with working() as bench:
+        bench.take(content, of("read"))
+        assert (await bench.last()).kind is ReportKind.SUCCEEDED
+        (letter,) = bench.outlet.letters
+        assert (letter.topic, letter.partition, letter.offset) == ("tasks.content", 0, 0)
+        assert (letter.reason, letter.role, letter.at) == (reason, "worker", NOW)
+        assert (letter.key, letter.value) == (b"key", content)
+        await until(lambda: bench.lease.ledger.position == 2)
+
+
+async def test_a_claim_checked_payload_is_fetched_first() -> None:
+    async with working() as bench:
+        reference = await bench.store.put("acme", b'{"path":"large.pdf"}', "application/json")
+        bench.take(of("read", payload=b"", payload_ref=reference))
+        await bench.last()
+        assert bench.calls == ["large.pdf"]
+
+
+async def test_a_failing_handler_reports_its_error_and_wish() -> None:
+    async with working() as bench:
+        bench.take(of("read", payload=b"{}"))
+        report = await bench.last()
+        assert report.kind is ReportKind.FAILED
+        assert report.error is not None
+        assert report.error.code == "payload_invalid"
+        assert report.retry_after_ms == -1
+
+
+@pytest.mark.parametrize(
+    ("changes", "now", "reason"),
+    [
+        ({}, NOW, ""),
+        ({"capability_version": 3}, NOW, ""),
+        ({"capability_version": 4}, NOW, "unknown_handler"),
+        ({"handler": "other"}, NOW, "unknown_handler"),
+        ({"intent_type": "content.other"}, NOW, "unknown_handler"),
+        ({"start_by": NOW + ANNOUNCE_MS}, NOW, ""),
+        ({"start_by": NOW + ANNOUNCE_MS}, NOW + 1, "past_start_by"),
+        ({"start_by": NOW - 1}, NOW, "past_start_by"),
+        ({"start_by": 0}, NOW, ""),
+    ],
+)
+def test_a_task_starts_only_where_and_while_it_may(
+    changes: dict[str, Any], now: int, reason: str
+) -> None:
+    @Realm("content").intent("content.read")
+    async def read(ctx: Context, payload: File) -> Outcome:
+        return Outcome()
+
+    assert refusal(task(**changes), {"content.read": Entry(read, 3)}, now) == reason
+
+
+def test_an_error_record_has_no_field_that_a_worker_cannot_fill() -> None:
+    fields = {"code", "message", "field", "cure", "step", "retryable", "operator_action"}
+    assert set(records.Error.__struct_fields__) == fields
