@@ -22,7 +22,7 @@ from symphainy_schemas.state import ExecutionStatus
 
 EXECUTION = "exe-3-" + "0b" * 16
 SESSION = "ses-3-" + "0a" * 16
-REFERENCE = {
+REFERENCE: dict[str, Any] = {
     "uri": "artifact://acme/" + "ab" * 32,
     "sha256": "ab" * 32,
     "size": 3,

@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from examples.content_realm import extraction
-from examples.content_realm.realm import DOCUMENTS, ingest_file
+from examples.content_realm.ingestion import DOCUMENTS, ingest_file
 from examples.hello_realm import greet
 from tests.unit.sdk.fakes import run
 
@@ -63,14 +62,14 @@ async def test_only_documents_are_read(path: str, code: str, link: Path) -> None
 
 
 @pytest.fixture
-def link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A documents folder with a link that leads out of it."""
     folder = tmp_path / "documents"
     folder.mkdir()
     (folder / "README.md").write_text("no document")
     (tmp_path / "outside.pdf").write_bytes(b"%PDF")
     (folder / "link.pdf").symlink_to(tmp_path / "outside.pdf")
-    monkeypatch.setattr("examples.content_realm.realm.DOCUMENTS", folder)
+    monkeypatch.setattr("examples.content_realm.ingestion.DOCUMENTS", folder)
     return folder
 
 
