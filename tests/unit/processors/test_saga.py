@@ -1,0 +1,146 @@
+"""Invariants of supervision.
+
+- Retries stop at the declared number of attempts and wait as declared, jitter included.
+- Hand-backs make deliveries, never attempts, and slow down when they pile up.
+- A report of another attempt, token or a later delivery than ever sent decides nothing.
+- A timeout is decided only for a started attempt whose time has come.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from tests.samples import REPORT, STATE
+
+from symphainy_processors.moment import Moment
+from symphainy_processors.saga import decide as saga
+from symphainy_schemas import events as e
+from symphainy_schemas.records import Error, ReportKind, StepReport
+from symphainy_schemas.state import ExecutionState, StepState, StepStatus
+
+NOW = Moment(now=10_000, token="fresh", jitter=0.5)
+STEP = StepState(
+    step="main",
+    status=StepStatus.STARTED,
+    attempt=2,
+    delivery=3,
+    token="tok",
+    start_by=1,
+    due_at=9_000,
+    dispatched_at=42,
+)
+
+
+def execution(step: StepState = STEP, attempts: int = 3) -> ExecutionState:
+    """An execution with one open step."""
+    assert isinstance(STATE.body, ExecutionState)
+    return replace(
+        STATE.body,
+        steps=(step,),
+        attempts=attempts,
+        backoff_ms=100,
+        backoff_factor=2.0,
+        backoff_max_ms=1_000,
+        timeout_ms=500,
+    )
+
+
+def report(kind: ReportKind, **changes: object) -> StepReport:
+    """A report of the current delivery."""
+    return replace(REPORT, kind=kind, **changes)
+
+
+def failed(retryable: bool, **changes: object) -> StepReport:
+    """A failure."""
+    error = Error(code="x", message="x", retryable=retryable)
+    return report(ReportKind.FAILED, error=error, retry_after_ms=-1, **changes)
+
+
+def test_a_retryable_failure_is_tried_again_after_the_declared_delay() -> None:
+    *_, retry = saga.on_report(execution(), failed(True), NOW)
+    assert retry == e.StepRetryScheduled(step="main", attempt=3, due_at=10_000 + 150)
+
+
+def test_a_handlers_own_delay_wins() -> None:
+    told = replace(failed(True), retry_after_ms=7)
+    *_, retry = saga.on_report(execution(), told, NOW)
+    assert isinstance(retry, e.StepRetryScheduled)
+    assert retry.due_at == 10_007
+
+
+@pytest.mark.parametrize(("retryable", "attempts"), [(False, 9), (True, 2)])
+def test_the_last_failure_ends_the_execution(retryable: bool, attempts: int) -> None:
+    decided = saga.on_report(execution(attempts=attempts), failed(retryable), NOW)
+    assert isinstance(decided[-1], e.ExecutionFailed)
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
+def test_backoff_never_exceeds_its_largest_delay(attempt: int, jitter: float) -> None:
+    delay = saga.backoff_ms(execution(), attempt, Moment(0, "", jitter))
+    assert 50 <= delay <= 1_000
+
+
+def test_a_hand_back_makes_a_delivery_not_an_attempt() -> None:
+    back, again = saga.on_report(execution(), report(ReportKind.HANDED_BACK), NOW)
+    assert isinstance(back, e.StepHandedBack)
+    assert isinstance(again, e.StepDispatched)
+    assert (again.attempt, again.delivery, again.token) == (2, 4, "tok")
+
+
+def test_hand_backs_that_pile_up_are_slowed_down() -> None:
+    many = replace(STEP, delivery=40)
+    told = report(ReportKind.HANDED_BACK, delivery=40)
+    _, again = saga.on_report(execution(many), told, NOW)
+    assert again == e.StepRetryScheduled(step="main", attempt=2, due_at=10_000 + 30_000)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"attempt": 1}, {"attempt": 3}, {"delivery": 4}, {"token": "guess"}, {"step": "other"}],
+)
+@pytest.mark.parametrize("kind", list(ReportKind))
+def test_what_is_late_or_wrong_decides_nothing(
+    kind: ReportKind, changes: dict[str, object]
+) -> None:
+    assert saga.on_report(execution(), report(kind, **changes), NOW) == ()
+
+
+def test_a_result_of_an_earlier_delivery_of_the_attempt_counts() -> None:
+    decided = saga.on_report(execution(), report(ReportKind.SUCCEEDED, delivery=1), NOW)
+    assert isinstance(decided[-1], e.ExecutionSucceeded)
+
+
+@pytest.mark.parametrize("kind", [ReportKind.STARTED, ReportKind.CHECKPOINT, ReportKind.PROGRESS])
+def test_signs_of_life_of_an_earlier_delivery_do_not_count(kind: ReportKind) -> None:
+    assert saga.on_report(execution(), report(kind, delivery=1), NOW) == ()
+
+
+def test_a_checkpoint_is_recorded_once() -> None:
+    told = report(ReportKind.CHECKPOINT, name="extract")
+    (recorded,) = saga.on_report(execution(), told, NOW)
+    assert isinstance(recorded, e.StepCheckpointed)
+    assert isinstance(STATE.body, ExecutionState)
+    known = replace(STEP, checkpoints=STATE.body.steps[0].checkpoints)
+    assert saga.on_report(execution(known), told, NOW) == ()
+
+
+def test_a_due_retry_is_dispatched_under_a_new_token() -> None:
+    waiting = replace(STEP, status=StepStatus.BACKING_OFF, token="", attempt=3)
+    fired, again = saga.on_due(execution(waiting), waiting, NOW)
+    assert isinstance(fired, e.TimerFired)
+    assert isinstance(again, e.StepDispatched)
+    assert (again.attempt, again.delivery, again.token) == (3, 4, "fresh")
+
+
+def test_a_timeout_is_a_retryable_failure_of_a_started_attempt() -> None:
+    fired, failed_, retry = saga.on_timeout(execution(), STEP, NOW)
+    assert isinstance(fired, e.TimerFired)
+    assert isinstance(failed_, e.StepFailed)
+    assert failed_.error.code == "timeout"
+    assert isinstance(retry, e.StepRetryScheduled)
+    early = replace(NOW, now=8_999)
+    assert saga.on_timeout(execution(), STEP, early) == ()
+    unstarted = replace(STEP, status=StepStatus.DISPATCHED)
+    assert saga.on_timeout(execution(unstarted), unstarted, NOW) == ()
