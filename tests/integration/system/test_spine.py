@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -146,8 +147,11 @@ def test_straight_into_kafka_is_the_same(whole: System) -> None:
         found: dict[str, Any] = whole.http.get(f"/v1/executions/{execution}").json()
         return found
 
+    def has(execution: str, status: str) -> bool:
+        return bool(document(execution).get("status") == status)
+
     for execution, status in ((small, "succeeded"), (large, "succeeded"), (wrong, "rejected")):
-        eventually(lambda e=execution, s=status: document(e).get("status") == s, status)
+        eventually(partial(has, execution, status), status)
     assert document(small)["result"] == {"total": 4}
     assert document(large)["result"] == {"total": 100_000}
     assert document(wrong)["error"]["code"] == "contract_violation"
