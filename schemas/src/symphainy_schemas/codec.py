@@ -88,6 +88,9 @@ def encode(record: Record) -> bytes:
     """The record's bytes, ready for Kafka."""
     header, schema = _writer(type(record))
     datum: Any = msgspec.to_builtins(record, builtin_types=(bytes,))
+    for field, name in _optional_records(type(record)):
+        if datum[field] is not None:
+            datum[field] = (name, datum[field])
     out = BytesIO()
     out.write(header)
     union = _UNION_FIELD.get(type(record))
@@ -195,6 +198,21 @@ def _folder() -> Any:
 def _writer(record: type[Record]) -> tuple[bytes, Any]:
     text = schema_text(record)
     return MARKER + schema_fingerprint(text), fastavro.parse_schema(json.loads(text))
+
+
+@cache
+def _optional_records(record: type[Record]) -> tuple[tuple[str, str], ...]:
+    """Fields that hold null or a record, with that record's name: fastavro takes (name, datum) as
+    it is, and else validates the datum against each branch before it writes it."""
+    found, defined = [], set()
+    for field in json.loads(schema_text(record))["fields"]:
+        match field["type"]:
+            case ["null", {"type": "record", "name": name, "namespace": space}]:
+                found.append((field["name"], f"{space}.{name}"))
+                defined.add(f"{space}.{name}")
+            case ["null", str(name)] if name in defined:
+                found.append((field["name"], name))
+    return tuple(found)
 
 
 @cache

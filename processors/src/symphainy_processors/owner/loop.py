@@ -74,10 +74,11 @@ class Owner:
         """
         try:
             while not self._stopping:
-                before = self.owned
-                self._housekeep()
-                if on_ready is not None and self.owned != before:
-                    on_ready(self.owned)
+                now = self._clock.monotonic()
+                if now - self._housekept >= HOUSEKEEPING_S:
+                    self._housekept = now
+                    if self._housekeep(now) and on_ready is not None:
+                        on_ready(self.owned)
                 self._take_in()
         finally:
             self._close()
@@ -112,11 +113,8 @@ class Owner:
         else:
             owned.on_step(offset, _bytes(message.key()), message.value())
 
-    def _housekeep(self) -> None:
-        now = self._clock.monotonic()
-        if now - self._housekept < HOUSEKEEPING_S:
-            return
-        self._housekept = now
+    def _housekeep(self, now: float) -> bool:
+        """Whatever is not input; True if partitions were taken."""
         self._world.refresh()
         named = self._membership.poll()
         self._drop(p for p, owned in list(self._owned.items()) if owned.lost)
@@ -126,6 +124,7 @@ class Owner:
             self._take(wanted)
         for owned in self._owned.values():
             owned.tick()
+        return bool(wanted)
 
     def _take(self, wanted: set[int]) -> None:
         taken = self._takeover.take(wanted)

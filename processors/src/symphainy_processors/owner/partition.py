@@ -164,7 +164,8 @@ class OwnedPartition:
         if state is None or state.tenant_id != report.tenant_id:
             self._passed()
             return
-        moment = self._moment()
+        # A report leads to no new attempt by itself, so it needs no token.
+        moment = self._quiet()
         heading = _heading(state, Position("steps", self.partition, offset), report.dispatched_at)
         try:
             events = saga.on_report(state, report, moment)
@@ -190,7 +191,7 @@ class OwnedPartition:
         acted = self._recorded_acted_to < self._last_dispatch <= self.acted_to
         idle = not self._pending and now - self._recorded_at >= POSITION_EVERY_MS
         if idle and (self._since_record or acted):
-            self._record(Heading(), (), self._moment())
+            self._record(Heading(), (), self._quiet())
 
     def _on_marker(self, marker: StepReport) -> None:
         for execution_id, name in self._timeouts.read(marker):
@@ -214,19 +215,19 @@ class OwnedPartition:
     def finish(self) -> None:
         """Write down how far we came, before a clean hand-over."""
         if not self.lost:
-            self._record(Heading(), (), self._moment())
+            self._record(Heading(), (), self._quiet())
 
     # --- append, then act ---------------------------------------------------------------------
 
     def _decide_step(self, state: ExecutionState, step: StepState, events: Events) -> None:
         if events:
-            self._record(_heading(state, None, step.dispatched_at), events, self._moment())
+            self._record(_heading(state, None, step.dispatched_at), events, self._quiet())
 
     def _passed(self) -> None:
         """An input yielded nothing: only now and then that is worth a record (rule 6)."""
         self._since_record += 1
         if self._since_record >= POSITION_EVERY_INPUTS:
-            self._record(Heading(), (), self._moment())
+            self._record(Heading(), (), self._quiet())
 
     def _record(self, heading: Heading, events: Events, moment: Moment) -> None:
         record, value = self._writer.write(
@@ -284,6 +285,10 @@ class OwnedPartition:
 
     def _moment(self) -> Moment:
         return Moment(self._now(), self._world.token(), self._world.jitter())
+
+    def _quiet(self) -> Moment:
+        """A moment for what begins no attempt and so needs no token."""
+        return Moment(self._now(), "", self._world.jitter())
 
 
 def _heading(state: ExecutionState, cause: Position | None, parent: int) -> Heading:

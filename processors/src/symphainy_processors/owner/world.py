@@ -21,7 +21,6 @@ class RunningWorld:
     def __init__(self, clock: Clock, reader: ConfigReader) -> None:
         self._clock = clock
         self._reader = reader
-        self._random = random.SystemRandom()
         self._checked_at = 0
 
     def now_ms(self) -> int:
@@ -34,7 +33,7 @@ class RunningWorld:
 
     def jitter(self) -> float:
         """A random number in [0, 1)."""
-        return self._random.random()
+        return random.random()
 
     def capability(self, intent_type: str) -> Capability | None:
         """The capability in force."""
