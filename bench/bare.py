@@ -23,7 +23,7 @@ ADMITTED_BYTES = 900
 ENDED_BYTES = 420
 TASK_BYTES = 800
 REPORT_BYTES = 330
-IN_FLIGHT_WAIT_S = 0.0005
+IN_FLIGHT_WAIT_S = 0.001  # librdkafka counts in whole milliseconds
 IDLE_WAIT_S = 0.05
 _stopping: list[int] = []
 

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from bench.peers.clock import wall_clock
 from bench.peers.meter import Meter, percentiles_ms
@@ -14,6 +14,7 @@ from bench.peers.steps import ANSWERS, Json, payload
 _RUN_TIMEOUT_S = 90.0  # above the 60 s that a server may hold a request
 _SUBMIT_TIMEOUT_S = 20.0
 _SUBMITTERS = 128
+_TRY_TIMEOUT_S = 20.0
 _serial = itertools.count(1)
 
 
@@ -118,3 +119,55 @@ async def submit_into(acknowledged: dict[str, float], peer: Peer, flow: str, n: 
                     await asyncio.sleep(0.05)
 
     await asyncio.gather(*(user() for _ in range(_SUBMITTERS)))
+
+
+async def settle(peer: Peer, flow: str, submitted: Iterable[str], timeout_s: float) -> list[str]:
+    """Ask for the result of each run, again where that fails; those without the right one in time.
+
+    A side effect says that a handler ran, not that the engine knows: this does.
+    """
+    todo = iter(list(submitted))
+    lost: list[str] = []
+    end = time.monotonic() + timeout_s
+
+    async def user() -> None:
+        for run_id in todo:
+            if await _answer(peer.result, flow, run_id, end) != ANSWERS[flow]:
+                lost.append(run_id)
+
+    await asyncio.gather(*(user() for _ in range(_SUBMITTERS)))
+    return lost
+
+
+async def answered(peer: Peer, timeout_s: float) -> bool:
+    """Whether a new run of one step is answered in time, trying with new ids."""
+    end = time.monotonic() + timeout_s
+    for run_id in run_ids("fresh"):
+        limit = min(end, time.monotonic() + _TRY_TIMEOUT_S)
+        if await _answer(peer.run, "one", run_id, limit, tries=1) == ANSWERS["one"]:
+            return True
+        if time.monotonic() >= end:
+            break
+        await asyncio.sleep(0.02)
+    return False
+
+
+async def _answer(
+    ask: Callable[[str, str, Json], Awaitable[Json]],
+    flow: str,
+    run_id: str,
+    end: float,
+    tries: int | None = None,
+) -> Json | None:
+    """What ``ask`` answers before ``end``; None if it does not."""
+    for attempt in itertools.count(1):
+        left = end - time.monotonic()
+        if left <= 0:
+            break
+        try:
+            return await asyncio.wait_for(ask(flow, run_id, payload(run_id)), left)
+        except Exception:  # the peer may just be dead: that is the experiment
+            if attempt == tries:
+                break
+            await asyncio.sleep(0.05)
+    return None

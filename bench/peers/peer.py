@@ -59,6 +59,10 @@ class Peer(ABC):
     async def submit(self, flow: str, run_id: str, body: Json) -> None:
         """Submit a run; return when it is durable. Safe to repeat with one run id."""
 
+    @abstractmethod
+    async def result(self, flow: str, run_id: str, body: Json) -> Json:
+        """The result of a submitted run, once the engine has it on record."""
+
     async def ready(self, role: str) -> None:
         """Return when the role answers; by default at once."""
         return

@@ -16,8 +16,8 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "sequential": ("p50_ms", "p95_ms", "p99_ms", "cpu_s_per_1k", "other_cores"),
     "closed": ("per_s", "p50_ms", "p99_ms", "cpu_s_per_1k", "stack_cores", "other_cores", "failed"),
     "kill": (
-        *("n", "at_s", "steps_at_kill", "first_step_after_s", "seconds", "done"),
-        *("steps_repeated", "tails_repeated", "cpu_s_per_1k", "other_cores"),
+        *("n", "at_s", "steps_at_kill", "first_step_after_s", "first_run_after_s", "effects_s"),
+        *("settled_s", "lost", "steps_repeated", "tails_repeated", "cpu_s_per_1k", "other_cores"),
     ),
     "timers": (
         *("submit_s", "late_submit_p50_ms", "late_submit_p99_ms", "late_start_p50_ms"),
@@ -30,7 +30,7 @@ _RATIOS: dict[str, tuple[str, ...]] = {
     "cold": ("seconds", "cpu_s"),
     "sequential": ("p50_ms", "cpu_s_per_1k"),
     "closed": ("p50_ms", "per_s", "cpu_s_per_1k"),
-    "kill": ("first_step_after_s", "seconds", "cpu_s_per_1k"),
+    "kill": ("first_run_after_s", "settled_s", "cpu_s_per_1k"),
     "timers": ("late_submit_p50_ms", "cpu_s_per_1k"),
     "idle": ("pss_total_mib", "cpu_percent"),
 }

@@ -2,12 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from bench.peers.clock import wall_clock
 from bench.peers.effects import STEPS, Effects
-from bench.peers.load import checked, closed_loop, sequential, submit_all, submit_into
+from bench.peers.load import (
+    answered,
+    checked,
+    closed_loop,
+    sequential,
+    settle,
+    submit_all,
+    submit_into,
+)
 from bench.peers.meter import Meter, percentiles_ms
 from bench.peers.peer import Peer
 from bench.peers.steps import TIMER_SLEEP_S, Json
@@ -57,7 +65,12 @@ async def compensated(peer: Peer, options: Options, role: str) -> AsyncIterator[
 
 
 async def killed(peer: Peer, options: Options, role: str) -> AsyncIterator[Json]:
-    """W4. Slow runs; half way through their steps, one role is killed and started again."""
+    """W4. Slow runs; half way through their steps, one role is killed and started again.
+
+    All times count from the kill (without one, from the first submission): until any step's
+    effect, until a run that was submitted after the kill is answered, until every run's last
+    effect, and until the engine gives every run's result.
+    """
     n = options.runs
     await checked(peer, "slow")
     effects = Effects(peer.effects)
@@ -65,7 +78,8 @@ async def killed(peer: Peer, options: Options, role: str) -> AsyncIterator[Json]
     meter = Meter(peer)
     began = time.monotonic()
     submitting = asyncio.create_task(submit_into(acknowledged, peer, "slow", n))
-    row: Json = {"what": f"kill -9 {role or 'nothing'}"}
+    row: Json = {"what": f"kill -9 {role or 'nothing'}", "n": n}
+    watching: asyncio.Task[Json] | None = None
     try:
         if role:
             await effects.wait(lambda: effects.distinct_steps() >= n * len(STEPS) // 2, _FINISH_S)
@@ -77,13 +91,19 @@ async def killed(peer: Peer, options: Options, role: str) -> AsyncIterator[Json]
             }
             began = time.monotonic()
             await peer.restart(role)
-            row |= await _first_step_after(effects, began)
+            watching = asyncio.create_task(_first_after(peer, effects, began))
         finished = await effects.wait(lambda: effects.runs["done"] >= n, _FINISH_S)
-        row |= {"seconds": round(time.monotonic() - began, 2), "finished": finished}
+        row |= {"effects_s": round(time.monotonic() - began, 2), "finished": finished}
         if finished:
             await submitting
+        lost = await settle(peer, "slow", acknowledged, _FINISH_S)
+        row |= {"settled_s": round(time.monotonic() - began, 2), "lost": len(lost)}
+        row |= await watching if watching else {}
     finally:
         submitting.cancel()
+        if watching:
+            watching.cancel()
+    account = meter.read(n)
     effects.read()
     yield {
         **row,
@@ -91,16 +111,23 @@ async def killed(peer: Peer, options: Options, role: str) -> AsyncIterator[Json]
         "acked": len(acknowledged),
         "steps_repeated": effects.repeated(*STEPS),
         "tails_repeated": effects.repeated("done"),
-        **meter.read(n),
+        **account,
     }
 
 
-async def _first_step_after(effects: Effects, killed_at: float) -> Json:
+async def _first_after(peer: Peer, effects: Effects, killed_at: float) -> Json:
+    """When the next step, and the next whole run, came after the kill."""
     effects.read()
     steps = effects.distinct_steps()
-    if await effects.wait(lambda: effects.distinct_steps() > steps, _FINISH_S):
-        return {"first_step_after_s": round(time.monotonic() - killed_at, 2)}
-    return {}
+
+    async def seconds(waiting: Awaitable[bool]) -> float | None:
+        return round(time.monotonic() - killed_at, 2) if await waiting else None
+
+    step, run = await asyncio.gather(
+        seconds(effects.wait(lambda: effects.distinct_steps() > steps, _FINISH_S)),
+        seconds(answered(peer, _FINISH_S)),
+    )
+    return {"first_step_after_s": step, "first_run_after_s": run}
 
 
 async def timers(peer: Peer, options: Options, role: str) -> AsyncIterator[Json]:

@@ -51,6 +51,10 @@ class DbosSqlite(HttpPeer):
         """A workflow in the background."""
         await self.post(f"/{flow}/send", body)
 
+    async def result(self, flow: str, run_id: str, body: Json) -> Json:
+        """Read through the workflow's handle."""
+        return await self.post(f"/{flow}/result", body)
+
 
 class DbosPostgres(DbosSqlite):
     """With the database that its documentation recommends for production."""

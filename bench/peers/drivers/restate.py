@@ -83,6 +83,10 @@ class Restate(HttpPeer):
         """One-way call."""
         await self.post(f"/Bench/{flow}/send", body, {"idempotency-key": run_id})
 
+    async def result(self, flow: str, run_id: str, body: Json) -> Json:
+        """The same key attaches to the call that was sent."""
+        return await self.post(f"/Bench/{flow}", body, {"idempotency-key": run_id})
+
 
 class RestateGranian(Restate):
     """The service under granian, whose HTTP/2 is native."""

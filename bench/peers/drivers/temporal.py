@@ -85,6 +85,11 @@ class Temporal(Peer):
         except WorkflowAlreadyStartedError:
             return
 
+    async def result(self, flow: str, run_id: str, body: Json) -> Json:
+        """Read through the workflow's handle."""
+        answer: Json = await self.client.get_workflow_handle(run_id).result()
+        return answer
+
 
 class TemporalWal(Temporal):
     """With the pragmas that make SQLite fast, and an acknowledged run lost with the machine."""

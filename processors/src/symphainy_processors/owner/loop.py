@@ -27,7 +27,9 @@ from symphainy_transport.topics import INTENTS, STEPS, Topics
 
 log = logging.getLogger(__name__)
 IDLE_WAIT_S = 0.02  # also the timers' resolution
-IN_FLIGHT_WAIT_S = 0.0005  # an input waits at most this while acknowledgements are awaited
+# An input waits at most this while acknowledgements are awaited. librdkafka counts in whole
+# milliseconds: less would be 0, a loop that burns a core while anything is in flight.
+IN_FLIGHT_WAIT_S = 0.001
 HOUSEKEEPING_S = 0.02  # membership, due times, configuration
 BATCH = 500
 MAX_IN_FLIGHT = 20_000  # decisions ahead of their acknowledgements; beyond it input waits
