@@ -1,6 +1,9 @@
 -- Applies a batch of journal records to the read model, once (rule 19).
 -- KEYS[1] position hash; ARGV: expected offset ('' for none), new offset, term, seq, hash,
--- channel, changes (JSON or ''), commands (MessagePack array of arrays).
+-- channel, changes (MessagePack array of [execution id, status, key of the document or '']),
+-- commands (MessagePack array of arrays).
+-- Publishes, if there are changes, a MessagePack array of [execution id, status, document]: the
+-- document's fields and values in a row where a key was given, else an empty array.
 -- Returns 1 when applied, 0 when the position was not the expected one.
 local at = redis.call('HGET', KEYS[1], 'offset') or ''
 if at ~= ARGV[1] then return 0 end
@@ -20,5 +23,11 @@ for _, command in ipairs(cmsgpack.unpack(ARGV[8])) do
   end
 end
 redis.call('HSET', KEYS[1], 'offset', ARGV[2], 'term', ARGV[3], 'seq', ARGV[4], 'hash', ARGV[5])
-if ARGV[7] ~= '' then redis.call('PUBLISH', ARGV[6], ARGV[7]) end
+local changes = cmsgpack.unpack(ARGV[7])
+if #changes > 0 then
+  for _, change in ipairs(changes) do
+    change[3] = change[3] ~= '' and redis.call('HGETALL', change[3]) or {}
+  end
+  redis.call('PUBLISH', ARGV[6], cmsgpack.pack(changes))
+end
 return 1

@@ -27,10 +27,13 @@ _END_STATUS: dict[type, ExecutionStatus] = {
 
 
 class Projected(msgspec.Struct, frozen=True):
-    """The commands of one record, and whom they concern: (execution id, status) or None."""
+    """The commands of one record, and whom they concern: (execution id, status, key) or None.
+
+    The key is that of the document once the execution has ended: waiters then need not ask for it.
+    """
 
     commands: list[Command]
-    change: tuple[str, str] | None
+    change: tuple[str, str, str] | None
 
 
 class Projection:
@@ -58,15 +61,17 @@ class Projection:
             hset += (name, value)
         commands.append(hset)
         commands += self._events(record, offset)
+        told = ""
         if status:
             root = self._keys.by_status(record.tenant_id, "")
             commands.append(["STATUS", key, status, record.execution_id, root, record.at])
             if ExecutionStatus(status).ended:
+                told = key
                 expiry = record.at + self._retention_ms
                 events = self._keys.events(record.execution_id)
                 commands.append(["PEXPIREAT", key, expiry])
                 commands.append(["PEXPIREAT", events, expiry])
-        return Projected(commands, (record.execution_id, status))
+        return Projected(commands, (record.execution_id, status, told))
 
     def _event(
         self,

@@ -31,7 +31,6 @@ BATCH = 500
 IDLE_WAIT_S = 0.25
 REDIS_RETRY_S = 0.5
 _msgpack = msgspec.msgpack.Encoder()
-_json = msgspec.json.Encoder()
 
 
 class PartitionProjector:
@@ -45,11 +44,11 @@ class PartitionProjector:
         self._expected = ""
         self._reached = -1
         self._commands: list[Command] = []
-        self._changes: list[tuple[str, str]] = []
+        self._changes: dict[str, tuple[str, str, str]] = {}
 
     def load(self, position: dict[bytes, bytes]) -> int:
         """Start from what Redis says; the next journal offset to read (0: from the start)."""
-        self._commands, self._changes = [], []
+        self._commands, self._changes = [], {}
         self._standing, self._expected, self._reached = Validity(), "", -1
         if position:
             self._expected = position[b"offset"].decode()
@@ -68,7 +67,8 @@ class PartitionProjector:
             projected = self._projection.project(stored.record, offset)
             self._commands += projected.commands
             if projected.change is not None:
-                self._changes.append(projected.change)
+                # The latest change of an execution tells of the earlier ones of the batch.
+                self._changes[projected.change[0]] = projected.change
 
     @property
     def dirty(self) -> bool:
@@ -85,14 +85,14 @@ class PartitionProjector:
             standing.seq,
             standing.hash,
             self.keys.channel,
-            _json.encode(self._changes) if self._changes else b"",
+            _msgpack.encode(tuple(self._changes.values())),
             _msgpack.encode(self._commands),
         ]
 
     def applied(self) -> None:
         """The batch is in Redis."""
         self._expected = str(self._reached)
-        self._commands, self._changes = [], []
+        self._commands, self._changes = [], {}
 
 
 class Projector:

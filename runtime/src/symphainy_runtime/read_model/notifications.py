@@ -1,7 +1,9 @@
 """Notifications of the read model: who waits for an execution is told when it changed.
 
 The projector publishes one message a projected batch, in the same script that writes it: so a
-notification never comes before what it tells of. A message is JSON `[[execution_id, status], …]`.
+notification never comes before what it tells of. A message is MessagePack `[[execution_id, status,
+fields], …]`; `fields` are the document's names and values in a row once the execution has ended, so
+that whoever waits for the end need not ask for it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from redis.exceptions import RedisError
 from symphainy_runtime.read_model.keys import all_channels
 
 log = logging.getLogger(__name__)
-_changes = msgspec.json.Decoder(list[tuple[str, str]])
+_changes = msgspec.msgpack.Decoder(list[tuple[str, str, list[str]]])
 RECONNECT_SECONDS = 0.5  # well below any client's patience; the waiters re-read after it
 
 
@@ -28,9 +30,12 @@ class Watch:
 
     def __init__(self) -> None:
         self._changed = asyncio.Event()
+        self.told: dict[bytes, bytes] | None = None
+        """The document's hash as the last change told it, if the execution has ended."""
 
-    def notify(self) -> None:
+    def notify(self, told: dict[bytes, bytes] | None = None) -> None:
         """Something changed, or may have."""
+        self.told = told or self.told
         self._changed.set()
 
     async def changed(self, timeout_s: float) -> bool:
@@ -95,9 +100,13 @@ class Notifier:
             return
         data = message["data"]
         assert isinstance(data, bytes)
-        for execution_id, _status in _changes.decode(data):
-            for watch in self._watches.get(execution_id, ()):
-                watch.notify()
+        for execution_id, _status, fields in _changes.decode(data):
+            watches = self._watches.get(execution_id)
+            if watches:
+                raw = [field.encode() for field in fields]
+                told = dict(zip(raw[::2], raw[1::2], strict=True)) or None
+                for watch in watches:
+                    watch.notify(told)
 
     def _notify_all(self) -> None:
         for watches in self._watches.values():
