@@ -1,1 +1,45 @@
 """Durable, governed, multi-tenant execution on Kafka: the SDK for realm authors and producers."""
+
+from symphainy.artifacts import Artifacts
+from symphainy.client import Client
+from symphainy.context import Context, Intent
+from symphainy.errors import (
+    ApiError,
+    ContractViolation,
+    DeclarationError,
+    RetryableError,
+    TerminalError,
+)
+from symphainy.handlers import Handler
+from symphainy.options import Retry
+from symphainy.outcome import Event, Outcome, StateChange
+from symphainy.participant import RuntimeParticipant
+from symphainy.producing import IntentProducer
+from symphainy.realm import Realm
+from symphainy.reference import Reference
+from symphainy.results import ExecutionError, ExecutionResult
+from symphainy_schemas.records import Determinism
+
+__all__ = [
+    "ApiError",
+    "Artifacts",
+    "Client",
+    "Context",
+    "ContractViolation",
+    "DeclarationError",
+    "Determinism",
+    "Event",
+    "ExecutionError",
+    "ExecutionResult",
+    "Handler",
+    "Intent",
+    "IntentProducer",
+    "Outcome",
+    "Realm",
+    "Reference",
+    "Retry",
+    "RetryableError",
+    "RuntimeParticipant",
+    "StateChange",
+    "TerminalError",
+]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import subprocess
 import sys
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -70,7 +70,7 @@ class Site:
             "step": "main",
             "attempt": 1,
             "delivery": 1,
-            "token": uuid.uuid4().hex,
+            "token": secrets.token_hex(16),
             "start_by": SystemClock().now_ms() + 600_000,
             "timeout_ms": 60_000,
             "realm": "probe",
@@ -87,11 +87,11 @@ class Site:
         }
         return Task(**(found | changes))
 
-    def send(self, *tasks: Task | bytes, partition: int = 0) -> None:
-        """Append tasks, or raw bytes, to one partition of the probe realm's topic."""
+    def send(self, *tasks: Task | bytes, partition: int = 0, realm: str = "probe") -> None:
+        """Append tasks, or raw bytes, to one partition of a realm's topic."""
         for one in tasks:
             value, key = (one, "raw") if isinstance(one, bytes) else (encode(one), one.execution_id)
-            self._producer.produce(self.topics.tasks("probe"), value, key, partition)
+            self._producer.produce(self.topics.tasks(realm), value, key, partition)
         assert self._producer.flush(PATIENCE_S) == 0
 
     async def report(self, matches: Callable[[StepReport], bool], which: str = "") -> Placed:
@@ -251,7 +251,7 @@ def site(running: Endpoints, tmp_path: Path) -> Site:
     """Topics of its own for one test."""
     settings = TransportSettings(
         kafka_bootstrap_servers=running.bootstrap_servers,
-        topic_prefix=f"t{uuid.uuid4().hex[:8]}.",
+        topic_prefix=f"t{secrets.token_hex(4)}.",
         partitions=PARTITIONS,
         data_dir=tmp_path / "data",
     )

@@ -25,8 +25,8 @@ from symphainy_transport import clients
 from symphainy_transport.artifacts import ArtifactStore
 
 
-class Any_(BaseModel):
-    """A payload that may hold anything."""
+class Said(BaseModel):
+    """A payload with a text."""
 
     text: str = ""
 
@@ -42,18 +42,18 @@ class Probe:
         self.realm.intent("probe.hold")(self.hold)
         self.realm.intent("probe.steps")(self.steps)
 
-    async def echo(self, ctx: Context, payload: Any_) -> Outcome:
+    async def echo(self, ctx: Context, payload: Said) -> Outcome:
         """Return what came."""
         self.ran.append(ctx.execution_id)
         return Outcome(result=payload.text, events=[Event("echoed")])
 
-    async def hold(self, ctx: Context, payload: Any_) -> Outcome:
+    async def hold(self, ctx: Context, payload: Said) -> Outcome:
         """Return when told to."""
         self.ran.append(ctx.execution_id)
         await self.go_on.wait()
         return Outcome()
 
-    async def steps(self, ctx: Context, payload: Any_) -> Outcome:
+    async def steps(self, ctx: Context, payload: Said) -> Outcome:
         """Record a step, then return when told to."""
         length = await ctx.step("length", len, payload.text)
         await self.go_on.wait()

@@ -3,6 +3,7 @@
 - kill -9 while a handler runs: the next worker hands the delivery back and does not run it.
 - SIGTERM: running handlers end and report, what is done is committed, the exit code is 0.
 - A handler that hangs in a thread does not keep a stopped worker alive.
+- The example realm ingests its documents, and what it stored can be read by its references.
 - What cannot be started says why, with an exit code of its own.
 """
 
@@ -13,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.integration.sdk.conftest import Process, Site, until
+
+from symphainy_transport.artifacts import ArtifactStore
 
 TARGET = "tests.integration.sdk.probe:realm"
 Start = Callable[..., Process]
@@ -72,6 +75,32 @@ async def test_a_hanging_thread_does_not_keep_a_stopped_worker_alive(
     back = (await site.about(hanging, "handed_back")).report
     assert back.name == "worker_stopping"
     assert await worker.ended() == 0
+
+
+async def test_the_content_realm_ingests_real_documents(site: Site, start: Start) -> None:
+    start("examples.content_realm:realm")
+    await until(lambda: len(site.capabilities()) == 1, "the registration")
+    tasks = [
+        site.task(
+            "ingest_file",
+            realm="content",
+            intent_type="content.ingest_file",
+            payload=f'{{"path":"{name}"}}'.encode(),
+        )
+        for name in ("handbook.pdf", "permits.csv", "policies.dat")
+    ]
+    site.send(*tasks, realm="content")
+    store = ArtifactStore.from_settings(site.settings)
+    found = []
+    for task in tasks:
+        report = (await site.about(task, "succeeded")).report
+        assert site.kinds(task) == ["started", "progress", "checkpoint", "succeeded"]
+        (artifact,) = report.artifacts
+        found.append((await store.get(artifact.reference)).decode())
+        assert report.events[0].type == "file.ingested"
+    text, permits, policies = found
+    assert text.startswith("Permit Office Handbook")
+    assert (len(permits.splitlines()), len(policies.splitlines())) == (203, 104)
 
 
 async def test_a_realm_that_is_not_there_is_a_wrong_command_line(start: Start) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -325,6 +325,34 @@ async def test_a_claim_checked_payload_is_fetched_first() -> None:
         bench.take(of("read", payload=b"", payload_ref=reference))
         await bench.last()
         assert bench.calls == ["large.pdf"]
+
+
+async def test_a_payload_that_cannot_be_fetched_fails_the_attempt() -> None:
+    async with working() as bench:
+        reference = records.Reference("artifact://acme/" + "00" * 32, b"\0" * 32, 1, "text/plain")
+        bench.take(of("read", payload=b"", payload_ref=reference))
+        report = await bench.last()
+        assert report.error is not None
+        assert (report.kind, report.error.retryable) == (ReportKind.FAILED, True)
+
+
+class BrokenOutlet(FakeOutlet):
+    """An outlet with a bug."""
+
+    def report(
+        self, partition: int, key: str, value: bytes, acknowledged: Callable[[], None]
+    ) -> None:
+        """Fail."""
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("changes", [{}, {"start_by": 1}])
+async def test_a_bug_stops_the_worker_instead_of_losing_the_task(changes: dict[str, Any]) -> None:
+    bench = Bench(outlet=BrokenOutlet())
+    bench.take(of("read", **changes))
+    await until(lambda: bool(bench.faults))
+    assert isinstance(bench.faults[0], ZeroDivisionError)
+    assert bench.lease.ledger.position == 0
 
 
 async def test_a_failing_handler_reports_its_error_and_wish() -> None:

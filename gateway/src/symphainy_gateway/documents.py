@@ -1,0 +1,223 @@
+"""What the gateway answers with, as forms and as JSON Schema. Nothing here is behaviour.
+
+Documents that the projector writes are handed through, so their schemas name only what is always
+there and stay open.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from symphainy_gateway import intents
+from symphainy_gateway.parameters import STATUSES
+from symphainy_gateway.problems import Problem
+from symphainy_gateway.submitting import Acknowledged, Place
+from symphainy_schemas.events import EVENT_TYPES
+from symphainy_schemas.records import Capability, Determinism
+
+JsonSchema = dict[str, Any]
+REF = "#/components/schemas/"
+
+
+class BatchLine(Struct, frozen=True):
+    """The answer to one line of a batch."""
+
+    line: Annotated[int, Meta(ge=1, description="The line's number, from 1.")]
+    http_status: Annotated[int, Meta(description="As POST /v1/intents would have answered.")]
+    body: Any
+
+
+class ExecutionStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The short answer about an execution."""
+
+    execution_id: str
+    intent_id: str
+    status: str
+    success: bool
+    ended: bool
+    as_of: Annotated[int, Meta(description="The journal offset that this reflects.")]
+    error: dict[str, Any] | None = None
+    execution_time_ms: int | None = None
+
+
+class CapabilityEntry(Struct, frozen=True, kw_only=True):
+    """A capability in force: what takes an intent type, under which contract and policy."""
+
+    name: str
+    version: int
+    realm: str
+    description: str
+    determinism: Determinism
+    input_contract: Any
+    output_contract: Any
+    timeout_ms: int
+    attempts: int
+    backoff_ms: int
+    backoff_factor: float
+    backoff_max_ms: int
+    compensation: str | None
+    registered_at: int
+    registered_by: str
+
+
+class Capabilities(Struct, frozen=True):
+    """Every capability in force, by name."""
+
+    items: list[CapabilityEntry]
+
+
+class Health(Struct, frozen=True):
+    """The process answers."""
+
+    status: str
+
+
+class Readiness(Struct, frozen=True):
+    """Every service was reached; for each an empty reason."""
+
+    status: str
+    checks: dict[str, str]
+
+
+class NotReady(Problem, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem of readiness; for each service the reason why it was not reached, or none."""
+
+    checks: dict[str, str]
+
+
+def capability_entry(capability: Capability) -> CapabilityEntry:
+    """The entry of a capability."""
+    return CapabilityEntry(
+        name=capability.name,
+        version=capability.version,
+        realm=capability.realm,
+        description=capability.description,
+        determinism=capability.determinism,
+        input_contract=_contract(capability.input_contract),
+        output_contract=_contract(capability.output_contract),
+        timeout_ms=capability.timeout_ms,
+        attempts=capability.attempts,
+        backoff_ms=capability.backoff_ms,
+        backoff_factor=capability.backoff_factor,
+        backoff_max_ms=capability.backoff_max_ms,
+        compensation=capability.compensation or None,
+        registered_at=capability.registered_at,
+        registered_by=capability.registered_by,
+    )
+
+
+def _contract(text: bytes) -> Any:
+    """The contract's JSON Schema; None where there is none, or it is not JSON."""
+    try:
+        return msgspec.json.decode(text) if text else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _text(description: str = "") -> JsonSchema:
+    return {"type": "string", "description": description} if description else {"type": "string"}
+
+
+def _open(description: str, properties: JsonSchema, required: tuple[str, ...]) -> JsonSchema:
+    return {
+        "type": "object",
+        "description": description,
+        "properties": properties,
+        "required": list(required),
+    }
+
+
+def _listed(name: str, of: str, more: JsonSchema) -> JsonSchema:
+    items = {"type": "array", "items": {"$ref": REF + of}}
+    return _open(f"{name} in order.", {name: items, **more}, (name, *more))
+
+
+_ERROR = _open(
+    "What went wrong, and who can cure it.",
+    {"code": _text(), "message": _text(), "field": _text("A JSON pointer."), "cure": _text()},
+    ("code", "message"),
+)
+_EXECUTION = _open(
+    "Everything known of an execution, as of a journal offset.",
+    {
+        "execution_id": _text(),
+        "intent_id": _text(),
+        "intent_type": _text(),
+        "realm": _text(),
+        "session_id": _text(),
+        "tenant_id": _text(),
+        "correlation_id": _text(),
+        "status": {"type": "string", "enum": list(STATUSES)},
+        "success": {"type": "boolean"},
+        "artifacts": {"type": "object", "description": "References by name."},
+        "events": {"type": "array", "description": "Domain events of the handler."},
+        "state_changes": {"type": "array"},
+        "steps": {"type": "array"},
+        "error": {"oneOf": [_ERROR, {"type": "null"}]},
+        "execution_time_ms": {"type": ["integer", "null"]},
+        "payload_sha256": _text("Hex; of the payload's canonical bytes."),
+        "started_at": {"type": "integer", "description": "Journaled, ms since the epoch."},
+        "as_of": {"type": "integer", "description": "The journal offset that this reflects."},
+    },
+    ("execution_id", "intent_id", "intent_type", "session_id", "tenant_id", "status", "success"),
+)
+_EVENT = _open(
+    "One journaled event, with its place.",
+    {
+        "type": {"type": "string", "examples": list(EVENT_TYPES[:3])},
+        "topic": _text(),
+        "partition": {"type": "integer"},
+        "offset": {"type": "integer"},
+        "index": {"type": "integer", "description": "Within the decision at that offset."},
+    },
+    ("type", "topic", "partition", "offset", "index"),
+)
+_SESSION = _open(
+    "A session.",
+    {
+        "session_id": _text(),
+        "tenant_id": _text(),
+        "status": {"type": "string", "enum": ["open", "closed"]},
+        "attributes": {"type": ["object", "null"]},
+        "opened_at": {"type": "integer"},
+        "closed_at": {"type": "integer"},
+    },
+    ("session_id", "tenant_id", "status"),
+)
+
+
+def components() -> JsonSchema:
+    """Every schema by its name."""
+    forms = (
+        Acknowledged,
+        BatchLine,
+        Capabilities,
+        ExecutionStatus,
+        Health,
+        NotReady,
+        Place,
+        Problem,
+        Readiness,
+    )
+    _, named = msgspec.json.schema_components(forms, ref_template=REF + "{name}")
+    return {
+        **named,
+        "IntentBody": intents.schema_of(intents.IntentBody),
+        "SessionBody": intents.schema_of(intents.SessionBody),
+        "Execution": _EXECUTION,
+        "ExecutionEvents": _listed("events", "Event", {"execution_id": _text()}),
+        "ExecutionPage": _listed("items", "Execution", {"cursor": {"type": ["string", "null"]}}),
+        "Event": _EVENT,
+        "EventStream": _open(
+            "One server-sent event; `data` is the journaled event, or of `end` id and status.",
+            {"id": _text("The event's index."), "event": _text(), "data": _text("JSON.")},
+            ("event", "data"),
+        ),
+        "Document": {"type": "object"},
+        "Text": _text(),
+        "Session": _SESSION,
+        "SessionEvents": _listed("events", "Event", {"session_id": _text()}),
+    }

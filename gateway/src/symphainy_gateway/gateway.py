@@ -1,0 +1,121 @@
+"""The gateway's parts over one backend, and what every route begins with."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from symphainy_gateway.backend import Backend
+from symphainy_gateway.foresight import Foresight
+from symphainy_gateway.identity import authenticate
+from symphainy_gateway.intents import Origin, idempotency_key, traceparent
+from symphainy_gateway.metrics import Metrics
+from symphainy_gateway.problems import Refused
+from symphainy_gateway.streaming import ExecutionEvents
+from symphainy_gateway.submitting import Submitter
+from symphainy_gateway.waiters import Waiters
+from symphainy_runtime.read_model.reader import Document
+from symphainy_schemas import ids
+from symphainy_schemas.records import ApiKey
+
+# The read model follows the log within milliseconds: who asks for what was accepted a moment ago
+# finds it, and an id that never was is told apart this much later.
+LAG_GRACE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """What the routes share."""
+
+    backend: Backend
+    metrics: Metrics
+    waiters: Waiters
+    foresight: Foresight
+    submitter: Submitter
+    events: ExecutionEvents
+    stopping: asyncio.Event
+
+    @classmethod
+    def over(cls, backend: Backend) -> Gateway:
+        """The parts, over `backend`."""
+        metrics = Metrics()
+        waiters = Waiters(backend)
+        foresight = Foresight(backend)
+        return cls(
+            backend=backend,
+            metrics=metrics,
+            waiters=waiters,
+            foresight=foresight,
+            submitter=Submitter(backend, waiters, foresight, metrics),
+            events=ExecutionEvents(backend, waiters),
+            stopping=asyncio.Event(),
+        )
+
+    def stop(self) -> None:
+        """Let waiters and streams go; requests that come later do not wait."""
+        self.stopping.set()
+        self.waiters.stop()
+
+    def caller(self, request: Request) -> ApiKey:
+        """Whose request it is.
+
+        Raises:
+            Refused: it presents no valid credential.
+        """
+        return authenticate(dict(request.scope["headers"]), self.backend.configuration)
+
+    def origin(self, request: Request, caller: ApiKey, *, keyed: bool = True) -> Origin:
+        """What a submission takes from its request. `keyed`: Idempotency-Key has a meaning here.
+
+        Raises:
+            Refused: Idempotency-Key is malformed, or has no meaning here.
+        """
+        headers: list[tuple[bytes, bytes]] = request.scope["headers"]
+        named = dict(headers)
+        key = idempotency_key(headers) if b"idempotency-key" in named else ""
+        if key and not keyed:
+            raise Refused(
+                "Idempotency-Key has no meaning here.",
+                code="invalid_parameter",
+                field="/Idempotency-Key",
+                cure="State intent_id in each line.",
+            )
+        return Origin(
+            caller=caller,
+            now_ms=self.backend.clock.now_ms(),
+            fresh_id=ids.new_intent_id(),
+            key=key,
+            traceparent=traceparent(named),
+        )
+
+    async def execution(self, caller: ApiKey, execution_id: str) -> Document:
+        """The caller's execution; one that was accepted a moment ago is waited for.
+
+        Raises:
+            Refused: there is none.
+            Unavailable: the read model did not answer.
+        """
+        tenant_id = caller.tenant_id
+        if self._may_be(execution_id):
+            async with self.backend.notifier.watch(execution_id) as watch:
+                document = await self.waiters.read(tenant_id, execution_id)
+                if document is None:
+                    document = await self.waiters.until(
+                        watch, tenant_id, execution_id, lambda _: True, LAG_GRACE_S
+                    )
+            if document is not None:
+                return document
+        raise Refused(
+            f"There is no execution {execution_id[:80]!r}.",
+            code="execution_not_found",
+            cure="Use the id as it was returned; ended executions leave the read model in time.",
+        )
+
+    def _may_be(self, execution_id: str) -> bool:
+        return (
+            execution_id.isascii()
+            and ids.is_execution_id(execution_id)
+            and ids.partition_of(execution_id) < self.backend.publisher.partitions
+        )

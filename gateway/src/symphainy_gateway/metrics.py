@@ -1,0 +1,74 @@
+"""The gateway's Prometheus metrics. Children are looked up once; a request costs two updates.
+
+One registry a process: with several processes on one port, scrape each by its own address.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+# A decision takes some milliseconds; a wait at most five minutes.
+_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+class Metrics:
+    """What one process counts."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        self._requests = Counter(
+            "symphainy_gateway_requests",
+            "Requests answered.",
+            ("method", "route", "status"),
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "symphainy_gateway_request_seconds",
+            "Seconds from a request's head to the end of its response.",
+            ("route",),
+            buckets=_BUCKETS_S,
+            registry=self._registry,
+        )
+        waits = Counter(
+            "symphainy_gateway_waits",
+            "Waits for an execution's end, by whether it came in time.",
+            ("outcome",),
+            registry=self._registry,
+        )
+        self.waits_met = waits.labels("met")
+        self.waits_not_met = waits.labels("not_met")
+        self.publish_failures = Counter(
+            "symphainy_gateway_publish_failures",
+            "Intents that Kafka did not acknowledge.",
+            registry=self._registry,
+        )
+        self.streams_open = Gauge(
+            "symphainy_gateway_streams_open", "Event streams open now.", registry=self._registry
+        )
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answered request."""
+        key = (method, route, status)
+        try:
+            counter, histogram = self._children[key]
+        except KeyError:
+            counter = self._requests.labels(method, route, str(status))
+            histogram = self._seconds.labels(route)
+            self._children[key] = counter, histogram
+        counter.inc()
+        histogram.observe(seconds)
+
+    def exposition(self) -> bytes:
+        """The metrics in Prometheus' text format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,166 @@
+"""Errors as problem documents (RFC 9457), and the one table from error code to HTTP status.
+
+`code` is the stable name of an error; `type` is made of it. Whoever refuses raises a
+`SymphainyError`; `Refused` is the one that also knows ids and single violations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from symphainy_gateway.replies import PROBLEM_JSON, Headers, Reply
+from symphainy_schemas.errors import OperatorError, SymphainyError, Unavailable
+
+# Kafka elects a new leader and a broker restarts in about 2 s.
+RETRY_AFTER_S = 2
+TYPE_PREFIX = "urn:symphainy:problem:"
+
+
+class Kind(NamedTuple):
+    """What an error code means to HTTP."""
+
+    status: int
+    title: str
+
+
+KINDS: Mapping[str, Kind] = {
+    "malformed_json": Kind(400, "The body is not JSON"),
+    "invalid_parameter": Kind(400, "A query parameter or header is not understood"),
+    "malformed_cursor": Kind(400, "The cursor is not one that this listing gave"),
+    "empty_batch": Kind(400, "The batch has no line"),
+    "client_disconnected": Kind(400, "The client left before its request was complete"),
+    "unauthenticated": Kind(401, "No valid credential"),
+    "tenant_mismatch": Kind(403, "The body names another tenant"),
+    "control_intent_not_allowed": Kind(403, "Control intents have their own routes"),
+    "route_not_found": Kind(404, "There is no such route"),
+    "execution_not_found": Kind(404, "There is no such execution"),
+    "session_not_found": Kind(404, "There is no such session"),
+    "capability_not_found": Kind(404, "No capability takes this intent type"),
+    "method_not_allowed": Kind(405, "The route does not take this method"),
+    "idempotency_conflict": Kind(409, "The intent id was used with another payload"),
+    "session_closed": Kind(409, "The session is closed"),
+    "session_exists": Kind(409, "The session exists"),
+    "body_too_large": Kind(413, "The body is too large"),
+    "too_large": Kind(413, "A part of the intent is too large"),
+    "batch_too_large": Kind(413, "The batch has too many lines"),
+    "unsupported_media_type": Kind(415, "The media type is not taken here"),
+    "invalid_request": Kind(422, "The request does not have the form that is asked"),
+    "contract_violation": Kind(422, "The payload breaks the capability's contract"),
+    "internal": Kind(500, "The gateway failed"),
+    "wal_unavailable": Kind(503, "The write-ahead log did not answer"),
+    "read_model_unavailable": Kind(503, "The read model did not answer"),
+    "not_ready": Kind(503, "The gateway has not reached its services yet"),
+    "unavailable": Kind(503, "A service did not answer"),
+}
+# A rejection that the owner journaled, by a code that the table does not name.
+_REJECTED = Kind(422, "The intent was rejected")
+_REFUSED = Kind(400, "The request was refused")
+
+
+class Violation(Struct, frozen=True):
+    """One thing that is wrong with a request; `field` is a JSON pointer into its body."""
+
+    field: str
+    message: str
+
+
+class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem document; empty members are left out."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    instance: str = ""
+    field: str = ""
+    cure: str = ""
+    execution_id: str = ""
+    intent_id: str = ""
+    incident: str = ""
+    errors: tuple[Violation, ...] = ()
+
+
+class Refused(SymphainyError):
+    """A refusal that knows which intent it concerns, or everything that is wrong with it."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        field: str = "",
+        cure: str = "",
+        execution_id: str = "",
+        intent_id: str = "",
+        errors: tuple[Violation, ...] = (),
+        headers: Headers = (),
+    ) -> None:
+        super().__init__(message, code=code, field=field, cure=cure)
+        self.execution_id = execution_id
+        self.intent_id = intent_id
+        self.errors = errors
+        self.headers = headers
+
+
+class Rejected(Refused):
+    """The owner decided, and journaled, that the intent may not run."""
+
+
+def rejection(document: Mapping[str, Any]) -> Rejected:
+    """The refusal that a rejected execution's document tells of."""
+    error = document["error"] or {}
+    return Rejected(
+        error.get("message") or "The intent was rejected.",
+        code=error.get("code") or "rejected",
+        field=error.get("field", ""),
+        cure=error.get("cure") or error.get("operator_action", ""),
+        execution_id=document["execution_id"],
+        intent_id=document["intent_id"],
+    )
+
+
+def problem_of(error: SymphainyError, instance: str = "") -> Problem:
+    """The problem document of an error; `instance` is the request's path."""
+    kind = KINDS.get(error.code) or _unlisted(error)
+    known = error if isinstance(error, Refused) else None
+    return Problem(
+        type=TYPE_PREFIX + error.code,
+        title=kind.title,
+        status=kind.status,
+        detail=error.message,
+        code=error.code,
+        instance=instance,
+        field=error.field,
+        cure=error.cure,
+        execution_id=known.execution_id if known else "",
+        intent_id=known.intent_id if known else "",
+        errors=known.errors if known else (),
+    )
+
+
+def problem_reply(problem: Problem, headers: Headers = ()) -> Reply:
+    """The problem as an HTTP response."""
+    if problem.status == 503:
+        headers = (*headers, (b"retry-after", b"%d" % RETRY_AFTER_S))
+    elif problem.status == 401:
+        headers = (*headers, (b"www-authenticate", b'Bearer realm="symphainy"'))
+    return Reply(problem.status, msgspec.json.encode(problem), PROBLEM_JSON, headers)
+
+
+def error_reply(error: SymphainyError, instance: str) -> Reply:
+    """The HTTP response of an error."""
+    headers = error.headers if isinstance(error, Refused) else ()
+    return problem_reply(problem_of(error, instance), headers)
+
+
+def _unlisted(error: SymphainyError) -> Kind:
+    if isinstance(error, Rejected):
+        return _REJECTED
+    if isinstance(error, Unavailable | OperatorError):
+        return KINDS["unavailable"]
+    return _REFUSED

@@ -1,0 +1,192 @@
+"""The HTTP client of the gateway. Tenant and principal come from the API key, never from a body."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from pydantic import BaseModel, RootModel
+
+from symphainy.calling import ANSWER_S, call, lines, read
+from symphainy.durations import duration_ms
+from symphainy.errors import ApiError
+from symphainy.results import EventList, ExecutionResult, SessionOpened
+from symphainy.server_sent import ServerSentEvent, parse
+from symphainy_schemas import ids
+from symphainy_schemas.errors import CallerError, Unavailable
+
+# Between two tries to resume a stream, or to find an execution that is not projected yet.
+_AGAIN_S = 0.2
+_NOT_FOUND = "execution_not_found"
+
+
+class _Document(RootModel[dict[str, Any]]):
+    """Any JSON object."""
+
+
+class Client:
+    """Submits intents over HTTP and reads what became of them. Use it with `async with`."""
+
+    def __init__(
+        self, base_url: str, api_key: str, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        """`base_url` is the gateway's, without /v1; `transport` replaces the network in tests."""
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {api_key}"},
+            timeout=ANSWER_S,
+            transport=transport,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def open_session(self, attributes: Mapping[str, Any] | None = None) -> str:
+        """Open a session; its id.
+
+        Raises:
+            ApiError: the gateway refused.
+            Unavailable: it did not answer.
+        """
+        body = {"attributes": dict(attributes or {})}
+        answer = await call(self._http, "POST", "/v1/sessions", body=body)
+        return read(SessionOpened, answer).session_id
+
+    async def submit(
+        self,
+        intent_type: str,
+        payload: BaseModel | Mapping[str, Any],
+        *,
+        session_id: str,
+        wait: timedelta | str = "10s",
+        intent_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        solution_context: Mapping[str, Any] | None = None,
+    ) -> ExecutionResult:
+        """Submit an intent and wait for its end, at most for `wait` ("0s": not at all).
+
+        `intent_id` is the idempotency key: a repeat with the same one gets the first answer. An
+        execution that has not ended in time is answered as it stands; a failed one is a result
+        like another, told by `success` and `error`.
+
+        Raises:
+            ApiError: the gateway refused; `code`, `field` and `cure` say why.
+            Unavailable: unknown whether it was accepted; repeat with the intent id in `cure`.
+            ValueError: `wait` is no duration.
+        """
+        intent_id = intent_id or ids.new_intent_id()
+        wait_ms = duration_ms(wait)
+        body: dict[str, Any] = {
+            "intent_id": intent_id,
+            "intent_type": intent_type,
+            "session_id": session_id,
+            "payload": payload,
+        }
+        optional = {"metadata": metadata, "solution_context": solution_context}
+        body.update({name: dict(value) for name, value in optional.items() if value is not None})
+        answer = await call(
+            self._http,
+            "POST",
+            "/v1/intents",
+            body=body,
+            params={"wait": f"{wait_ms}ms" if wait_ms % 1000 else f"{wait_ms // 1000}s"},
+            timeout_s=wait_ms / 1000 + ANSWER_S,
+            cure=f"Repeat with intent id {intent_id}.",
+        )
+        return read(ExecutionResult, answer)
+
+    async def status(self, execution_id: str) -> ExecutionResult:
+        """The short answer: status, success and error; errors as of `open_session`."""
+        answer = await call(self._http, "GET", f"{_path(execution_id)}/status")
+        return read(ExecutionResult, answer)
+
+    async def execution(self, execution_id: str) -> dict[str, Any]:
+        """Everything known of an execution; errors as of `open_session`."""
+        answer = await call(self._http, "GET", _path(execution_id))
+        return read(_Document, answer).root
+
+    async def executions(self, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """A page of executions, newest first, as the gateway gives it.
+
+        `query` has any of session, type, status, from, to, limit and cursor (of the page
+        before); errors as of `open_session`.
+        """
+        answer = await call(self._http, "GET", "/v1/executions", params=query)
+        return read(_Document, answer).root
+
+    async def events(self, execution_id: str) -> list[dict[str, Any]]:
+        """The execution's events in order, with their places; errors as of `open_session`."""
+        answer = await call(self._http, "GET", f"{_path(execution_id)}/events")
+        return read(EventList, answer).events
+
+    async def stream(
+        self, execution_id: str, *, appears_within: timedelta | str = "30s"
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The execution's events as they happen, until it has ended.
+
+        A stream that is cut is resumed behind the last event. An execution that the read model
+        does not know yet is waited for, at most for `appears_within`.
+
+        Raises:
+            ApiError: the gateway refused, or there is no such execution.
+        """
+        async for event in self._stream(execution_id, appears_within):
+            if event.name != "end":
+                yield event.json()
+
+    async def ended(self, execution_id: str, *, appears_within: timedelta | str = "30s") -> str:
+        """Wait until the execution has ended; its status. Errors as of `stream`."""
+        async for event in self._stream(execution_id, appears_within):
+            if event.name == "end":
+                return str(event.json()["status"])
+        raise AssertionError("a stream ends with its end event")
+
+    async def _stream(
+        self, execution_id: str, appears_within: timedelta | str
+    ) -> AsyncIterator[ServerSentEvent]:
+        """The raw events, the last of them `end`; resumed for as long as the caller waits."""
+        path = f"{_path(execution_id)}/stream"
+        clock = asyncio.get_running_loop().time
+        appears_by = clock() + duration_ms(appears_within) / 1000
+        last_id = ""
+        while True:
+            resume = {"Last-Event-ID": last_id} if last_id else {}
+            try:
+                async with lines(self._http, path, resume) as received:
+                    async for event in parse(received):
+                        yield event
+                        if event.name == "end":
+                            return
+                        last_id = event.id or last_id
+            except ApiError as error:
+                if error.code != _NOT_FOUND or clock() >= appears_by:
+                    raise
+            except Unavailable:  # cut, or the gateway starts again: resume
+                pass
+            await asyncio.sleep(_AGAIN_S)
+
+
+def _path(execution_id: str) -> str:
+    if not ids.is_execution_id(execution_id):
+        raise CallerError(
+            f"{execution_id[:80]!r} is no execution id.",
+            code="malformed_id",
+            cure="Use the id as it was returned: exe-<partition>-<32 hex>.",
+        )
+    return f"/v1/executions/{execution_id}"

@@ -1,0 +1,251 @@
+"""What a handler knows about its execution, and all it may ask of the runtime. Immutable.
+
+It knows no Kafka: whoever runs the handler stands behind `Supervision`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
+
+from msgspec import Struct
+
+from symphainy.artifacts import Artifacts, Store
+from symphainy.steps import Steps, reader
+from symphainy_schemas.records import Task
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Supervision(Protocol):
+    """Whoever runs the handler, on one event loop."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop on which all awaitables of a context run."""
+        ...
+
+    @property
+    def started_at(self) -> int:
+        """When the handler started, ms since the epoch."""
+        ...
+
+    def steps(self) -> Steps:
+        """The steps of this delivery."""
+        ...
+
+    async def record(self, name: str, result: bytes) -> None:
+        """Report a checkpoint; return when it is recorded for good."""
+        ...
+
+    async def report_progress(self, message: str) -> None:
+        """Report a sign of life; return when it is recorded."""
+        ...
+
+    async def in_handler_thread(self, call: Callable[[], T]) -> T:
+        """Run a sync handler beside the loop."""
+        ...
+
+    async def in_step_thread(self, call: Callable[[], T]) -> T:
+        """Run a blocking step beside the loop, and beside the handlers, which wait for it."""
+        ...
+
+
+class Intent(Struct, frozen=True):
+    """The intent that is being executed. What is JSON is decoded anew at each access."""
+
+    _task: Task
+    _payload: bytes
+
+    def __repr__(self) -> str:
+        return f"Intent({self.intent_type}, {self.intent_id})"
+
+    @property
+    def intent_id(self) -> str:
+        """The intent's id, its idempotency key within tenant and session."""
+        return self._task.intent_id
+
+    @property
+    def intent_type(self) -> str:
+        """`{realm}.{action}`."""
+        return self._task.intent_type
+
+    @property
+    def realm(self) -> str:
+        """The realm that executes it."""
+        return self._task.realm
+
+    @property
+    def session_id(self) -> str:
+        """The session in which it was stated."""
+        return self._task.session_id
+
+    @property
+    def tenant_id(self) -> str:
+        """The tenant for whom it was stated."""
+        return self._task.tenant_id
+
+    @property
+    def payload(self) -> Any:
+        """The payload as JSON values, before any contract."""
+        return json.loads(self._payload)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Source and whatever the producer added."""
+        return _object(self._task.metadata)
+
+    @property
+    def solution_context(self) -> dict[str, Any]:
+        """Solution-level context, handed through; empty if there is none."""
+        return _object(self._task.solution_context)
+
+    @property
+    def created_at(self) -> datetime:
+        """When the producer stated it, by its clock, in UTC."""
+        return _moment(self._task.created_at)
+
+
+class Context(Struct, frozen=True):
+    """One delivery of one step of an execution, as its handler sees it.
+
+    The runtime makes it. A sync handler awaits through `ctx.wait(…)`.
+    """
+
+    _task: Task
+    _payload: bytes
+    _supervision: Supervision
+    _store: Store
+
+    def __repr__(self) -> str:
+        return f"Context({self.execution_id}, attempt {self.attempt}, delivery {self.delivery})"
+
+    @property
+    def execution_id(self) -> str:
+        """The execution's id."""
+        return self._task.execution_id
+
+    @property
+    def intent(self) -> Intent:
+        """The intent that is being executed."""
+        return Intent(self._task, self._payload)
+
+    @property
+    def session_id(self) -> str:
+        """The session of the intent."""
+        return self._task.session_id
+
+    @property
+    def tenant_id(self) -> str:
+        """The tenant of the intent."""
+        return self._task.tenant_id
+
+    @property
+    def user_id(self) -> str:
+        """The principal who stated the intent."""
+        return self._task.principal
+
+    @property
+    def correlation_id(self) -> str:
+        """Groups what belongs together across executions."""
+        return self._task.correlation_id
+
+    @property
+    def traceparent(self) -> str:
+        """W3C trace context to hand on, or empty."""
+        return self._task.traceparent
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1; what the retry policy counts."""
+        return self._task.attempt
+
+    @property
+    def delivery(self) -> int:
+        """Which delivery this is, from 1 over all attempts."""
+        return self._task.delivery
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt and delivery of this step; give it to outside systems."""
+        return f"{self._task.execution_id}:{self._task.step}"
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When this attempt times out, by this machine's clock, in UTC; None for never."""
+        if not self._task.timeout_ms:
+            return None
+        return _moment(self._supervision.started_at + self._task.timeout_ms)
+
+    @property
+    def artifacts(self) -> Artifacts:
+        """The tenant's artifacts."""
+        return Artifacts(self._store, self._task.tenant_id)
+
+    async def progress(self, message: str) -> None:
+        """Tell whoever watches, and give a sign of life; returns when Kafka has it."""
+        await self._supervision.report_progress(message)
+
+    @overload
+    async def step(
+        self, name: str, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T: ...
+    @overload
+    async def step(
+        self, name: str, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T: ...
+    async def step(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Run `fn(*args, **kwargs)` and record its result; once recorded it never runs again.
+
+        Returns when Kafka has acknowledged the checkpoint. A result recorded by an earlier
+        delivery is returned without running. Results are JSON values, or what the return
+        annotation reads from JSON (a pydantic model, a `Reference`), up to 64 KiB. Blocking
+        functions run in a thread.
+
+        Raises:
+            ContractViolation: the name is used twice, or the result cannot be recorded.
+        """
+        steps = self._supervision.steps()
+        recorded = steps.open(name)
+        read = reader(name, fn)
+        if recorded is None:
+            call = partial(fn, *args, **kwargs)
+            if inspect.iscoroutinefunction(fn):
+                value = await call()
+            else:
+                value = await self._supervision.in_step_thread(call)
+                if inspect.isawaitable(value):
+                    value = await value
+            recorded = steps.result(name, value)
+            await self._supervision.record(name, recorded)
+        return read(recorded)
+
+    def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """For sync handlers: run `ctx.step(…)`, `ctx.artifacts.put(…)`… and return its value.
+
+        Raises:
+            RuntimeError: called where one can await.
+        """
+        loop = self._supervision.loop
+        try:
+            inside = asyncio.get_running_loop() is loop
+        except RuntimeError:
+            inside = False
+        if inside:
+            coroutine.close()
+            raise RuntimeError("ctx.wait(…) is for sync handlers; in an async handler, await.")
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    return cast(dict[str, Any], json.loads(data)) if data else {}
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

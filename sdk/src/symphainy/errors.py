@@ -1,0 +1,66 @@
+"""Errors of the SDK, by who must act: the author of a handler, a retry, or the caller.
+
+Two words are for handlers: `TerminalError` (do not try again) and `RetryableError` (do, when).
+Every other exception that leaves a handler is retried as its retry policy declares.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from symphainy.durations import duration_ms
+from symphainy_schemas.errors import CallerError, SymphainyError
+
+
+class DeclarationError(CallerError):
+    """A realm or handler is declared wrongly; the message names it and says what to change."""
+
+    code = "bad_declaration"
+
+
+class TerminalError(SymphainyError):
+    """The handler refuses for good: no attempt with this input can succeed."""
+
+    code = "terminal_error"
+
+
+class RetryableError(SymphainyError):
+    """The attempt failed, another may succeed. `after` replaces the policy's delay until then."""
+
+    code = "retryable_error"
+
+    def __init__(
+        self, message: str, *, after: timedelta | str | None = None, code: str = ""
+    ) -> None:
+        """`after` is a timedelta or a duration such as "30s"; ValueError if it is neither."""
+        super().__init__(message, code=code)
+        self.after_ms = -1 if after is None else duration_ms(after)
+
+
+class ContractViolation(TerminalError):
+    """A payload, a result or a step breaks the declared contract; `cure` says what to change."""
+
+    code = "contract_violation"
+
+
+class ApiError(SymphainyError):
+    """The gateway refused a request (RFC 9457 problem document).
+
+    `status` is the HTTP status; `retry_after_s` the gateway's Retry-After, 0 if it gave none.
+    """
+
+    code = "api_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str = "",
+        field: str = "",
+        cure: str = "",
+        retry_after_s: float = 0.0,
+    ) -> None:
+        super().__init__(message, code=code, field=field, cure=cure)
+        self.status = status
+        self.retry_after_s = retry_after_s

@@ -1,0 +1,91 @@
+"""What a realm may declare about an intent beside its contract. Pure, frozen, checked at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from symphainy.durations import duration_ms
+from symphainy.errors import DeclarationError
+from symphainy_schemas.records import Determinism
+
+
+def _duration(what: str, value: timedelta | str) -> int:
+    try:
+        return duration_ms(value)
+    except ValueError as error:
+        raise DeclarationError(
+            f"{what}: {error}.", code="bad_duration", cure='For example "30s" or "2m".'
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often an attempt may fail, and how long the runtime waits between attempts.
+
+    `attempts` counts the first one too. The n-th delay is `initial * factor**(n-1)`, at most
+    `maximum`; both are timedeltas or durations such as "1s".
+
+    Raises:
+        DeclarationError: a value makes no sense.
+    """
+
+    attempts: int = 5
+    initial: timedelta | str = "1s"
+    factor: float = 2.0
+    maximum: timedelta | str = "1m"
+
+    def __post_init__(self) -> None:
+        """Check all values where they are written."""
+        if isinstance(self.attempts, bool) or not 1 <= self.attempts <= 1_000_000:
+            raise DeclarationError(
+                f"Retry(attempts={self.attempts!r}) is no number of attempts.",
+                code="bad_retry",
+                cure="Use 1 (no retry) to 1000000.",
+            )
+        if not 1.0 <= self.factor <= 100.0:
+            raise DeclarationError(
+                f"Retry(factor={self.factor!r}) would shrink the delay, or blow it up.",
+                code="bad_retry",
+                cure="Use 1.0 (constant delay) to 100.0.",
+            )
+        if self.maximum_ms < self.initial_ms:
+            raise DeclarationError(
+                f"Retry: maximum {self.maximum!r} is shorter than initial {self.initial!r}.",
+                code="bad_retry",
+                cure="Raise maximum, or lower initial.",
+            )
+
+    @property
+    def initial_ms(self) -> int:
+        """The first delay in ms."""
+        return _duration("Retry(initial=…)", self.initial)
+
+    @property
+    def maximum_ms(self) -> int:
+        """The largest delay in ms."""
+        return _duration("Retry(maximum=…)", self.maximum)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentOptions:
+    """What a realm declares about an intent beside its contract; see `Realm.intent`."""
+
+    retry: Retry = Retry()
+    timeout: timedelta | str | None = "5m"
+    determinism: Determinism = Determinism.UNKNOWN
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the timeout where it is written."""
+        if self.timeout is not None and self.timeout_ms < 1:
+            raise DeclarationError(
+                f"timeout={self.timeout!r} leaves no time.",
+                code="bad_duration",
+                cure="Use at least 1 ms, or None for no limit.",
+            )
+
+    @property
+    def timeout_ms(self) -> int:
+        """Start-to-finish limit of one attempt in ms; 0 for none."""
+        return 0 if self.timeout is None else _duration("timeout", self.timeout)

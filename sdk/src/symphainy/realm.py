@@ -1,0 +1,133 @@
+"""Realms: which intents a team's code answers, and with what. Declaring touches no network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from symphainy.errors import DeclarationError
+from symphainy.handlers import Function, Handler, declare
+from symphainy.options import IntentOptions, Retry
+from symphainy.outcome import Outcome
+from symphainy.participant import RuntimeParticipant, as_function
+from symphainy_schemas.ids import INTENT_TYPE
+from symphainy_schemas.records import Determinism
+
+Returned = Outcome | BaseModel | Mapping[str, Any] | None
+PayloadT = TypeVar("PayloadT", bound=BaseModel)
+ReturnT = TypeVar("ReturnT", bound=Returned | Awaitable[Returned])
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+# Intents of the runtime itself, and intents that a plan spreads over realms: no realm runs them.
+_RESERVED = frozenset({"runtime", "cross_realm"})
+
+
+class Declares(Protocol):
+    """What `Realm.intent` returns: the decorator, which keeps the function's types."""
+
+    def __call__(self, function: Function[PayloadT, ReturnT], /) -> Handler[PayloadT, ReturnT]:
+        """Declare the function."""
+        ...
+
+
+class Realm:
+    """A named set of handlers, run by the workers of one consumer group."""
+
+    def __init__(self, name: str) -> None:
+        """`name` is what stands before the dot of its intent types.
+
+        Raises:
+            DeclarationError: it is no realm's name.
+        """
+        if not _NAME.fullmatch(name) or name in _RESERVED:
+            raise DeclarationError(
+                f"{name!r} cannot be a realm's name.",
+                code="bad_realm",
+                cure="Use a-z, 0-9 and _, beginning with a letter, at most 63; "
+                f"{' and '.join(sorted(_RESERVED))} are reserved.",
+            )
+        self.name = name
+        self._handlers: dict[str, Handler[Any, Any]] = {}
+
+    def __repr__(self) -> str:
+        return f"Realm({self.name!r}, {len(self._handlers)} handlers)"
+
+    def __iter__(self) -> Iterator[Handler[Any, Any]]:
+        """The declared handlers, in order of declaration."""
+        return iter(self._handlers.values())
+
+    def __len__(self) -> int:
+        """How many handlers are declared."""
+        return len(self._handlers)
+
+    def intent(
+        self,
+        intent_type: str,
+        *,
+        retry: Retry = Retry(),  # noqa: B008  # frozen, so sharing one is safe
+        timeout: timedelta | str | None = "5m",
+        determinism: Determinism = Determinism.UNKNOWN,
+        description: str = "",
+    ) -> Declares:
+        """Declare the decorated function as the handler of `{realm}.{action}`.
+
+        Args:
+            intent_type: `{realm}.{action}` with this realm.
+            retry: how failed attempts are repeated.
+            timeout: start-to-finish limit of one attempt; None for no limit.
+            determinism: whether the same input gives the same result.
+            description: for people; the first line of the docstring if empty.
+
+        Raises:
+            DeclarationError: here or when the function is declared; it says what to change.
+        """
+        options = IntentOptions(
+            retry=retry, timeout=timeout, determinism=determinism, description=description
+        )
+
+        def declares(function: Function[PayloadT, ReturnT], /) -> Handler[PayloadT, ReturnT]:
+            handler = declare(intent_type, function, options)
+            self._register(handler)
+            return handler
+
+        return declares
+
+    def add(self, participant: RuntimeParticipant) -> None:
+        """Declare all intents that a participant supports, with the default options.
+
+        Raises:
+            DeclarationError: one of them is not this realm's, or is declared already.
+        """
+        supported = participant.get_supported_intents()
+        if not supported:
+            raise DeclarationError(
+                f"{type(participant).__qualname__} supports no intents.",
+                code="bad_participant",
+                cure=f'Return ["{self.name}.…"] from get_supported_intents().',
+            )
+        name = f"{type(participant).__qualname__}.handle_intent"
+        function = as_function(participant)
+        for intent_type in supported:
+            self._register(declare(intent_type, function, IntentOptions(), name=name))
+
+    def _register(self, handler: Handler[Any, Any]) -> None:
+        intent_type, name = handler.intent_type, handler.name
+        realm = intent_type.partition(".")[0]
+        if not INTENT_TYPE.fullmatch(intent_type) or realm != self.name:
+            raise DeclarationError(
+                f"Handler {name}: {intent_type!r} is not an intent type of realm {self.name}.",
+                code="bad_intent_type",
+                cure=f"Name it {self.name}.<action>, with a-z, 0-9 and _.",
+            )
+        earlier = self._handlers.get(intent_type)
+        if earlier is not None:
+            raise DeclarationError(
+                f"Handler {name}: {intent_type} is answered by {earlier.name} already.",
+                code="declared_twice",
+                cure="Remove one of them, or give it another intent type.",
+            )
+        self._handlers[intent_type] = handler

@@ -1,0 +1,44 @@
+"""`python -m symphainy.worker module:realm …`: a worker as a process of its own.
+
+Exit code 0 after a drain (SIGTERM, SIGINT), 1 if it could not go on, 2 for a wrong command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+
+from symphainy.worker.serving import run_worker
+from symphainy_schemas.errors import CallerError, SymphainyError
+from symphainy_transport.settings import TransportSettings
+
+_log = logging.getLogger("symphainy.worker")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a worker until it is told to stop; the exit code."""
+    parser = argparse.ArgumentParser(prog="symphainy.worker", description="Run realms.")
+    parser.add_argument("realms", nargs="+", metavar="module:realm")
+    parser.add_argument("--concurrency", type=int, default=256, help="tasks held at once per realm")
+    parser.add_argument("--worker-id", default="", help="who reports (default: host and process)")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    running = run_worker(
+        options.realms,
+        TransportSettings(),
+        concurrency=options.concurrency,
+        worker_id=options.worker_id,
+    )
+    try:
+        asyncio.run(running)
+    except SymphainyError as error:
+        _log.error("%s", error)
+        return 2 if isinstance(error, CallerError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

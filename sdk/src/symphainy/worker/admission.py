@@ -1,0 +1,45 @@
+"""May this worker start this task now? Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from symphainy.handlers import Handler
+from symphainy_schemas.records import Task
+
+# A `started` report is sent so long after the start, so that short handlers need only one report.
+# The owner counts a delivery as not started once `start_by` is past: hence nothing is started
+# whose `started` report could come later than that.
+ANNOUNCE_MS = 50
+
+REDELIVERED = "redelivered_after_assignment"
+PAST_START_BY = "past_start_by"
+UNKNOWN_HANDLER = "unknown_handler"
+STOPPING = "worker_stopping"
+
+
+class Entry(Struct, frozen=True):
+    """A handler and the newest version of its capability that this worker knows."""
+
+    handler: Handler[Any, Any]
+    version: int
+
+
+def refusal(task: Task, entries: Mapping[str, Entry], now: int) -> str:
+    """Why the task is handed back instead of started; empty if it may start at `now` (ms).
+
+    A task of a newer version than this worker's is for a newer worker; an older one is ours.
+    """
+    entry = entries.get(task.intent_type)
+    if (
+        entry is None
+        or entry.handler.name != task.handler
+        or task.capability_version > entry.version
+    ):
+        return UNKNOWN_HANDLER
+    if task.start_by and now + ANNOUNCE_MS > task.start_by:
+        return PAST_START_BY
+    return ""

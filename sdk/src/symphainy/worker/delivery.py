@@ -1,0 +1,274 @@
+"""One delivery in the worker's hands: from the start of its handler to its final report.
+
+It has exactly one final report. After it, nothing that the handler still does is recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from symphainy.artifacts import Store
+from symphainy.context import Context
+from symphainy.errors import TerminalError
+from symphainy.invocation import Failed, Succeeded, failed, invoke, timed_out
+from symphainy.steps import Steps
+from symphainy.worker.admission import Entry
+from symphainy.worker.ledger import Lease
+from symphainy.worker.reports import progress_text, told
+from symphainy_schemas.records import ReportKind, StepReport, Task
+
+T = TypeVar("T")
+_log = logging.getLogger("symphainy.worker")
+
+
+class Ground(Protocol):
+    """What a delivery stands on: the realm's engine."""
+
+    loop: asyncio.AbstractEventLoop
+    worker_id: str
+    inline_limit_bytes: int
+    store: Store
+
+    def now_ms(self) -> int:
+        """Wall clock in ms since the epoch."""
+        ...
+
+    def send(self, report: StepReport, task: Task, acknowledged: Callable[[], None]) -> None:
+        """Send a report; `acknowledged` is called on the loop when Kafka has it."""
+        ...
+
+    async def in_handler_thread(self, call: Callable[[], T]) -> T:
+        """Run a sync handler."""
+        ...
+
+    async def in_step_thread(self, call: Callable[[], T]) -> T:
+        """Run a blocking step."""
+        ...
+
+    def left(self, delivery: Delivery) -> None:
+        """Handler and final report of the delivery are through."""
+        ...
+
+
+class Delivery:
+    """A task whose handler was started."""
+
+    __slots__ = (
+        "_acknowledged",
+        "_announced",
+        "_ground",
+        "_returned",
+        "_steps",
+        "_timer",
+        "begun",
+        "entry",
+        "final",
+        "job",
+        "lease",
+        "offset",
+        "size",
+        "started_at",
+        "task",
+    )
+
+    def __init__(
+        self, ground: Ground, task: Task, entry: Entry, lease: Lease, offset: int, size: int
+    ) -> None:
+        self._ground = ground
+        self.task = task
+        self.entry = entry
+        self.lease = lease
+        self.offset = offset
+        self.size = size
+        self.started_at = ground.now_ms()
+        self.begun = ground.loop.time()
+        self.final = False
+        """Whether the final report was sent."""
+        self.job: asyncio.Task[None] | None = None
+        self._announced = self._returned = self._acknowledged = False
+        self._steps: Steps | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -- as the engine sees it ---------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run the handler and send the final report, unless that was done before."""
+        end = await self._call()
+        if not self.final:
+            self._finish(end)
+        self.returned()
+
+    def returned(self) -> None:
+        """The handler has ended, or was ended."""
+        self._returned = True
+        self._leave()
+
+    def adopt(self, lease: Lease) -> None:
+        """The partition came back while this is still here: its end counts in the new lease."""
+        self.lease = lease
+        if self._acknowledged:
+            lease.done(self.offset)
+
+    def announce(self) -> None:
+        """Send the `started` report, once, if the handler has not ended."""
+        if not self._announced and not self.final:
+            self._announced = True
+            self._send(ReportKind.STARTED, _nothing)
+
+    def watch(self) -> None:
+        """From now on the timeout ends the handler."""
+        if self.task.timeout_ms and not self.final:
+            at = self.begun + self.task.timeout_ms / 1000
+            self._timer = self._ground.loop.call_at(at, self._time_out)
+
+    def hand_back(self, reason: str) -> None:
+        """Give the delivery back although its handler was started, and end the handler."""
+        if not self.final:
+            ground = self._ground
+            at, begun = ground.now_ms(), self.started_at
+            kind = ReportKind.HANDED_BACK
+            self._final(told(self.task, kind, ground.worker_id, at, started_at=begun, name=reason))
+            self._end_handler()
+
+    # -- as the handler's context sees it (Supervision) --------------------------------------
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The worker's event loop."""
+        return self._ground.loop
+
+    def steps(self) -> Steps:
+        """The steps of this delivery."""
+        if self._steps is None:
+            self._steps = Steps(self.task.checkpoints, self._ground.inline_limit_bytes)
+        return self._steps
+
+    async def record(self, name: str, result: bytes) -> None:
+        """Report a checkpoint; returns when Kafka has acknowledged it."""
+        await self._acknowledgement(ReportKind.CHECKPOINT, name, result)
+
+    async def report_progress(self, message: str) -> None:
+        """Report progress; returns when Kafka has acknowledged it."""
+        await self._acknowledgement(ReportKind.PROGRESS, progress_text(message), b"")
+
+    async def in_handler_thread(self, call: Callable[[], T]) -> T:
+        """Run a sync handler beside the loop."""
+        return await self._ground.in_handler_thread(call)
+
+    async def in_step_thread(self, call: Callable[[], T]) -> T:
+        """Run a blocking step beside the loop."""
+        return await self._ground.in_step_thread(call)
+
+    # -- inside ------------------------------------------------------------------------------
+
+    async def _call(self) -> Succeeded | Failed:
+        task, store = self.task, self._ground.store
+        payload = task.payload
+        if task.payload_ref is not None:
+            try:
+                payload = await store.get(task.payload_ref)
+            except Exception as error:  # the object store's: the attempt failed, we did not
+                return failed(error)
+        context = Context(task, payload, self, store)
+        limit = self._ground.inline_limit_bytes
+        return await invoke(self.entry.handler, context, self, payload, limit)
+
+    async def _acknowledgement(self, kind: ReportKind, name: str, result: bytes) -> None:
+        if self.final:
+            raise TerminalError(
+                f"This delivery of {self.task.execution_id} has ended; nothing more is recorded.",
+                code="delivery_ended",
+            )
+        self.announce()
+        acknowledged = self._ground.loop.create_future()
+        self._send(kind, partial(_resolve, acknowledged), name, result)
+        await acknowledged
+
+    def _send(
+        self,
+        kind: ReportKind,
+        acknowledged: Callable[[], None],
+        name: str = "",
+        result: bytes = b"",
+    ) -> None:
+        ground, task = self._ground, self.task
+        report = told(
+            task,
+            kind,
+            ground.worker_id,
+            ground.now_ms(),
+            started_at=self.started_at,
+            name=name,
+            result=result,
+        )
+        ground.send(report, task, acknowledged)
+
+    def _time_out(self) -> None:
+        if not self.final:
+            self._finish(timed_out(self.task.timeout_ms))
+            self._end_handler()
+
+    def _finish(self, end: Succeeded | Failed) -> None:
+        ground, task = self._ground, self.task
+        if isinstance(end, Failed):
+            log_failure(task, end)
+        kind = ReportKind.FAILED if isinstance(end, Failed) else ReportKind.SUCCEEDED
+        at, begun = ground.now_ms(), self.started_at
+        self._final(told(task, kind, ground.worker_id, at, started_at=begun, end=end))
+
+    def _final(self, report: StepReport) -> None:
+        self.final = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._ground.send(report, self.task, self._done)
+
+    def _done(self) -> None:
+        """Kafka has the final report."""
+        self.lease.done(self.offset)
+        self._acknowledged = True
+        self._leave()
+
+    def _end_handler(self) -> None:
+        """Ask the handler to end. One in a thread cannot be: it keeps its place until it does."""
+        if self.job is not None and self.entry.handler.is_async:
+            self.job.cancel()
+
+    def _leave(self) -> None:
+        if self._returned and self._acknowledged:
+            self._ground.left(self)
+
+
+def log_failure(task: Task, end: Failed) -> None:
+    """One line on a failed attempt: which, why and where, but nothing that may hold payload."""
+    error, cause = end.error, end.cause
+    _log.warning(
+        "%s of execution %s failed in attempt %d: %s%s (%s)",
+        task.intent_type,
+        task.execution_id,
+        task.attempt,
+        error.code,
+        "" if cause is None else f", {type(cause).__name__}{_place(cause)}",
+        "may be retried" if error.retryable else "terminal",
+    )
+    if cause is not None and _log.isEnabledFor(logging.DEBUG):
+        _log.debug("execution %s", task.execution_id, exc_info=cause)
+
+
+def _place(cause: BaseException) -> str:
+    frames = traceback.extract_tb(cause.__traceback__)
+    return f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _nothing() -> None:
+    """A report on whose acknowledgement nothing depends."""

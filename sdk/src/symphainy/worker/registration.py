@@ -1,0 +1,205 @@
+"""What a worker writes before it works: its realm's task topic, and what it can do.
+
+A capability is written only if its contract differs from the newest version in `config`;
+versions stay, so that an execution can name the one that was in force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.cimpl import NewTopic
+
+from symphainy.handlers import Handler
+from symphainy.realm import Realm
+from symphainy_schemas.codec import decode, encode
+from symphainy_schemas.errors import OperatorError, SymphainyError, Unavailable, UnreadableRecord
+from symphainy_schemas.records import Capability
+from symphainy_transport import clients
+from symphainy_transport.settings import TransportSettings
+from symphainy_transport.topics import CONFIG, Topics, TopicSpec
+
+_ANSWER_S = 10.0
+# Partitions of a task topic bound how many workers of a realm share the work; beyond this many,
+# each more costs every worker's fetches and every owner's producer without use.
+_MOST_PARTITIONS = 64
+_NOT_THERE = frozenset(
+    {
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
+)
+_SILENT = frozenset({KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """Who registers what, where, and when (ms since the epoch)."""
+
+    settings: TransportSettings
+    worker_id: str
+    now: int
+
+
+def capability(handler: Handler[Any, Any], version: int, registration: Registration) -> Capability:
+    """What curator knows of a handler."""
+    options = handler.options
+    return Capability(
+        name=handler.intent_type,
+        version=version,
+        realm=handler.intent_type.partition(".")[0],
+        handler=handler.name,
+        description=handler.description,
+        input_contract=handler.input_contract,
+        output_contract=handler.output_contract,
+        determinism=options.determinism,
+        timeout_ms=options.timeout_ms,
+        attempts=options.retry.attempts,
+        backoff_ms=options.retry.initial_ms,
+        backoff_factor=options.retry.factor,
+        backoff_max_ms=options.retry.maximum_ms,
+        registered_at=registration.now,
+        registered_by=registration.worker_id,
+    )
+
+
+def successor(handler_now: Capability, newest: Capability | None) -> Capability:
+    """The newest version if its contract is the same, else the next version of ours. Pure."""
+    if newest is None:
+        return msgspec.structs.replace(handler_now, version=1)
+    ours = msgspec.structs.replace(
+        handler_now,
+        version=newest.version,
+        registered_at=newest.registered_at,
+        registered_by=newest.registered_by,
+    )
+    if ours == newest:
+        return newest
+    return msgspec.structs.replace(handler_now, version=newest.version + 1)
+
+
+def register(realm: Realm, registration: Registration) -> dict[str, int]:
+    """Create the realm's topic and register its handlers; their versions by intent type. Blocks.
+
+    Raises:
+        OperatorError: the cluster is not set up, or refuses.
+        Unavailable: Kafka did not answer.
+    """
+    try:
+        _ensure_topic(realm.name, registration.settings)
+        newest = _newest(frozenset(handler.intent_type for handler in realm), registration)
+        wanted = {
+            handler.intent_type: successor(
+                capability(handler, 0, registration), newest.get(handler.intent_type)
+            )
+            for handler in realm
+        }
+        _write((c for c in wanted.values() if c is not newest.get(c.name)), registration)
+    except KafkaException as error:
+        raise _translated(error) from error
+    return {name: entry.version for name, entry in wanted.items()}
+
+
+def _ensure_topic(realm: str, settings: TransportSettings) -> None:
+    spec = Topics(settings.topic_prefix).realm_spec(
+        realm, min(settings.partitions, _MOST_PARTITIONS)
+    )
+    admin = clients.admin(settings)
+    known = admin.list_topics(timeout=_ANSWER_S).topics
+    if spec.name in known:
+        return
+    created = admin.create_topics([_new_topic(spec, settings)], request_timeout=_ANSWER_S)
+    try:
+        created[spec.name].result()
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise
+
+
+def _new_topic(spec: TopicSpec, settings: TransportSettings) -> NewTopic:
+    floors = {key: str(value) for key, value in spec.at_least.items()}
+    return NewTopic(
+        spec.name,
+        num_partitions=spec.partitions,
+        replication_factor=settings.replication_factor or -1,  # the cluster's default
+        config={**spec.settings, **floors},
+    )
+
+
+def _newest(intent_types: frozenset[str], registration: Registration) -> dict[str, Capability]:
+    """The newest version of each capability, from `config` read to its end as of now."""
+    topic = Topics(registration.settings.topic_prefix).name(CONFIG)
+    newest: dict[str, Capability] = {}
+    consumer = clients.consumer(
+        registration.settings, registration.worker_id, enable_partition_eof=True
+    )
+    try:
+        place = TopicPartition(topic, 0)
+        low, _ = clients.bounds(consumer, place, _ANSWER_S)
+        consumer.assign([TopicPartition(topic, 0, low)])
+        while (message := consumer.poll(_ANSWER_S)) is not None:
+            error = message.error()
+            if error is not None and error.code() == KafkaError._PARTITION_EOF:
+                return newest
+            if error is not None:
+                raise KafkaException(error)
+            entry = _entry(message, intent_types)
+            known = newest.get(entry.name) if entry is not None else None
+            if entry is not None and (known is None or entry.version >= known.version):
+                newest[entry.name] = entry
+    finally:
+        consumer.close()
+    raise Unavailable(f"Kafka did not give {topic} to its end within {_ANSWER_S:g} s of silence.")
+
+
+def _entry(message: Message, intent_types: frozenset[str]) -> Capability | None:
+    """The capability in a record of `config`, if it is one of ours."""
+    kind, _, rest = (message.key() or b"").decode("utf-8", "replace").partition("/")
+    if kind != "capability" or rest.rpartition("/")[0] not in intent_types or not message.value():
+        return None
+    try:
+        return decode(message.value(), Capability)
+    except UnreadableRecord as error:
+        raise OperatorError(
+            f"config holds a version of {rest} that this worker cannot read: {error.message}",
+            code="capability_unreadable",
+            cure="Upgrade this worker's SDK to that of the newest worker of the realm.",
+        ) from error
+
+
+def _write(entries: Iterable[Capability], registration: Registration) -> None:
+    settings = registration.settings
+    topic = Topics(settings.topic_prefix).name(CONFIG)
+    producer = clients.producer(settings, registration.worker_id)
+    refused: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            refused.append(error)
+
+    for entry in entries:
+        key = f"capability/{entry.name}/{entry.version}"
+        producer.produce(topic, encode(entry), key, 0, on_delivery=delivered)
+    if producer.flush(_ANSWER_S):
+        raise Unavailable("Kafka did not acknowledge the capabilities.", cure="Start again.")
+    if refused:
+        raise KafkaException(refused[0])
+
+
+def _translated(error: KafkaException) -> SymphainyError:
+    cause: KafkaError = error.args[0]
+    text = f"The worker cannot register: {cause.name()}: {cause.str()}."
+    if cause.code() in _NOT_THERE:
+        return OperatorError(text, code="topic_missing", cure="Run `symphainy topics create`.")
+    if cause.retriable() or cause.code() in _SILENT:
+        return Unavailable(text, cure="Start the worker again when Kafka answers.")
+    return OperatorError(
+        text,
+        code="registration_refused",
+        cure="Check the worker's rights to create its task topic and to read and write config.",
+    )

@@ -1,0 +1,203 @@
+"""The worker: realms in, Kafka around them, from registration to the last commit.
+
+It starts nothing whose report it could not send, and ends by draining: running handlers get a
+deadline, what was not started is handed back, what is done is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from symphainy.realm import Realm
+from symphainy.worker.admission import Entry
+from symphainy.worker.engine import Engine, EngineOptions
+from symphainy.worker.flow import Flow
+from symphainy.worker.pump import Pump, PumpOptions
+from symphainy.worker.registration import Registration, register
+from symphainy.worker.reporter import Reporter
+from symphainy_schemas.errors import CallerError
+from symphainy_transport.artifacts import ArtifactStore
+from symphainy_transport.clock import Clock, SystemClock
+from symphainy_transport.settings import TransportSettings
+from symphainy_transport.topics import Topics
+
+_log = logging.getLogger("symphainy.worker")
+
+# What drains must end within the 10 s that a supervisor leaves a child: handlers, then reports,
+# then commit and leave.
+_DRAIN_S = 6.0
+_REPORTS_S = 2.0
+_LEAVE_S = 1.5
+# Payloads held at once by one realm; a batch may exceed it by 64 records.
+_HELD_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Crew:
+    """All that works for one realm."""
+
+    engine: Engine
+    flow: Flow
+    pump: Pump
+
+
+class Worker:
+    """Runs the handlers of realms, as one member of each realm's consumer group."""
+
+    def __init__(
+        self,
+        realms: Iterable[Realm],
+        settings: TransportSettings,
+        *,
+        concurrency: int = 256,
+        worker_id: str = "",
+        drain_s: float = _DRAIN_S,
+        clock: Clock | None = None,
+    ) -> None:
+        """Touches no network.
+
+        Args:
+            realms: what to run; each with its own consumer group and its own concurrency.
+            settings: how to reach Kafka and the object store.
+            concurrency: how many tasks of a realm this worker holds at once.
+            worker_id: who reports; host and process id by default.
+            drain_s: how long a stop waits for running handlers, in seconds.
+            clock: the machine's by default.
+
+        Raises:
+            CallerError: no realm, an empty one, or one twice; or concurrency below 1.
+        """
+        self._realms = tuple(realms)
+        self._settings = settings
+        self._concurrency = concurrency
+        self._worker_id = worker_id or f"{socket.gethostname()}-{os.getpid()}"
+        self._drain_s = drain_s
+        self._clock = clock or SystemClock()
+        self._topics = Topics(settings.topic_prefix)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake = asyncio.Event()
+        self._stopped = False
+        self._fault: BaseException | None = None
+        self._joining = {self._topics.tasks(realm.name) for realm in self._realms}
+        self._on_ready: Callable[[], None] | None = None
+        _check(self._realms, concurrency)
+
+    async def run(self, on_ready: Callable[[], None] | None = None) -> None:
+        """Register, join, and work until `stop`; returns when everything is drained.
+
+        `on_ready` is called once, when the groups of all realms have answered with an assignment.
+
+        Raises:
+            OperatorError: the cluster is not set up, or refuses this worker.
+            Unavailable: Kafka does not answer.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._on_ready = on_ready
+        reporter = Reporter(self._settings, self._worker_id, self._break)
+        await asyncio.to_thread(reporter.connect)
+        crews: list[_Crew] = []
+        try:
+            for realm in self._realms:
+                crews.append(await self._crew(realm, reporter))
+            for crew in crews:
+                crew.pump.start()
+            while not self._stopped and self._fault is None:
+                await self._wake.wait()
+                self._wake.clear()
+        finally:
+            await self._drain(crews, reporter)
+        if self._fault is not None:
+            raise self._fault
+
+    def stop(self) -> None:
+        """Ask `run` to drain and return. Safe in signal handlers and from other threads."""
+        self._stopped = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    def _break(self, fault: BaseException) -> None:
+        """Something failed that no waiting cures: drain, then raise it from `run`."""
+        if self._fault is None:
+            self._fault = fault
+            _log.error("the worker stops: %s", fault)
+        self._wake.set()
+
+    def _joined(self, topic: str) -> None:
+        self._joining.discard(topic)
+        if not self._joining and self._on_ready is not None:
+            self._on_ready()
+            self._on_ready = None
+
+    async def _crew(self, realm: Realm, reporter: Reporter) -> _Crew:
+        now = self._clock.now_ms()
+        registration = Registration(self._settings, self._worker_id, now)
+        versions = await asyncio.to_thread(register, realm, registration)
+        group_id = self._topics.name(f"realm.{realm.name}")
+        topic = self._topics.tasks(realm.name)
+        flow = Flow(self._concurrency, _HELD_BYTES)
+        engine = Engine(
+            EngineOptions(
+                topic=self._topics.short(topic),
+                entries={h.intent_type: Entry(h, versions[h.intent_type]) for h in realm},
+                worker_id=self._worker_id,
+                inline_limit_bytes=self._settings.inline_limit_bytes,
+                concurrency=self._concurrency,
+                store=ArtifactStore.from_settings(self._settings),
+                clock=self._clock,
+            ),
+            flow,
+            reporter,
+            self._break,
+        )
+        pump = Pump(
+            PumpOptions(
+                topic=topic,
+                group_id=group_id,
+                client_id=self._worker_id,
+                settings=self._settings,
+                clock=self._clock,
+                take=engine.take,
+                joined=self._joined,
+                broken=self._break,
+            ),
+            flow,
+        )
+        handlers = ", ".join(f"{name} v{version}" for name, version in versions.items())
+        _log.info(
+            "%s works for realm %s in %s: %s", self._worker_id, realm.name, group_id, handlers
+        )
+        return _Crew(engine, flow, pump)
+
+    async def _drain(self, crews: list[_Crew], reporter: Reporter) -> None:
+        held = sum(crew.flow.held for crew in crews)
+        _log.info("%s is stopping; it holds %d tasks", self._worker_id, held)
+        for crew in crews:
+            crew.flow.closed = True
+            crew.engine.stop()
+        await asyncio.gather(*(crew.engine.drain(self._drain_s) for crew in crews))
+        await reporter.close(_REPORTS_S)
+        for crew in crews:
+            crew.pump.finish()
+        left = (asyncio.to_thread(crew.pump.ended.wait, _LEAVE_S) for crew in crews)
+        if not all(await asyncio.gather(*left)):
+            _log.warning("a consumer did not leave its group in time; its session will run out")
+
+
+def _check(realms: tuple[Realm, ...], concurrency: int) -> None:
+    names = [realm.name for realm in realms]
+    if not names or len(set(names)) < len(names):
+        raise CallerError(f"A worker needs realms, each once; got {names}.", code="no_realm")
+    for realm in realms:
+        if not len(realm):
+            raise CallerError(
+                f"Realm {realm.name} declares no handlers.",
+                code="no_handlers",
+                cure=f'Declare one with @realm.intent("{realm.name}.…").',
+            )
+    if concurrency < 1:
+        raise CallerError(f"concurrency={concurrency} runs nothing.", cure="Use 1 or more.")
