@@ -102,7 +102,7 @@ def list_(
                 _time(one["started_at"]),
                 one["execution_time_ms"],
             )
-            for one in page["executions"]
+            for one in page["items"]
         ],
     )
     if page.get("cursor"):

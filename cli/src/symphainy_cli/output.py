@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -12,7 +13,9 @@ from rich.table import Table
 
 from symphainy_schemas.errors import SymphainyError
 
-out = Console()
+# Ids and places must stay whole where nobody looks at a terminal: in a pipe or a log.
+_WIDTH = None if sys.stdout.isatty() else 150
+out = Console(width=_WIDTH)
 err = Console(stderr=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -29,7 +32,9 @@ def show_line(value: Any) -> None:
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
     """A table; empty ones say so."""
-    table = Table(*columns, title=title or None, title_justify="left", header_style="bold")
+    table = Table(title=title or None, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     out.print(table if rows else f"{title + ': ' if title else ''}nothing")

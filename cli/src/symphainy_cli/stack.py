@@ -15,6 +15,7 @@ from symphainy_cli.keys import create_key
 from symphainy_runtime.cluster import Cluster
 from symphainy_runtime.configuration import ConfigReader
 from symphainy_runtime.local import ChildSpec, Death, LocalServices, ServicesOptions, Supervisor
+from symphainy_runtime.local.ports import free_ports, is_free
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas.errors import OperatorError
 
@@ -61,6 +62,7 @@ class DevStack:
             kafka_bootstrap_servers=endpoints.bootstrap_servers,
             redis_url=endpoints.redis_url,
             data_dir=self._folder,
+            gateway_port=self._gateway_port(),
         )
         Cluster(self.settings).create()
         key = self._key()
@@ -97,6 +99,15 @@ class DevStack:
     @property
     def _url(self) -> str:
         return f"http://{self.settings.gateway_host}:{self.settings.gateway_port}"
+
+    def _gateway_port(self) -> int:
+        """The port that was asked for, or a free one if that is taken."""
+        wanted = self.settings.gateway_port
+        if wanted and is_free(wanted):
+            return wanted
+        (port,) = free_ports(1)
+        self._say(f"port {wanted} is taken; the gateway listens on {port}")
+        return port
 
     def _refuse_second(self) -> None:
         running = dev_file(self._folder)
@@ -146,6 +157,7 @@ class DevStack:
             "SYMPHAINY_KAFKA_BOOTSTRAP_SERVERS": self.settings.kafka_bootstrap_servers,
             "SYMPHAINY_REDIS_URL": self.settings.redis_url,
             "SYMPHAINY_DATA_DIR": str(self._folder),
+            "SYMPHAINY_GATEWAY_PORT": str(self.settings.gateway_port),
         }
 
     def _died(self, death: Death) -> None:
