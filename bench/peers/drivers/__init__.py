@@ -4,12 +4,13 @@ from importlib import import_module
 
 from bench.peers.peer import Peer
 
-OURS = ("symphainy", "symphainy-fsync", "symphainy-step")
-DEFAULT = ("symphainy", "restate", "restate-granian", "dbos", "temporal")
+OURS = ("symphainy", "symphainy-fsync", "symphainy-idem", "symphainy-step")
+DEFAULT = ("symphainy", "symphainy-fsync", "restate", "restate-granian", "dbos", "temporal")
 
 _CLASSES = {
     "symphainy": ("symphainy", "Symphainy"),
     "symphainy-fsync": ("symphainy", "SymphainyFsync"),
+    "symphainy-idem": ("symphainy", "SymphainyIdempotent"),
     "symphainy-step": ("symphainy", "SymphainyStep"),
     "restate": ("restate", "Restate"),
     "restate-granian": ("restate", "RestateGranian"),

@@ -19,7 +19,8 @@ _TENANT = "bench"
 # A session lives on one partition; this many use all of the default 8 evenly enough.
 _SESSIONS = 64
 _ROLES = {
-    "owner": ("up", "owner"),
+    # A stable name, as operators are told to give: a restart has its partitions back at once.
+    "owner": ("up", "owner", "--name", "owner-0"),
     "projector": ("up", "projector"),
     "gateway": ("up", "gateway"),
     "worker": ("worker", "bench.peers.apps.symphainy_app:realm"),
@@ -27,7 +28,7 @@ _ROLES = {
 
 
 class Symphainy(HttpPeer):
-    """All defaults: Kafka and Valkey as `symphainy services` starts them, 8 partitions."""
+    """All defaults, 8 partitions; Kafka on one node, with the full JIT."""
 
     name = "symphainy"
     durability = (
@@ -40,6 +41,8 @@ class Symphainy(HttpPeer):
         "timer": "the SDK has no durable sleep yet",
     }
     topic_settings: tuple[str, ...] = ()
+    #: Whether awaited runs carry an id of their own, and so can be repeated.
+    idempotent: ClassVar[bool] = False
     #: Flow -> intent type, where it is not `bench.<flow>`.
     intents: ClassVar[Mapping[str, str]] = {}
 
@@ -66,7 +69,8 @@ class Symphainy(HttpPeer):
         """Each role finds the others by its environment."""
         if role == "services":
             self._endpoints_file().unlink(missing_ok=True)
-            return [_COMMAND, "services", "--data-dir", str(self.data)], {}
+            options = ("--full-jit", "--heap-mb", "1024")  # a broker that runs for long
+            return [_COMMAND, "services", "--data-dir", str(self.data), *options], {}
         return [_COMMAND, *_ROLES[role]], self._env()
 
     async def ready(self, role: str) -> None:
@@ -103,8 +107,12 @@ class Symphainy(HttpPeer):
                 raise RuntimeError("`symphainy services` came back at other addresses")
 
     async def run(self, flow: str, run_id: str, body: Json) -> Json:
-        """An intent whose id is the run id, awaited by the gateway."""
-        document = await self._send("/v1/intents?wait=60s", flow, run_id, body)
+        """An intent, awaited by the gateway."""
+        named = {"intent_id": run_id} if self.idempotent else {}
+        return self._result(await self._send("/v1/intents?wait=60s", flow, run_id, body, named))
+
+    @staticmethod
+    def _result(document: Json) -> Json:
         if document.get("status") != "succeeded":
             raise RuntimeError(f"not succeeded: {json.dumps(document)[:300]}")
         result: Json = document["result"]
@@ -112,15 +120,16 @@ class Symphainy(HttpPeer):
 
     async def submit(self, flow: str, run_id: str, body: Json) -> None:
         """An intent; a repeat names the same execution, as it goes to the same session."""
-        await self._send("/v1/intents", flow, run_id, body)
+        await self._send("/v1/intents", flow, run_id, body, {"intent_id": run_id})
 
     async def result(self, flow: str, run_id: str, body: Json) -> Json:
         """The same intent again: its execution's end is the answer."""
-        return await self.run(flow, run_id, body)
+        named = {"intent_id": run_id}
+        return self._result(await self._send("/v1/intents?wait=60s", flow, run_id, body, named))
 
-    async def _send(self, path: str, flow: str, run_id: str, body: Json) -> Json:
+    async def _send(self, path: str, flow: str, run_id: str, body: Json, named: Json) -> Json:
         intent = {
-            "intent_id": run_id,
+            **named,
             "intent_type": self.intents.get(flow, f"bench.{flow}"),
             "session_id": self.sessions[crc32(run_id.encode()) % len(self.sessions)],
             "payload": body,
@@ -136,7 +145,7 @@ class Symphainy(HttpPeer):
         if self.key:
             return
         settings = [part for setting in self.topic_settings for part in ("--set", setting)]
-        await self._command("topics", "create", *settings)
+        await self._command("topics", "create", "--realm", "bench", *settings)
         created = await self._command("key", "create", "--tenant", _TENANT, "--json")
         self.key = str(json.loads(created)["key"])
 
@@ -172,8 +181,8 @@ class SymphainyFsync(Symphainy):
 
     name = "symphainy-fsync"
     durability = (
-        "flush.messages=1: Kafka fsyncs each append before it acknowledges; not in tasks.<realm>, "
-        "which the worker creates, nor in Kafka's own topics"
+        "flush.messages=1 on all our topics: Kafka fsyncs each append before it acknowledges; "
+        "not on Kafka's own topics"
     )
     topic_settings = ("flush.messages=1",)
 
@@ -183,3 +192,10 @@ class SymphainyStep(Symphainy):
 
     name = "symphainy-step"
     intents: ClassVar[Mapping[str, str]] = {"one": "bench.one_inside"}
+
+
+class SymphainyIdempotent(Symphainy):
+    """Each awaited intent carries an id of the client's, as the other peers' run ids do."""
+
+    name = "symphainy-idem"
+    idempotent = True

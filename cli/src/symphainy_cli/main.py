@@ -6,7 +6,17 @@ import sys
 
 import typer
 
-from symphainy_cli import dev, doctor, executions, keys, read_model, running, topics, wal
+from symphainy_cli import (
+    capabilities,
+    dev,
+    doctor,
+    executions,
+    keys,
+    read_model,
+    running,
+    topics,
+    wal,
+)
 from symphainy_cli.output import show_error
 from symphainy_schemas.errors import SymphainyError
 
@@ -21,6 +31,7 @@ dev.register(app)
 running.register(app)
 executions.register(app)
 doctor.register(app)
+app.add_typer(capabilities.app, name="capability")
 app.add_typer(topics.app, name="topics")
 app.add_typer(wal.app, name="wal")
 app.add_typer(keys.app, name="key")

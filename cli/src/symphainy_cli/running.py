@@ -113,12 +113,20 @@ def services(
     data_dir: Annotated[
         Path, typer.Option(help="Folder for data, logs and endpoints.json.")
     ] = Path(".symphainy"),
+    heap_mb: Annotated[int, typer.Option(help="Kafka's heap, MB.", min=128)] = 512,
+    full_jit: Annotated[
+        bool, typer.Option(help="Kafka with the full JIT: starts slower, runs faster.")
+    ] = False,
 ) -> None:
     """Run only Kafka and Valkey, in the foreground until SIGTERM or Ctrl-C."""
-    from symphainy_runtime.local import LocalServices
+    from symphainy_runtime.local import KafkaOptions, LocalServices, ServicesOptions
     from symphainy_runtime.local.signals import graceful_signals
 
-    running = LocalServices(data_dir, progress=lambda text: err.print(text, highlight=False))
+    running = LocalServices(
+        data_dir,
+        options=ServicesOptions(kafka=KafkaOptions(heap_mb=heap_mb, full_jit=full_jit)),
+        progress=lambda text: err.print(text, highlight=False),
+    )
     with graceful_signals(running.stop) as signals:
         endpoints = running.start()
         out.print(f"kafka  {endpoints.bootstrap_servers}", highlight=False)

@@ -18,13 +18,23 @@ def create(
     set_: Annotated[
         list[str], typer.Option("--set", help="A further topic setting, name=value; repeatable.")
     ] = [],  # noqa: B006  (typer reads the default, nobody changes it)
+    realm: Annotated[
+        list[str],
+        typer.Option(help="Also a realm's task topic (else its worker makes it); repeatable."),
+    ] = [],  # noqa: B006  (as above)
     json: Json = False,
 ) -> None:
     """Create the topics that are missing, with the settings that the guarantees need."""
     from symphainy_runtime.cluster import Cluster
+    from symphainy_transport.topics import Topics
 
-    extra = dict(_pair(text) for text in set_)
-    created = Cluster(RuntimeSettings()).create(extra=extra)
+    settings = RuntimeSettings()
+    topics = Topics(settings.topic_prefix)
+    specs = [
+        *topics.specs(settings.partitions),
+        *(topics.realm_spec(name, settings.partitions) for name in realm),
+    ]
+    created = Cluster(settings).create(specs, extra=dict(_pair(text) for text in set_))
     if json:
         show_json({"created": created})
     else:

@@ -21,8 +21,8 @@ from symphainy_gateway.gateway import Gateway
 from symphainy_runtime.settings import RuntimeSettings
 
 log = logging.getLogger(__name__)
-# granian's 128 is overrun by 256 clients that connect at once: their SYNs are dropped and sent again
-# after 1, 3, 7, 15 and 31 s. The kernel caps this at net.core.somaxconn.
+# 256 clients connecting at once overrun granian's 128: SYNs are dropped, and sent again after 1, 3,
+# 7, 15 and 31 s. The kernel caps this at net.core.somaxconn.
 BACKLOG = 4_096
 
 

@@ -27,6 +27,7 @@ _PASSING = (
     KafkaError._ALL_BROKERS_DOWN,
 )
 _ASK_AGAIN_S = 0.05
+_CALLBACKS = frozenset({"on_commit", "error_cb", "stats_cb", "throttle_cb", "logger"})
 ErrorCallback = Callable[[KafkaError], None]
 
 
@@ -168,4 +169,7 @@ def _aiokafka_security(settings: TransportSettings) -> dict[str, Any]:
 
 
 def _dotted(overrides: dict[str, Any]) -> dict[str, Any]:
-    return {key.replace("_", "."): value for key, value in overrides.items()}
+    return {
+        key if key in _CALLBACKS else key.replace("_", "."): value
+        for key, value in overrides.items()
+    }
