@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,7 @@ import psutil
 
 from bench.bare import PREFIX, TOPICS
 from symphainy_cli.keys import create_key
+from symphainy_processors.projection.projector import Projector
 from symphainy_runtime.cluster import Cluster
 from symphainy_runtime.configuration import ConfigReader
 from symphainy_runtime.local import ChildSpec, KafkaOptions, LocalServices, ServicesOptions
@@ -73,6 +75,7 @@ class Stack:
         self._role("owner", "ready owner", "up", "owner", "--name", "bench-owner")
         if http:
             self._role("projector", "ready projector", "up", "projector")
+            self._await_projection()
             self._role("gateway", self._gateway_answers, "up", "gateway")
         self._role("worker", "ready worker", "worker", "bench.realm:realm")
         reader = ConfigReader(self.settings, "bench-config")
@@ -99,6 +102,14 @@ class Stack:
         spent = {name: _tree_cpu(pids[name]) for name in names}
         mine = os.times()
         return {**spent, "client": mine.user + mine.system}
+
+    def _await_projection(self) -> None:
+        """What the pipelines before left in the journal is not this one's work."""
+        lag = Projector(self.settings, "bench-lag")
+        ends = lag.ends()
+        while lag.behind(ends):
+            time.sleep(0.05)
+        lag.close()
 
     def _gateway_answers(self) -> bool:
         try:

@@ -61,7 +61,7 @@ class Connections:
         self._admin = admin(settings, CLIENT_ID)
         self._topic = Topics(settings.topic_prefix).name(INTENTS)
         self._read_model: ReadModel | None = None
-        self._unreached = "Not tried yet."
+        self._unreached = "Kafka has not answered yet."
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Connections:

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 # 256 clients connecting at once overrun granian's 128: SYNs are dropped, and sent again after 1, 3,
 # 7, 15 and 31 s. The kernel caps this at net.core.somaxconn.
 BACKLOG = 4_096
+# Beyond so many connections, idle ones too, granian takes none, not even a probe's: far above what
+# waits and streams hold open for minutes. The limit that is met first is the process' open files.
+CONNECTIONS_MAX = 65_536
 
 
 def serve(settings: RuntimeSettings) -> None:
@@ -48,6 +51,7 @@ async def _serve(settings: RuntimeSettings) -> None:
         log_access=False,
         websockets=False,
         backlog=BACKLOG,
+        backpressure=CONNECTIONS_MAX,
     )
 
     def stop() -> None:

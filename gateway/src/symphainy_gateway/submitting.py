@@ -84,12 +84,12 @@ class Submitter:
         execution_id = ids.execution_id(
             intent.tenant_id, intent.session_id, intent.intent_id, partition
         )
-        doubtful = self._foresight.doubts_capability(submission)
         async with self._backend.notifier.watch(execution_id) as watch:
             if submission.chosen:
                 first = await self._first_answer(execution_id, submission)
                 if first is not None:
                     return await self._repeated(first, watch, submission, wait_s)
+            doubtful = self._foresight.doubts_capability(submission)
             doubt = self._session_doubt(submission)
             try:
                 accepted = await self._append(execution_id, submission)

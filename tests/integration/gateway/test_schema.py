@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis import Case, CheckFunction
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 from tests.support.system import System
-from tests.unit.gateway.fakes import Caller
+from tests.unit.gateway.caller import Caller
 
 from symphainy_gateway.openapi import compose
 

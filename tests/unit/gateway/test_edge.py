@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.gateway.fakes import Caller, intent_body, raising
+from tests.unit.gateway.caller import Caller
+from tests.unit.gateway.fakes import intent_body, raising
 
 SECRET = "a detail of the inside"
 

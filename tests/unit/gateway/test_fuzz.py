@@ -17,13 +17,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.gateway.caller import Answer, Caller
 from tests.unit.gateway.fakes import (
     CLOSED_SESSION,
     KEY,
     SESSION,
     UNKNOWN_SESSION,
-    Answer,
-    Caller,
     execution_id_of,
 )
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from jsonschema_rs import validator_for
 from starlette.routing import Route
-from tests.unit.gateway.fakes import Caller
+from tests.unit.gateway.caller import Caller
 
 from symphainy_gateway.problems import KINDS
 

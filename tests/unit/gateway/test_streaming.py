@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.gateway.fakes import Caller, intent_body, unavailable
+from tests.unit.gateway.caller import Caller
+from tests.unit.gateway.fakes import intent_body, unavailable
 
 from symphainy_gateway.streaming import EventStream, ExecutionEvents
 from symphainy_runtime.read_model.reader import Document

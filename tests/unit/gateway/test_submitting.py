@@ -13,12 +13,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.unit.gateway.caller import Caller
 from tests.unit.gateway.fakes import (
     CLOSED_SESSION,
     OTHER_KEY,
     SESSION,
     UNKNOWN_SESSION,
-    Caller,
     execution,
     execution_id_of,
     intent_body,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 from tests.unit.gateway.fakes import FakeBackend, unavailable
 
@@ -92,6 +93,21 @@ async def test_a_waiter_wakes_when_its_condition_holds() -> None:
         document = await waiting
     assert document is not None
     assert document["status"] == "failed"
+
+
+@pytest.mark.parametrize(("tenant_id", "reads"), [("acme", 0), ("rival", 1)])
+async def test_an_end_that_is_told_is_not_read_but_by_another_tenant(
+    tenant_id: str, reads: int
+) -> None:
+    head = msgspec.json.encode({"execution_id": "a", "tenant_id": "acme", "started_at": 1})
+    told = {b"head": head, b"status": b"succeeded", b"ended_at": b"3"}
+    backend = _backend()
+    async with backend.notifier.watch("a") as watch:
+        backend.notifier.tell("a", told)
+        document = await Waiters(backend).until(watch, tenant_id, "a", ended, 0.01)
+    assert (document is not None) == (tenant_id == "acme")
+    assert document is None or document["execution_time_ms"] == 2
+    assert min(len(backend.read_model.reads), 1) == reads
 
 
 async def test_a_waiter_whose_time_is_over_takes_what_is_known() -> None:
