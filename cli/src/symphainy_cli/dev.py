@@ -84,7 +84,7 @@ def _say(text: str) -> None:
 def _welcome(running: DevFile) -> None:
     out.print()
     for name, value in (
-        ("gateway", f"{running.url}  (OpenAPI: {running.url}/docs)"),
+        ("gateway", f"{running.url}  (OpenAPI: {running.url}/openapi.json)"),
         ("api key", running.key),
         ("tenant", running.tenant),
         ("kafka", running.bootstrap_servers),

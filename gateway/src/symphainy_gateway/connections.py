@@ -35,6 +35,8 @@ CLIENT_ID = "symphainy-gateway"
 RECONNECT_S = 1.0
 # Above any healthy answer by far, and below DECISION_WAIT_S, so that a wait outlives one failure.
 REDIS_TIMEOUT_S = 2.0
+# An idempotent producer would wait for its broker for ever; whoever ends us allows 5 s and more.
+FLUSH_S = 3.0
 # Probes usually allow a few seconds; Kafka answers in milliseconds.
 CHECK_TIMEOUT_S = 1.0
 
@@ -79,7 +81,11 @@ class Connections:
         trace: TracebackType | None,
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
-        await self._publisher.stop()
+        try:
+            async with asyncio.timeout(FLUSH_S):
+                await self._publisher.stop()
+        except TimeoutError:
+            log.warning("stopped without Kafka: what it did not acknowledge stays unknown")
         await asyncio.to_thread(self._follower.stop)
 
     @property

@@ -1,7 +1,7 @@
 """The outermost layer, plain ASGI: counts every request, and lets no error out unanswered.
 
-It also answers the busiest route itself: the framework's layers around a route cost as much as
-everything that the route does (measured: 60 of 190 µs).
+It also answers the busiest route itself: with the framework's layers around that route a request
+cost 410 µs of CPU, without them 315 (64 in flight, one machine, one run).
 """
 
 from __future__ import annotations

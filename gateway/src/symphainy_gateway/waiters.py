@@ -18,6 +18,10 @@ from symphainy_schemas.state import ExecutionStatus
 
 Condition = Callable[[Document], bool]
 Wanted = dict[str, list[asyncio.Future[Document | None]]]
+# An end is told with its document, so who waits for it need not read after each change before. So
+# long after a change that told nothing the document is read all the same: it may have ended while
+# the notifier was away, who comes back after half a second (`RECONNECT_SECONDS`).
+LINGER_S = 0.25
 _ENDED = frozenset(status.value for status in ExecutionStatus if status.ended)
 
 
@@ -81,12 +85,19 @@ class Waiters:
         clock = self._backend.clock
         deadline = clock.monotonic() + timeout_s
         left = timeout_s
+        stale = False  # something changed since the document was read
         self._watches.add(watch)
         try:
-            while left > 0 and not self._stopping and await watch.changed(left):
-                document = _told(watch, tenant_id) or await self._latest(tenant_id, execution_id)
-                if document is not None and enough(document):
-                    return document
+            while left > 0 and not self._stopping:
+                changed = await watch.changed(min(left, LINGER_S) if stale else left)
+                if changed and watch.told is None and enough is ended:
+                    stale = True
+                elif changed or stale:
+                    stale = False
+                    document = _told(watch, tenant_id)
+                    document = document or await self._latest(tenant_id, execution_id)
+                    if document is not None and enough(document):
+                        return document
                 left = deadline - clock.monotonic()
             return await self._latest(tenant_id, execution_id)
         finally:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from io import BytesIO
 from typing import Any, TypeVar
@@ -20,7 +20,13 @@ import msgspec
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from symphainy_schemas.errors import UnreadableRecord
-from symphainy_schemas.events import JournalRecord
+from symphainy_schemas.events import (
+    CapabilityResolved,
+    Event,
+    ExecutionStarted,
+    ExecutionSucceeded,
+    JournalRecord,
+)
 from symphainy_schemas.records import (
     ApiKey,
     Capability,
@@ -56,12 +62,15 @@ SCHEMA_FILES: Mapping[type[Record], str] = {
 # an Avro record is its fields' bytes in a row, each branch is written here by its own schema.
 _UNION_FIELD: Mapping[type, str] = {JournalRecord: "events", State: "body"}
 _END_OF_ARRAY = b"\x00"
+_REPEATED = frozenset({CapabilityResolved, ExecutionStarted, ExecutionSucceeded})
 
 
 class _Branches(msgspec.Struct, frozen=True):
     """How to write a record whose last field is a union of records, or an array of such."""
 
     head: Any
+    plain: tuple[str, ...]
+    optional: tuple[tuple[str, str], ...]
     by_name: dict[str, tuple[bytes, Any]]
 
 
@@ -87,31 +96,48 @@ def schema_fingerprint(text: str) -> bytes:
 def encode(record: Record) -> bytes:
     """The record's bytes, ready for Kafka."""
     header, schema = _writer(type(record))
-    datum: Any = msgspec.to_builtins(record, builtin_types=(bytes,))
-    for field, name in _optional_records(type(record)):
-        if datum[field] is not None:
-            datum[field] = (name, datum[field])
     out = BytesIO()
     out.write(header)
     union = _UNION_FIELD.get(type(record))
     if union is None:
+        datum = msgspec.to_builtins(record, builtin_types=(bytes,))
         fastavro.schemaless_writer(out, schema, datum)
     else:
-        _write_with_union(out, _branches(type(record)), datum, datum.pop(union))
+        _write_with_union(out, record, union)
     return out.getvalue()
 
 
-def _write_with_union(out: BytesIO, branches: _Branches, head: Any, union: Any) -> None:
+def _write_with_union(out: BytesIO, record: Record, union: str) -> None:
+    branches = _branches(type(record))
+    head: dict[str, Any] = {name: getattr(record, name) for name in branches.plain}
+    for name, full in branches.optional:
+        value = getattr(record, name)
+        head[name] = None if value is None else (full, msgspec.structs.asdict(value))
     fastavro.schemaless_writer(out, branches.head, head)
-    is_array = not isinstance(union, dict)
-    if is_array and union:
-        out.write(_long(len(union)))
-    for item in union if is_array else (union,):
-        index, schema = branches.by_name[item["-type"]]
-        out.write(index)
-        fastavro.schemaless_writer(out, schema, item)
-    if is_array:
-        out.write(_END_OF_ARRAY)
+    items = getattr(record, union)
+    if not isinstance(items, tuple):
+        out.write(_branch_bytes(branches, items))
+        return
+    if items:
+        out.write(_long(len(items)))
+    for item in items:
+        out.write(_constant(item) if type(item) in _REPEATED else _branch_bytes(branches, item))
+    out.write(_END_OF_ARRAY)
+
+
+def _branch_bytes(branches: _Branches, item: Any) -> bytes:
+    datum: Any = msgspec.to_builtins(item, builtin_types=(bytes,))
+    index, schema = branches.by_name[datum["-type"]]
+    out = BytesIO()
+    out.write(index)
+    fastavro.schemaless_writer(out, schema, datum)
+    return out.getvalue()
+
+
+@lru_cache(maxsize=1_024)
+def _constant(event: Event) -> bytes:
+    """An event that recurs with the very same members: its bytes are made once."""
+    return _branch_bytes(_branches(JournalRecord), event)
 
 
 def _long(value: int) -> bytes:
@@ -200,18 +226,14 @@ def _writer(record: type[Record]) -> tuple[bytes, Any]:
     return MARKER + schema_fingerprint(text), fastavro.parse_schema(json.loads(text))
 
 
-@cache
-def _optional_records(record: type[Record]) -> tuple[tuple[str, str], ...]:
+def _optional_records(fields: list[Any]) -> tuple[tuple[str, str], ...]:
     """Fields that hold null or a record, with that record's name: fastavro takes (name, datum) as
     it is, and else validates the datum against each branch before it writes it."""
-    found, defined = [], set()
-    for field in json.loads(schema_text(record))["fields"]:
+    found = []
+    for field in fields:
         match field["type"]:
             case ["null", {"type": "record", "name": name, "namespace": space}]:
                 found.append((field["name"], f"{space}.{name}"))
-                defined.add(f"{space}.{name}")
-            case ["null", str(name)] if name in defined:
-                found.append((field["name"], name))
     return tuple(found)
 
 
@@ -222,8 +244,11 @@ def _branches(record: type[Record]) -> _Branches:
     named: dict[str, Any] = {}
     parsed_head = fastavro.parse_schema({**schema, "fields": head}, named_schemas=named)
     union = last["type"]["items"] if isinstance(last["type"], dict) else last["type"]
+    optional = _optional_records(head)
     return _Branches(
         parsed_head,
+        tuple(f["name"] for f in head if f["name"] not in dict(optional)),
+        optional,
         {
             f"{branch['namespace']}.{branch['name']}": (
                 _long(index),

@@ -152,7 +152,8 @@ def test_a_client_that_leaves_ends_its_stream(system: System, session: str) -> N
     accepted = system.http.post("/v1/intents", json=body).json()
     path = f"/v1/executions/{accepted['execution_id']}/stream"
     with system.http.stream("GET", path) as answer:
-        assert next(answer.iter_lines()) == "id: 0"
+        lines = answer.iter_lines()  # held, because httpx closes the response with it
+        assert next(lines) == "id: 0"
         assert "symphainy_gateway_streams_open 1.0" in system.http.get("/metrics").text
     eventually(
         lambda: "symphainy_gateway_streams_open 0.0" in system.http.get("/metrics").text,

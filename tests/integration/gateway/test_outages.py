@@ -3,7 +3,8 @@
 - Before Kafka was reached the process answers, and says that it is not ready.
 - Without Kafka an intent's fate is unknown: 503 with its id; repeated with it, it is there once.
 - Without Redis intents are still taken; reading says that it is unavailable; both come back.
-- SIGTERM lets waits and streams go with what is known, and the process ends by itself.
+- SIGTERM lets waits and streams go with what is known, and the process ends by itself, also
+  without Kafka.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -129,11 +131,7 @@ def test_sigterm_lets_everything_go(running: Endpoints, systems: Systems) -> Non
     for role in ("owner", "projector"):
         system.up(role)
     write_config(system.settings, capability("work.add", contract=True))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "symphainy_cli", "up", "gateway"], env=system.environment
-    )
-    try:
-        eventually(lambda: _answers(system) and _ready(system), "the gateway is ready")
+    with _process(system) as process:
         # Nobody takes the task: the execution runs for as long as the gateway does.
         session = system.open_session()
         body = _intent(session_id=session, intent_id="long")
@@ -150,6 +148,26 @@ def test_sigterm_lets_everything_go(running: Endpoints, systems: Systems) -> Non
             answer = waiting.result(PATIENCE_S)
         assert (answer.status_code, answer.json()["status"]) == (202, "running")
         assert process.wait(PATIENCE_S) == 0
+
+
+def test_sigterm_ends_the_process_without_kafka(services: LocalServices, systems: Systems) -> None:
+    system = systems(services.start())
+    assert services.kafka is not None
+    with _process(system) as process:
+        services.kafka.kill()
+        assert system.http.post("/v1/intents", json=_intent()).status_code == 503
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 0
+
+
+@contextmanager
+def _process(system: System) -> Iterator[subprocess.Popen[bytes]]:
+    """A gateway that the test ends itself, to see how it does."""
+    command = [sys.executable, "-m", "symphainy_cli", "up", "gateway"]
+    process = subprocess.Popen(command, env=system.environment)
+    try:
+        eventually(lambda: _answers(system) and _ready(system), "the gateway is ready")
+        yield process
     finally:
         process.kill()
         process.wait()

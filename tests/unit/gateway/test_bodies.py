@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symphainy_gateway import bodies
@@ -170,6 +170,7 @@ JSON_VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON_VALUES)
 def test_json_gets_through_unchanged(value: Any) -> None:
     assert bodies.decode(json.dumps(value).encode(), ANY) == value
@@ -181,6 +182,7 @@ def _depth(value: Any) -> int:
     return 1 + max(map(_depth, value), default=0) if isinstance(value, list) else 0
 
 
+@settings(deadline=None)
 @given(st.lists(JSON_VALUES, max_size=3), st.integers(DEPTH_MAX - 6, DEPTH_MAX + 2))
 def test_nesting_is_measured_as_a_walk_would(values: list[Any], wraps: int) -> None:
     value: Any = [*values, "[" * DEPTH_MAX]

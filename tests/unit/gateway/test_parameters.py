@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symphainy_gateway import parameters
@@ -139,6 +139,7 @@ def test_another_last_event_id_is_refused(text: bytes) -> None:
         parameters.last_event_id(text)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60) | st.from_regex(rb"(wait|from|limit)=[%0-9a-zT:+-]{0,20}"))
 def test_any_bytes_are_a_query_or_refused(raw: bytes) -> None:
     with suppress(Refused):
@@ -146,6 +147,7 @@ def test_any_bytes_are_a_query_or_refused(raw: bytes) -> None:
         parameters.listing(found)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_any_text_is_a_time_or_refused(text: str) -> None:
     with suppress(Refused):

@@ -110,6 +110,45 @@ async def test_an_end_that_is_told_is_not_read_but_by_another_tenant(
     assert min(len(backend.read_model.reads), 1) == reads
 
 
+async def test_changes_before_the_end_are_not_read() -> None:
+    backend = _backend(_document("a"))
+    async with backend.notifier.watch("a") as watch:
+        waiting = asyncio.create_task(Waiters(backend).until(watch, "acme", "a", ended, 60))
+        for _ in range(5):
+            await asyncio.sleep(0)
+            backend.notifier.tell("a")
+        head = msgspec.json.encode({"execution_id": "a", "tenant_id": "acme", "started_at": 1})
+        backend.notifier.tell("a", {b"head": head, b"status": b"failed"})
+        document = await waiting
+    assert document is not None
+    assert document["status"] == "failed"
+    assert backend.read_model.reads == []
+
+
+async def test_changes_without_end_do_not_outlast_the_wait() -> None:
+    backend = _backend(_document("a"))
+
+    async def change_for_ever() -> None:
+        while True:
+            backend.notifier.tell("a")
+            await asyncio.sleep(0)
+
+    async with backend.notifier.watch("a") as watch:
+        changing = asyncio.create_task(change_for_ever())
+        document = await Waiters(backend).until(watch, "acme", "a", ended, 0.02)
+        changing.cancel()
+    assert document == _document("a")
+    assert len(backend.read_model.reads) == 1
+
+
+async def test_a_decision_is_read_at_once() -> None:
+    backend = _backend(_document("a", "running"))
+    async with backend.notifier.watch("a") as watch:
+        backend.notifier.tell("a")
+        document = await Waiters(backend).until(watch, "acme", "a", decided, 60)
+    assert document == _document("a", "running")
+
+
 async def test_a_waiter_whose_time_is_over_takes_what_is_known() -> None:
     backend = _backend(_document("a"))
     async with backend.notifier.watch("a") as watch:

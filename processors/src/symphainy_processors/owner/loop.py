@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError, Message, TopicPartition
 from symphainy_processors.admission.contracts import Contracts
 from symphainy_processors.owner.kafka_port import KafkaPort
 from symphainy_processors.owner.membership import Membership
+from symphainy_processors.owner.pace import Pace
 from symphainy_processors.owner.partition import OwnedPartition
 from symphainy_processors.owner.takeover import Takeover
 from symphainy_processors.owner.world import RunningWorld
@@ -57,6 +58,7 @@ class Owner:
         self._owned: dict[int, OwnedPartition] = {}
         self._not_before: dict[int, float] = {}
         self._housekept = 0.0
+        self._pace = Pace()
         self._stopping = False
 
     @property
@@ -94,10 +96,19 @@ class Owner:
         if first is None:
             self._port.serve(IN_FLIGHT_WAIT_S if waiting else 0.0)
             return
-        self._decide(first)
-        for message in self._intake.consume(BATCH, 0):
+        self._port.next_turn()
+        messages = [first, *self._intake.consume(BATCH, 0)]
+        for message in messages:
             self._decide(message)
+        self._pace.turned(waiting + len(messages))
+        self._await_more()
+
+    def _await_more(self) -> None:
+        """Under load, let inputs gather while acknowledgements are served."""
+        until = self._clock.monotonic() + self._pace.pause_s
         self._port.serve(0.0)
+        while self._clock.monotonic() < until:
+            self._port.serve(IN_FLIGHT_WAIT_S)
 
     def _decide(self, message: Message) -> None:
         error = message.error()

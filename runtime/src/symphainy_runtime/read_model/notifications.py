@@ -88,7 +88,7 @@ class Notifier:
                     await pubsub.psubscribe(self._pattern)
                     async for message in pubsub.listen():
                         self._take(message)
-            except (RedisError, OSError) as error:
+            except (RedisError, OSError, msgspec.DecodeError) as error:
                 self.connected.clear()
                 log.warning("read model notifications lost, reconnecting: %s", error)
                 await asyncio.sleep(RECONNECT_SECONDS)
