@@ -7,7 +7,10 @@ everything else is sent again until Kafka acknowledges it.
 from __future__ import annotations
 
 import logging
+import time
+from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
@@ -23,30 +26,65 @@ log = logging.getLogger(__name__)
 # successor's OwnershipTaken (rule 1); above a broker's restart of about 2 s.
 DELIVERY_TIMEOUT_MS = 5_000
 FULL_QUEUE_WAIT_S = 0.05
+QUEUE_MESSAGES = 100_000
 BY_KEY = -1  # the partitioner chooses
 RECOUNT_TURNS = 10_000  # partitions are seldom added: seen within seconds of load, asked rarely
 METADATA_TIMEOUT_S = 2.0
 
 
+Delivered = Callable[[KafkaError | None, Message], None]
+
+
+class _Outgoing(NamedTuple):
+    """A record on its way to the client's queue."""
+
+    topic: str
+    value: bytes
+    key: bytes
+    partition: int
+    delivered: Delivered
+
+
 class KafkaPort:
     """Implements `ports.Port`. Completions come from `serve`."""
 
-    def __init__(self, settings: TransportSettings, client_id: str) -> None:
+    def __init__(
+        self, settings: TransportSettings, client_id: str, queue_messages: int = QUEUE_MESSAGES
+    ) -> None:
+        """Connect lazily; at most `queue_messages` wait in the client before input has to."""
         self._producer = producer(
-            settings, client_id, message_timeout_ms=DELIVERY_TIMEOUT_MS, linger_ms=0
+            settings,
+            client_id,
+            message_timeout_ms=DELIVERY_TIMEOUT_MS,
+            linger_ms=0,
+            queue_buffering_max_messages=queue_messages,
         )
         self._topics = Topics(settings.topic_prefix)
         self._journal = self._topics.name(JOURNAL)
         self._turn = 0
-        self._partitions: dict[str, tuple[int, int]] = {}
+        self._counts: dict[str, int] = {}
+        self._counted_at = 0
+        # Inside a completion the client must not be polled or asked: it aborts the process
+        # ("CallState_get"). What does not fit its queue then waits here, in order.
+        self._completing = False
+        self._backlog: deque[_Outgoing] = deque()
 
     def __len__(self) -> int:
         """How many records await their acknowledgement."""
-        return len(self._producer)
+        return len(self._producer) + len(self._backlog)
 
     def serve(self, timeout_s: float) -> None:
         """Run completions that are there; wait up to `timeout_s` for the first."""
-        self._producer.poll(timeout_s)
+        self._complete(timeout_s)
+        while self._backlog and self._enqueue(self._backlog[0]):
+            self._backlog.popleft()
+
+    def _complete(self, timeout_s: float) -> None:
+        self._completing = True
+        try:
+            self._producer.poll(timeout_s)
+        finally:
+            self._completing = False
 
     def next_turn(self) -> None:
         """Tasks of one turn go to one partition of their topic, those of the next to another.
@@ -57,10 +95,17 @@ class KafkaPort:
         15 % less CPU per execution, a worker 25 % less.
         """
         self._turn += 1
+        if self._turn - self._counted_at >= RECOUNT_TURNS or 0 in self._counts.values():
+            self._counted_at = self._turn
+            for topic in self._counts:
+                self._counts[topic] = self._count(topic)
 
     def flush(self, timeout_s: float) -> int:
         """Wait for all completions; how many are still missing."""
-        return self._producer.flush(timeout_s)
+        deadline = time.monotonic() + timeout_s
+        while len(self) and time.monotonic() < deadline:
+            self.serve(FULL_QUEUE_WAIT_S)
+        return len(self)
 
     def append(self, partition: int, key: bytes, value: bytes, appended: Appended) -> None:
         """Append to the journal; `appended` gets the offset, or None in doubt."""
@@ -75,7 +120,7 @@ class KafkaPort:
     def send(self, task: Task, sent: Sent) -> None:
         """Send a task until it is acknowledged."""
         topic = self._topics.tasks(task.realm)
-        count = self._count(topic)
+        count = self._counts.setdefault(topic, 0)
         partition = self._turn % count if count else BY_KEY
         self._send(topic, encode(task), task.execution_id.encode(), sent, partition)
 
@@ -98,15 +143,12 @@ class KafkaPort:
 
     def _count(self, topic: str) -> int:
         """How many partitions the topic has; 0 while that is not known."""
-        count, asked = self._partitions.get(topic, (0, -RECOUNT_TURNS))
-        if self._turn - asked >= RECOUNT_TURNS:
-            try:
-                found = self._producer.list_topics(topic, timeout=METADATA_TIMEOUT_S)
-                count = len(found.topics[topic].partitions)
-            except KafkaException as error:
-                log.warning("the partitions of %s are not known: %s", topic, error)
-            self._partitions[topic] = (count, self._turn)
-        return count
+        try:
+            found = self._producer.list_topics(topic, timeout=METADATA_TIMEOUT_S)
+        except KafkaException as error:
+            log.warning("the partitions of %s are not known: %s", topic, error)
+            return self._counts[topic]
+        return len(found.topics[topic].partitions)
 
     def _send(
         self, topic: str, value: bytes, key: bytes, sent: Sent, partition: int = BY_KEY
@@ -126,11 +168,25 @@ class KafkaPort:
         value: bytes,
         key: bytes,
         partition: int,
-        delivered: Callable[[KafkaError | None, Message], None],
+        delivered: Delivered,
     ) -> None:
-        while True:
-            try:
-                self._producer.produce(topic, value, key or None, partition, delivered)
+        outgoing = _Outgoing(topic, value, key, partition, delivered)
+        while self._backlog or not self._enqueue(outgoing):
+            if self._completing:
+                self._backlog.append(outgoing)
                 return
-            except BufferError:  # the queue is full: decide nothing more until it drains
-                self._producer.poll(FULL_QUEUE_WAIT_S)
+            self.serve(FULL_QUEUE_WAIT_S)  # decide nothing more until there is room
+
+    def _enqueue(self, outgoing: _Outgoing) -> bool:
+        """Hand it to the client; False if its queue is full."""
+        try:
+            self._producer.produce(
+                outgoing.topic,
+                outgoing.value,
+                outgoing.key or None,
+                outgoing.partition,
+                outgoing.delivered,
+            )
+        except BufferError:
+            return False
+        return True
