@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         "--workloads", type=_workloads, default=["w1"], help=f"of {', '.join(WORKLOADS)}"
     )
     run.add_argument("--seconds", type=float, default=known.seconds, help="of each closed loop")
+    run.add_argument("--warm", type=float, default=known.warm, help="seconds of load before w1, w2")
     run.add_argument("--repeat", type=int, default=known.repeat, help="of each measurement, w1-w3")
     run.add_argument("--sequential", type=int, default=known.sequential, help="runs, one by one")
     run.add_argument("--concurrency", type=_numbers, default=known.concurrency, help="closed loops")

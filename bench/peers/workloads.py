@@ -24,6 +24,9 @@ _FINISH_S = 240.0  # how long a run of w4 or w5 may take before it counts as not
 _IDLE_S = 30.0
 
 
+WARM_CONCURRENCY = 16
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """How much of each workload is run."""
@@ -34,6 +37,7 @@ class Options:
     concurrency: tuple[int, ...] = (16, 64, 256)
     runs: int = 2000
     timers: int = 5000
+    warm: float = 10.0
 
 
 async def one_step(peer: Peer, options: Options, role: str) -> AsyncIterator[Json]:
@@ -50,6 +54,8 @@ async def three_steps(peer: Peer, options: Options, role: str) -> AsyncIterator[
 
 async def _latency_and_throughput(peer: Peer, flow: str, options: Options) -> AsyncIterator[Json]:
     await checked(peer, flow)
+    # The same for every peer: those that compile as they run are measured as they run for long.
+    await closed_loop(peer, flow, WARM_CONCURRENCY, options.warm)
     for _ in range(options.repeat):
         yield await sequential(peer, flow, options.sequential, 50)
     for concurrency in options.concurrency:
