@@ -1,0 +1,50 @@
+"""Invariants of the configuration in force.
+
+- Only a higher version replaces what is in force; older versions of capabilities stay.
+- A key authenticates by its whole text, and not once revoked.
+- What is not a configuration record is unreadable.
+"""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+from tests.samples import INTENT, SAMPLES
+
+from symphainy_runtime.configuration import Configuration, config_key, new_api_key
+from symphainy_schemas.codec import encode
+from symphainy_schemas.errors import UnreadableRecord
+from symphainy_schemas.records import Capability
+
+CAPABILITY = SAMPLES["capability"]
+assert isinstance(CAPABILITY, Capability)
+
+
+def test_only_a_higher_version_replaces_what_is_in_force() -> None:
+    configuration = Configuration()
+    assert isinstance(CAPABILITY, Capability)
+    for version in (2, 3, 1):
+        one = replace(CAPABILITY, version=version)
+        configuration.apply(config_key(one), encode(one))
+    assert configuration.capabilities[CAPABILITY.name].version == 3
+    assert {version for _, version in configuration.versions} == {1, 2, 3}
+
+
+def test_a_key_authenticates_until_it_is_revoked() -> None:
+    configuration = Configuration()
+    text, record = new_api_key("acme", "ann", now_ms=1)
+    configuration.apply(config_key(record), encode(record))
+    assert configuration.authenticate(text) == record
+    for wrong in ("", text[:-1], text + "0", text.replace("sym_", "xxx_"), "sym_a", "sym_a_b"):
+        assert configuration.authenticate(wrong) is None
+    revoked = replace(record, version=2, revoked=True)
+    configuration.apply(config_key(revoked), encode(revoked))
+    assert configuration.authenticate(text) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(None, b"x"), (b"odd/a/1", b"x"), (b"capability/a/1", encode(INTENT))]
+)
+def test_what_is_no_configuration_is_unreadable(key: bytes | None, value: bytes) -> None:
+    with pytest.raises(UnreadableRecord):
+        Configuration().apply(key, value)
