@@ -123,6 +123,7 @@ class Stack:
     def _child(self, name: str, ready: str | Callable[[], bool], argv: list[str]) -> None:
         """`ready` is a text to wait for in the log (empty: nothing), or a question to ask."""
         log = self._folder / "logs" / f"{name}.log"
+        log.unlink(missing_ok=True)  # an earlier process of the name said that it was ready
         told = ready if callable(ready) else lambda: ready in log.read_text()
         self.supervisor.start(
             ChildSpec(
