@@ -103,9 +103,7 @@ def _topics(settings: RuntimeSettings) -> str:
     from symphainy_runtime.cluster import Cluster
 
     settings.require_kafka()
-    cluster = Cluster(settings)
-    cluster.require()
-    limits = sorted({f"{f.setting}: {f.actual}" for f in cluster.check() if not f.fatal})
+    limits = sorted({f"{f.setting}: {f.actual}" for f in Cluster(settings).require()})
     return "as they must be" + (f"; limits: {'; '.join(limits)}" if limits else "")
 
 

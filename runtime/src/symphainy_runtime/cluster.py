@@ -97,13 +97,14 @@ class Cluster:
             findings += _replicas(spec, present[spec.name], configs[spec.name], brokers)
         return sorted(findings, key=lambda finding: (not finding.fatal, finding.topic))
 
-    def require(self) -> None:
-        """Refuse a cluster that would break a guarantee.
+    def require(self) -> list[Finding]:
+        """Refuse a cluster that would break a guarantee; what only limits one.
 
         Raises:
             MisconfiguredCluster: with every fatal finding.
         """
-        fatal = [finding for finding in self.check() if finding.fatal]
+        findings = self.check()
+        fatal = [finding for finding in findings if finding.fatal]
         if fatal:
             told = "; ".join(
                 f"{f.topic} {f.setting} is {f.actual}, must be {f.expected}" for f in fatal
@@ -112,6 +113,7 @@ class Cluster:
                 f"The cluster's topics are not as they must be: {told}.",
                 cure="See `symphainy topics check`; `symphainy topics create` makes missing ones.",
             )
+        return findings
 
     def _replication(self, brokers: int) -> int:
         return self._settings.replication_factor or min(WANTED_REPLICATION, brokers)

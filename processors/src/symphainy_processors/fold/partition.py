@@ -93,10 +93,6 @@ class PartitionState:
             step.step == name and step.due_at == due_at for step in state.steps
         )
 
-    def postpone(self, execution_id: str, step: StepState) -> None:
-        """Look at a due step again: it was taken from `due` but not decided."""
-        heapq.heappush(self._due, (step.due_at, execution_id, step.step))
-
     def unsent(self) -> Iterator[tuple[ExecutionState, StepState]]:
         """Dispatched steps whose task may never have been sent (rule 11)."""
         for state in self.executions.values():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from symphainy_processors.fold.evolve import find_step
 from symphainy_processors.moment import Moment
 from symphainy_schemas import events as e
 from symphainy_schemas.records import Error, ReportKind, StepReport
@@ -36,7 +37,7 @@ def on_admitted(events: Events, moment: Moment) -> Events:
 
 def on_report(state: ExecutionState, report: StepReport, moment: Moment) -> Events:
     """Answer a worker's report."""
-    step = next((step for step in state.steps if step.step == report.step), None)
+    step = find_step(state, report.step)
     if step is None or not _concerns(step, report):
         return ()
     current = report.delivery == step.delivery

@@ -179,17 +179,6 @@ class ReadModel:
             return [keys.by_status(tenant_id, what.status) for keys in every]
         return [keys.by_tenant(tenant_id) for keys in every]
 
-    async def positions(self) -> dict[int, int]:
-        """The last projected journal offset of each partition that has one."""
-        try:
-            pipe = self._redis.pipeline(transaction=False)
-            for partition in range(self._partitions):
-                pipe.hget(Keys(self._prefix, partition).position, "offset")
-            found: list[bytes | None] = await pipe.execute()
-        except RedisError as error:
-            raise _unavailable(error) from error
-        return {p: int(offset) for p, offset in enumerate(found) if offset is not None}
-
 
 def execution_document(fields: Mapping[bytes, bytes]) -> Document | None:
     """The document of an execution from its hash; None while its head is not projected."""
