@@ -52,6 +52,7 @@ class IntentReceived(_Event, frozen=True, kw_only=True):
     solution_context: bytes
     created_at: int
     traceparent: str = ""
+    priority: int = 3
 
 
 class IntentRejected(_Event, frozen=True):
@@ -78,6 +79,8 @@ class CapabilityResolved(_Event, frozen=True):
     backoff_ms: int
     backoff_factor: float
     backoff_max_ms: int
+    concurrency_key: str = ""
+    key_concurrency: int = 0
 
 
 class ExecutionStarted(_Event, frozen=True):
@@ -95,6 +98,13 @@ class SessionClosed(_Event, frozen=True):
     """The session takes no more intents."""
 
     reason: str
+
+
+class StepReady(_Event, frozen=True):
+    """A step may be dispatched and waits for its turn."""
+
+    step: str
+    attempt: int
 
 
 class StepDispatched(_Event, frozen=True):
@@ -177,6 +187,13 @@ class StepHandedBack(_Event, frozen=True):
     reason: str
 
 
+class DeliveryClosed(_Event, frozen=True):
+    """An older delivery ended without effect: nobody will start it any more."""
+
+    step: str
+    delivery: int
+
+
 class TimerFired(_Event, frozen=True):
     """The owner read its clock past a due time."""
 
@@ -230,6 +247,7 @@ Event = (
     | ExecutionStarted
     | SessionOpened
     | SessionClosed
+    | StepReady
     | StepDispatched
     | StepStarted
     | StepCheckpointed
@@ -238,6 +256,7 @@ Event = (
     | StepFailed
     | StepRetryScheduled
     | StepHandedBack
+    | DeliveryClosed
     | TimerFired
     | ArtifactRecorded
     | EventEmitted

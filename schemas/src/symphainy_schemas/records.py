@@ -76,6 +76,7 @@ class Intent(Struct, frozen=True, kw_only=True):
     solution_context: bytes
     created_at: int
     traceparent: str = ""
+    priority: int = 3
 
 
 class Task(Struct, frozen=True, kw_only=True):
@@ -170,6 +171,8 @@ class Capability(Struct, frozen=True, kw_only=True):
     backoff_factor: float
     backoff_max_ms: int
     compensation: str = ""
+    concurrency_key: str = ""
+    key_concurrency: int = 0
     registered_at: int
     registered_by: str
 
@@ -182,6 +185,8 @@ class Tenant(Struct, frozen=True, kw_only=True):
     display_name: str
     shard_size: int
     created_at: int
+    weight: int = 1
+    max_concurrency: int = 0
 
 
 class ApiKey(Struct, frozen=True, kw_only=True):

@@ -67,6 +67,8 @@ class StepState(Struct, frozen=True, kw_only=True):
     start_by: int
     due_at: int
     dispatched_at: int
+    ready_at: int = -1
+    open: tuple[int, ...] = ()
     checkpoints: tuple[Checkpoint, ...] = ()
     error: Error | None = None
 
@@ -94,6 +96,9 @@ class ExecutionState(
     status: ExecutionStatus
     capability_version: int = 0
     handler: str = ""
+    priority: int = 3
+    concurrency_key: str = ""
+    key_concurrency: int = 0
     timeout_ms: int = 0
     attempts: int = 1
     backoff_ms: int = 0
@@ -127,6 +132,8 @@ class StateMarker(
     hash: bytes
     intents_next: int
     steps_next: int
+    acted_to: int = -1
+    at: int = 0
 
 
 class State(Struct, frozen=True, kw_only=True):

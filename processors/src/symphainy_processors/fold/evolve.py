@@ -46,13 +46,15 @@ def evolve_execution(
         case e.StateChanged():
             return _changed(state, event)
         case (
-            e.StepDispatched()
+            e.StepReady()
+            | e.StepDispatched()
             | e.StepStarted()
             | e.StepCheckpointed()
             | e.StepSucceeded()
             | e.StepFailed()
             | e.StepRetryScheduled()
             | e.StepHandedBack()
+            | e.DeliveryClosed()
         ):
             step = evolve_step(
                 find_step(state, event.step), state.timeout_ms, record, offset, event
@@ -63,13 +65,15 @@ def evolve_execution(
 
 
 StepEvent = (
-    e.StepDispatched
+    e.StepReady
+    | e.StepDispatched
     | e.StepStarted
     | e.StepCheckpointed
     | e.StepSucceeded
     | e.StepFailed
     | e.StepRetryScheduled
     | e.StepHandedBack
+    | e.DeliveryClosed
 )
 
 
@@ -84,6 +88,10 @@ def evolve_step(
     if step is None:
         step = _new_step(event.step)
     match event:
+        case e.StepReady():
+            return replace(
+                step, status=StepStatus.READY, attempt=event.attempt, ready_at=offset, due_at=0
+            )
         case e.StepDispatched():
             return replace(
                 step,
@@ -92,8 +100,10 @@ def evolve_step(
                 delivery=event.delivery,
                 token=event.token,
                 start_by=event.start_by,
-                due_at=0,
+                due_at=event.start_by,
                 dispatched_at=offset,
+                ready_at=-1,
+                open=(*step.open, event.delivery),
             )
         case e.StepStarted():
             due_at = record.at + timeout_ms if timeout_ms else 0
@@ -104,9 +114,14 @@ def evolve_step(
                 checkpoints=(*step.checkpoints, Checkpoint(event.name, event.result)),
             )
         case e.StepSucceeded():
-            return replace(step, status=StepStatus.SUCCEEDED, due_at=0)
+            return replace(step, status=StepStatus.SUCCEEDED, due_at=0, open=())
         case e.StepFailed():
-            return replace(step, status=StepStatus.FAILED, due_at=0, error=event.error)
+            still_open = _without(step.open, event.delivery)
+            # Rule 13: the other deliveries may start until start_by, and run for timeout_ms.
+            due_at = step.start_by + timeout_ms if still_open else 0
+            return replace(
+                step, status=StepStatus.FAILED, due_at=due_at, error=event.error, open=still_open
+            )
         case e.StepRetryScheduled():
             return replace(
                 step,
@@ -116,9 +131,18 @@ def evolve_step(
                 token=step.token if event.attempt == step.attempt else "",
             )
         case e.StepHandedBack():
-            return replace(step, status=StepStatus.READY, due_at=0)
+            still_open = _without(step.open, event.delivery)
+            if event.delivery != step.delivery:
+                return replace(step, open=still_open)
+            return replace(step, status=StepStatus.READY, due_at=0, open=still_open)
+        case e.DeliveryClosed():
+            return replace(step, open=_without(step.open, event.delivery))
         case _:
             assert_never(event)
+
+
+def _without(numbers: tuple[int, ...], gone: int) -> tuple[int, ...]:
+    return tuple(number for number in numbers if number != gone)
 
 
 def evolve_session(
@@ -164,6 +188,7 @@ def _received(record: e.JournalRecord, event: e.IntentReceived) -> ExecutionStat
         solution_context=event.solution_context,
         created_at=event.created_at,
         traceparent=event.traceparent,
+        priority=event.priority,
         status=ExecutionStatus.ACCEPTED,
         started_at=record.at,
     )
@@ -180,6 +205,8 @@ def _resolved(state: ExecutionState, event: e.CapabilityResolved) -> ExecutionSt
         backoff_ms=event.backoff_ms,
         backoff_factor=event.backoff_factor,
         backoff_max_ms=event.backoff_max_ms,
+        concurrency_key=event.concurrency_key,
+        key_concurrency=event.key_concurrency,
     )
 
 
