@@ -1,0 +1,1 @@
+"""The simulated system, and the checkers of the guarantees."""

@@ -1,0 +1,63 @@
+"""What the curator knows in a simulated run: capabilities and tenants."""
+
+from __future__ import annotations
+
+from symphainy_schemas.records import Capability, Determinism, Tenant
+from symphainy_simulation.plan import TENANTS, Scenario
+
+CONTRACT = b'{"type":"object","required":["n"],"properties":{"n":{"type":"integer"}}}'
+NAMES = ("quick", "steps", "flaky", "slow", "keyed", "refuse", "hang", "untimed")
+REALMS = ("work", "side")
+
+
+def capabilities(scenario: Scenario) -> dict[str, Capability]:
+    """By intent type."""
+    return {
+        f"{realm}.{name}": _capability(realm, name, scenario) for realm in REALMS for name in NAMES
+    }
+
+
+def _capability(realm: str, name: str, scenario: Scenario) -> Capability:
+    keyed = name == "keyed"
+    return Capability(
+        name=f"{realm}.{name}",
+        version=1,
+        realm=realm,
+        handler=name,
+        description="",
+        input_contract=CONTRACT,
+        output_contract=b"",
+        determinism=Determinism.DETERMINISTIC,
+        timeout_ms=0 if name == "untimed" else scenario.timeout_ms,
+        attempts=scenario.attempts,
+        backoff_ms=25,
+        backoff_factor=2.0,
+        backoff_max_ms=150,
+        concurrency_key="/key" if keyed else "",
+        key_concurrency=scenario.key_limit if keyed else 0,
+        registered_at=0,
+        registered_by="simulation",
+    )
+
+
+def tenants(scenario: Scenario) -> dict[str, Tenant]:
+    """By id. Only the first has a limit, and another weight."""
+    return {
+        name: Tenant(
+            tenant_id=name,
+            version=1,
+            display_name=name,
+            shard_size=0,
+            created_at=0,
+            weight=2 if name == TENANTS[0] else 1,
+            max_concurrency=scenario.tenant_limit if name == TENANTS[0] else 0,
+        )
+        for name in TENANTS
+    }
+
+
+def limits(scenario: Scenario) -> dict[str, int]:
+    """Most steps of a tenant that may be outstanding in one partition (rule 20)."""
+    if not scenario.tenant_limit:
+        return {}
+    return {TENANTS[0]: -(-scenario.tenant_limit // scenario.partitions)}

@@ -1,0 +1,119 @@
+"""What simulated handlers do: a list of pieces in the payload, a function of the attempt alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
+
+from symphainy_schemas.records import Error, StateChange, StepReport, Task
+from symphainy_simulation.world.events import MS
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Take time."""
+
+    us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A `ctx.step` whose body runs, and how long it takes."""
+
+    name: str
+    us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`ctx.progress`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hangs:
+    """Never end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fails:
+    """Raise; `after_ms` is the delay asked for, or -1."""
+
+    error: Error
+    after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeds:
+    """Return."""
+
+    result: bytes
+    changes: tuple[StateChange, ...]
+
+
+Piece = Work | Step | Progress | Hangs | Fails | Succeeds
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One piece in a payload: what, a name, ms, and up to which attempt it happens."""
+
+    do: str
+    name: str = ""
+    ms: int = 0
+    until: int = 1_000
+
+
+class Payload(msgspec.Struct, frozen=True):
+    """What an intent asks for."""
+
+    n: int
+    key: str = ""
+    lines: tuple[Line, ...] = ()
+
+
+_decode = msgspec.json.Decoder(Payload).decode
+encode_payload = msgspec.json.Encoder().encode
+
+
+class Program:
+    """One run of a handler."""
+
+    def __init__(self, task: Task) -> None:
+        self._payload = _decode(task.payload)
+        self._attempt = task.attempt
+        self._carried = {known.name for known in task.checkpoints}
+        self._at = 0
+
+    def next(self) -> Piece:
+        """What it does next; what a checkpoint answers takes no time."""
+        while self._at < len(self._payload.lines):
+            line = self._payload.lines[self._at]
+            self._at += 1
+            if self._attempt > line.until or (line.do == "step" and line.name in self._carried):
+                continue
+            return _piece(line)
+        result = msgspec.json.encode({"n": self._payload.n, "attempt": self._attempt})
+        return Succeeds(result, (StateChange("n", str(self._payload.n).encode()),))
+
+
+def _piece(line: Line) -> Piece:
+    match line.do:
+        case "work":
+            return Work(line.ms * MS)
+        case "step":
+            return Step(line.name, line.ms * MS)
+        case "progress":
+            return Progress()
+        case "hang":
+            return Hangs()
+        case "refuse":
+            return Fails(Error(code="refused", message="No."), -1)
+        case _:
+            error = Error(code="handler_error", message="not yet", retryable=True)
+            return Fails(error, line.ms if line.ms else -1)
+
+
+def with_changes(report: StepReport, changes: tuple[StateChange, ...]) -> StepReport:
+    """A success that changes the state surface too."""
+    return replace(report, state_changes=changes)

@@ -1,0 +1,424 @@
+"""Realm workers under the rules of the real ones (rules 12 to 15): what they hold, run and report.
+
+A task that may have been delivered before is handed back; nothing is started past its `start_by`;
+an offset is committed once the final report is acknowledged; a `started` report comes late, so that
+short handlers need one report; a checkpoint is acknowledged before the handler goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from symphainy.worker.admission import ANNOUNCE_MS, PAST_START_BY, REDELIVERED, STOPPING
+from symphainy.worker.ledger import Lease, begin
+from symphainy_schemas.codec import decode, encode
+from symphainy_schemas.records import Error, ReportKind, StepReport, Task
+from symphainy_simulation.actors import programs
+from symphainy_simulation.actors.programs import Program
+from symphainy_simulation.checking.history import HandlerStart
+from symphainy_simulation.world.events import MS
+from symphainy_simulation.world.group import Change, Group, News, Seat
+from symphainy_simulation.world.logs import Log
+from symphainy_simulation.world.process import Process
+from symphainy_simulation.world.producing import Ordained, Producer
+from symphainy_simulation.world.universe import Universe
+from symphainy_transport.topics import STEPS
+
+PUMP_US = 80 * MS
+COMMIT_US = 60 * MS
+MESSAGE_TIMEOUT_MS = 700
+DRAIN_US = 120 * MS
+GRACE_US = 120 * MS  # that what runs has to end in when its partition goes
+
+
+@dataclass
+class Realm:
+    """What the workers of one realm share."""
+
+    universe: Universe
+    name: str
+    group: Group
+    starts: list[Start]
+    committed: dict[int, int] = field(default_factory=dict)
+    """Of the group, by partition of the task topic."""
+
+    def log(self, partition: int) -> Log:
+        """A partition of the realm's task topic."""
+        return self.universe.log(f"tasks.{self.name}", partition)
+
+
+@dataclass
+class Start:
+    """A handler that was called; `ran` grows."""
+
+    task: Task
+    at_ms: int
+    ran: list[str] = field(default_factory=list)
+
+    def noted(self) -> HandlerStart:
+        """As the checkers take it."""
+        task = self.task
+        return HandlerStart(
+            task.execution_id,
+            task.step,
+            task.attempt,
+            task.delivery,
+            task.token,
+            self.at_ms,
+            tuple(known.name for known in task.checkpoints),
+            tuple(self.ran),
+        )
+
+
+class WorkerProcess:
+    """One worker process of one realm."""
+
+    def __init__(self, name: str, realm: Realm, concurrency: int) -> None:
+        self.process = Process(name, realm.universe.events)
+        self.realm = realm
+        self.ordained: list[Ordained] = []
+        self._events = realm.universe.events
+        self._universe = realm.universe
+        self._chance = realm.universe.stream(f"worker/{name}")
+        self._concurrency = concurrency
+        self._seat: Seat | None = None
+        self._producer: Producer | None = None
+        self._leases: dict[int, Lease] = {}
+        self._positions: dict[int, int] = {}
+        self._running: dict[tuple[int, int], Job] = {}
+        self._stopping = False
+        self._committed_at = 0
+        self._pumping = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a task or a report is under way."""
+        under_way = self._producer is not None and self._producer.under_way > 0
+        held = any(lease.ledger.open for lease in self._leases.values())
+        return under_way or held or bool(self._running)
+
+    # --- life -----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin a new life, unless it lives."""
+        if self.process.alive:
+            return
+        self.process.begin()
+        process = self.process
+        self._universe.tell(f"worker {process.name} starts")
+        chance = self._universe.stream(f"reports/{process.name}/{process.life}")
+        self._producer = Producer(
+            process, self._universe.network, chance, MESSAGE_TIMEOUT_MS, lambda done: done()
+        )
+        self._producer.ordained = self.ordained
+        self._producer.landed = self._universe.landed(process.name)
+        self._leases, self._positions, self._running = {}, {}, {}
+        self._stopping = self._pumping = False
+        self._seat = self.realm.group.join(process)
+        process.later(0, self._tick)
+
+    def kill(self, late_us: int) -> None:
+        """kill -9."""
+        if self.process.alive:
+            self._universe.tell(f"worker {self.process.name} is killed")
+            self._gone(late_us)
+
+    def _gone(self, late_us: int) -> None:
+        self.process.die()
+        if self._producer is not None:
+            self._producer.die(late_us)
+        self._leases, self._running = {}, {}
+
+    def stop(self) -> None:
+        """SIGTERM: start nothing more, hand back what does not end in time, leave."""
+        if self.process.alive and not self._stopping:
+            self._universe.tell(f"worker {self.process.name} stops")
+            self._stopping = True
+            self.process.later(DRAIN_US, self._drain)
+
+    def _drain(self) -> None:
+        for job in list(self._running.values()):
+            job.hand_back(STOPPING)
+        self.process.later(DRAIN_US, self._leave)
+
+    def _leave(self) -> None:
+        self._commit()
+        assert self._seat is not None
+        self._seat.leave()
+        self._gone(MS)
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        self._pump()
+        self.process.later(PUMP_US, self._tick)
+
+    def wake(self) -> None:
+        """Something came, or a place is free."""
+        if not self._pumping:
+            self._pumping = True
+            self.process.later(self._universe.network.delay(self.process), self._woken)
+
+    def _woken(self) -> None:
+        self._pumping = False
+        self._pump()
+
+    def _pump(self) -> None:
+        assert self._seat is not None
+        if not self._universe.network.reaches(self.process):
+            return
+        for news in self._seat.poll():
+            self._hear(news)
+        for partition, lease in sorted(self._leases.items()):
+            self._read(partition, lease)
+        if self._events.now - self._committed_at >= COMMIT_US:
+            self._commit()
+
+    def _read(self, partition: int, lease: Lease) -> None:
+        room = self._concurrency - len(self._running)
+        log = self.realm.log(partition)
+        for offset, stored in log.read(self._positions[partition], log.end):
+            if room <= 0 or not lease.active:
+                return
+            room -= 1
+            self._positions[partition] = offset + 1
+            self._take(decode(stored.value, Task), lease, offset)
+
+    def _take(self, task: Task, lease: Lease, offset: int) -> None:
+        lease.ledger.take(offset)
+        if offset < lease.suspect_below:
+            self._take_suspect(task, lease, offset)
+            return
+        reason = STOPPING if self._stopping else self._refusal(task)
+        if reason:
+            self._hand_back(task, lease, offset, reason)
+        else:
+            Job(self, task, lease, offset).begin()
+
+    def _refusal(self, task: Task) -> str:
+        late = task.start_by and self.process.clock.now_ms() + ANNOUNCE_MS > task.start_by
+        return PAST_START_BY if late else ""
+
+    def _take_suspect(self, task: Task, lease: Lease, offset: int) -> None:
+        ours = self._running.get((lease.partition, offset))
+        if ours is None:
+            self._hand_back(task, lease, offset, REDELIVERED)
+        else:
+            ours.adopt(lease)
+
+    def _hand_back(self, task: Task, lease: Lease, offset: int, reason: str) -> None:
+        report = told(task, ReportKind.HANDED_BACK, self, name=reason)
+        self.send(report, task, lambda: lease.done(offset))
+
+    # --- the group ------------------------------------------------------------------------------
+
+    def _hear(self, news: News) -> None:
+        for partition in sorted(news.partitions):
+            if news.change is Change.GIVEN:
+                self._assigned(partition)
+                continue
+            lease = self._leases.pop(partition, None)
+            if lease is not None:
+                lease.active = False
+            if news.change is Change.TAKEN:
+                self._let_go(partition, lease)
+
+    def _let_go(self, partition: int, lease: Lease | None) -> None:
+        """What runs may end within the grace; then the partition goes."""
+        seat = self._seat
+
+        def gone() -> None:
+            assert seat is not None
+            if lease is not None:
+                self._commit_lease(lease)
+            seat.released(frozenset((partition,)))
+
+        idle = lease is None or not lease.ledger.open
+        self.process.later(0 if idle else self._chance.randrange(GRACE_US), gone)
+
+    def _assigned(self, partition: int) -> None:
+        log = self.realm.log(partition)
+        start = begin(self.realm.committed.get(partition, -1), log.start, log.end)
+        if start.fresh:
+            self.realm.committed[partition] = start.offset
+        self._leases[partition] = Lease(partition, start)
+        self._positions[partition] = start.offset
+        self._listen(log)
+
+    def _listen(self, log: Log) -> None:
+        life = self.process.life
+
+        def appended() -> None:
+            held = log.partition in self._leases
+            if life != self.process.life or not held:
+                log.listeners = [one for one in log.listeners if one is not appended]
+            else:
+                self.wake()
+
+        log.listeners = [*log.listeners, appended]
+        self.wake()
+
+    def _commit(self) -> None:
+        self._committed_at = self._events.now
+        for lease in self._leases.values():
+            self._commit_lease(lease)
+
+    def _commit_lease(self, lease: Lease) -> None:
+        position = lease.ledger.position
+        if position != lease.committed and self._universe.network.reaches(self.process):
+            lease.committed = position
+            self.realm.committed[lease.partition] = position
+
+    # --- as a job sees it -----------------------------------------------------------------------
+
+    def send(self, report: StepReport, task: Task, acknowledged: Callable[[], None]) -> None:
+        """Send a report until it is acknowledged."""
+        producer = self._producer
+        assert producer is not None
+        log, value = self._universe.log(STEPS, task.partition), encode(report)
+        key = task.execution_id.encode()
+
+        def done(offset: int | None, at_ms: int) -> None:
+            if offset is None:
+                producer.produce(log, key, value, done)
+            else:
+                acknowledged()
+
+        producer.produce(log, key, value, done)
+
+    def entered(self, job: Job) -> Start:
+        """A handler is called."""
+        self._running[job.lease.partition, job.offset] = job
+        start = Start(job.task, self._events.now_ms)
+        self.realm.starts.append(start)
+        return start
+
+    def left(self, job: Job) -> None:
+        """It ended, and its final report is acknowledged."""
+        self._running.pop((job.lease.partition, job.offset), None)
+        self.wake()
+
+
+class Job:
+    """A delivery whose handler was started."""
+
+    def __init__(self, worker: WorkerProcess, task: Task, lease: Lease, offset: int) -> None:
+        self.task = task
+        self.lease = lease
+        self.offset = offset
+        self._worker = worker
+        self._process = worker.process
+        self.started_at = worker.process.clock.now_ms()
+        self._program = Program(task)
+        self._final = self._announced = self._acknowledged = False
+        self._start = worker.entered(self)
+
+    def begin(self) -> None:
+        """Call the handler."""
+        self._process.later(ANNOUNCE_MS * MS, self._announce)
+        timeout_ms = self.task.timeout_ms
+        if timeout_ms:
+            # As the real one: the limit is watched only from the announcement on.
+            self._process.later(max(ANNOUNCE_MS, timeout_ms) * MS, self._time_out)
+        self._go_on()
+
+    def adopt(self, lease: Lease) -> None:
+        """The partition came back."""
+        self.lease = lease
+        if self._acknowledged:
+            lease.done(self.offset)
+
+    def hand_back(self, reason: str) -> None:
+        """Give it back although it runs."""
+        if not self._final:
+            self._end(told(self.task, ReportKind.HANDED_BACK, self._worker, self, name=reason))
+
+    def _go_on(self) -> None:
+        """The program's next piece."""
+        if self._final:
+            return
+        piece = self._program.next()
+        match piece:
+            case programs.Work(us):
+                self._process.later(us, self._go_on)
+            case programs.Step(name, us):
+                self._start.ran.append(name)
+                self._process.later(us, lambda: self._checkpoint(name))
+            case programs.Progress():
+                self._tell(ReportKind.PROGRESS, "going on")
+            case programs.Hangs():
+                pass
+            case programs.Fails(error, after_ms):
+                report = told(
+                    self.task, ReportKind.FAILED, self._worker, self, error=error, after_ms=after_ms
+                )
+                self._end(report)
+            case programs.Succeeds(result, changes):
+                report = told(
+                    self.task, ReportKind.SUCCEEDED, self._worker, self, result=result
+                )
+                self._end(programs.with_changes(report, changes))
+
+    def _checkpoint(self, name: str) -> None:
+        if not self._final:
+            result = f'"{name} of {self.task.delivery}"'.encode()
+            self._tell(ReportKind.CHECKPOINT, name, result)
+
+    def _tell(self, kind: ReportKind, name: str, result: bytes = b"") -> None:
+        """Report, and go on when Kafka has it."""
+        self._announce()
+        report = told(self.task, kind, self._worker, self, name=name, result=result)
+        self._worker.send(report, self.task, self._go_on)
+
+    def _announce(self) -> None:
+        if not self._announced and not self._final:
+            self._announced = True
+            report = told(self.task, ReportKind.STARTED, self._worker, self)
+            self._worker.send(report, self.task, lambda: None)
+
+    def _time_out(self) -> None:
+        if not self._final:
+            error = Error(code="timeout", message="The handler did not end.", retryable=True)
+            self._end(told(self.task, ReportKind.FAILED, self._worker, self, error=error))
+
+    def _end(self, report: StepReport) -> None:
+        self._final = True
+        self._worker.send(report, self.task, self._ended)
+
+    def _ended(self) -> None:
+        self.lease.done(self.offset)
+        self._acknowledged = True
+        self._worker.left(self)
+
+
+def told(
+    task: Task,
+    kind: ReportKind,
+    worker: WorkerProcess,
+    job: Job | None = None,
+    *,
+    name: str = "",
+    result: bytes = b"",
+    error: Error | None = None,
+    after_ms: int = -1,
+) -> StepReport:
+    """A report about a task."""
+    return StepReport(
+        kind=kind,
+        execution_id=task.execution_id,
+        session_id=task.session_id,
+        tenant_id=task.tenant_id,
+        step=task.step,
+        attempt=task.attempt,
+        delivery=task.delivery,
+        token=task.token,
+        dispatched_at=task.dispatched_at,
+        worker=worker.process.name,
+        at=worker.process.clock.now_ms(),
+        started_at=0 if job is None else job.started_at,
+        name=name,
+        result=result,
+        error=error,
+        retry_after_ms=after_ms,
+    )

@@ -1,0 +1,61 @@
+"""G7, rule 13: an execution does not fail or end early while a delivery of it may still start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from symphainy_schemas import events as e
+from symphainy_simulation.checking.lives import Book, Dispatch, Life
+from symphainy_simulation.checking.logs import Told
+from symphainy_simulation.checking.violation import Violation
+
+G = "G7"
+_CLOSE = (e.StepFailed, e.StepSucceeded, e.StepHandedBack, e.DeliveryClosed)
+
+
+def check(book: Book) -> Iterator[Violation]:
+    """The journal waited for every open delivery; no handler was started afterwards."""
+    for _, life in book.all_lives():
+        end = life.end
+        if end is not None and isinstance(end.event, e.ExecutionFailed | e.ExecutionCancelled):
+            yield from _waited(life, end)
+    if book.history.clocks_kept:
+        yield from _starts(book)
+
+
+def _waited(life: Life, end: Told) -> Iterator[Violation]:
+    """Each delivery has ended, was handed back, or is past the time by which it had to start and
+    then to end."""
+    open_: dict[tuple[str, int], e.StepDispatched] = {}
+    for entry, event in life.told:
+        if isinstance(event, e.StepDispatched):
+            open_[event.step, event.delivery] = event
+        elif isinstance(event, _CLOSE):
+            open_.pop((event.step, event.delivery), None)
+        if entry is end.entry and event is end.event:
+            break
+    at = end.entry.record.at
+    for (_, number), event in open_.items():
+        left = event.start_by + event.timeout_ms - at
+        if left > 0:
+            sentence = (
+                f"{life.execution_id} ended as {type(end.event).__name__} while delivery {number} "
+                f"was open for {left} ms more"
+            )
+            yield Violation(G, sentence, (end.entry.place,))
+
+
+def _starts(book: Book) -> Iterator[Violation]:
+    for start in book.history.starts:
+        several = book.dispatches.get((start.execution_id, start.step, start.delivery), ())
+        own: list[Dispatch] = [one for one in several if one.event.token == start.token]
+        end = own[-1].life.end if own else None
+        if end is None or not isinstance(end.event, e.ExecutionFailed | e.ExecutionCancelled):
+            continue
+        late = start.at_ms - end.entry.at_ms
+        if late > 0:
+            sentence = (
+                f"a handler of {start.execution_id}, delivery {start.delivery}, was started "
+                f"{late} ms after {type(end.event).__name__}"
+            )
+            yield Violation(G, sentence, (end.entry.place,))
