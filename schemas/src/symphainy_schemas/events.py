@@ -20,10 +20,11 @@ class Position(Struct, frozen=True):
 
 
 class Predecessor(Struct, frozen=True):
-    """The last valid record before a takeover."""
+    """The last valid record before a takeover, as far as its writer knew."""
 
     term: int
     offset: int
+    hash: bytes | None = None
 
 
 class _Event(Struct, frozen=True, kw_only=True, tag_field="-type", tag=lambda n: f"symphainy.{n}"):

@@ -1,0 +1,143 @@
+"""The source text of readers: for each record, a function from bytes and index to record and index.
+
+The text works on three names, `data`, `at` and `start`; a field's value is in a local of its name
+with a low line behind it, so that none can meet another name.
+"""
+
+from __future__ import annotations
+
+from symphainy_schemas.avro_code import binary
+from symphainy_schemas.avro_code.binary import Read
+from symphainy_schemas.avro_code.shapes import (
+    Entries,
+    Items,
+    Maybe,
+    Members,
+    OneOf,
+    Scalar,
+    Shape,
+    Symbols,
+)
+from symphainy_schemas.avro_code.text import Text
+
+_SLICE = """\
+start = at + 1
+at += SPAN[data[at]]
+if at < start:
+    start, at = span(data, at)"""
+
+_BY_TABLE = """\
+{to} = {table}[data[at]]
+if {to} is None:
+    {to}, at = {call}
+else:
+    at += 1"""
+
+_SCALARS = {
+    "string": f"{_SLICE}\n{{to}} = data[start:at].decode()",
+    "bytes": f"{_SLICE}\n{{to}} = data[start:at]",
+    "long": _BY_TABLE.format(to="{to}", table="LONG", call="long(data, at)"),
+    "time": """\
+{to} = LONG[data[at]]
+if {to} is not None:
+    at += 1
+else:
+    {to} = TIMES.get(data[at:at + 6])
+    if {to} is not None:
+        at += 6
+    else:
+        {to}, at = time(data, at)""",
+    "boolean": "{to} = data[at] != 0\nat += 1",
+    "double": "{to}, = double(data, at)\nat += 8",
+}
+
+_BLOCKS = """\
+while True:
+    count = data[at]
+    at += 1
+    if count & 129:
+        count, at = block(data, at - 1)
+    if count == 0:
+        break
+    for _ in range(count >> 1):"""
+
+
+def reader(shape: Members, recurring: frozenset[type]) -> Read:
+    """The function that reads `shape`; records of classes in `recurring` are remembered."""
+    names = {name: getattr(binary, name) for name in _FROM_BINARY}
+    reading = _Reading(Text(names), recurring)
+    reading.record(shape)
+    read: Read = reading.text.function(f"read_{shape.name}")
+    return read
+
+
+_FROM_BINARY = (
+    *("LONG", "SPAN", "THERE", "TIMES", "block", "branches", "double", "long", "present"),
+    *("recurring_read", "span", "symbol", "time"),
+)
+
+
+class _Reading:
+    def __init__(self, text: Text, recurring: frozenset[type]) -> None:
+        self.text = text
+        self._recurring = recurring
+
+    def record(self, shape: Members) -> str:
+        """The name of the record's reader, which is in the text from here on."""
+        function, name = f"read_{shape.name}", shape.name
+        if not self.text.claim(function):
+            return function
+        self.text.names[name] = shape.record
+        made = f"{name}({', '.join(f'{field}={field}_' for field, _ in shape.fields)})"
+        if not shape.fields:  # one value serves for all
+            made = f"the_{name}"
+            self.text.names[made] = shape.record()
+        body = [line for field, of in shape.fields for line in self._value(f"{field}_", of)]
+        self.text.put(0, f"def {function}(data, at):")
+        self.text.put(1, *body, f"return {made}, at")
+        if shape.record in self._recurring:
+            self.text.put(0, f"{function} = recurring_read({function})")
+        return function
+
+    def _value(self, to: str, shape: Shape) -> list[str]:
+        """Lines that read a value into the local `to`."""
+        match shape:
+            case Scalar(kind=kind):
+                return _SCALARS[kind].format(to=to).splitlines()
+            case Symbols(name=name, members=members):
+                self.text.names[name], self.text.names[f"{name}_BY_BYTE"] = (
+                    members,
+                    binary.by_byte(members),
+                )
+                call = f"symbol(data, at, {name})"
+                return _BY_TABLE.format(to=to, table=f"{name}_BY_BYTE", call=call).splitlines()
+            case Maybe(of=of):
+                call = "present(data, at)"
+                there = _BY_TABLE.format(to=to, table="THERE", call=call).splitlines()
+                value = self._value(to, of)
+                return [*there, f"if {to}:", *_in(value), "else:", *_in([f"{to} = None"])]
+            case Items(of=of):
+                return self._items(to, of)
+            case Entries(of=of):
+                return self._entries(to, of)
+            case OneOf(branches=branches):
+                readers = ", ".join(self.record(branch) for branch in branches)
+                table = self.text.later(f"branches(({readers},))")
+                return [f"{to}, at = {table}[data[at]](data, at + 1)"]
+            case Members():
+                return [f"{to}, at = {self.record(shape)}(data, at)"]
+
+    def _items(self, to: str, of: Shape) -> list[str]:
+        item = f"{to}item"
+        block = [*_BLOCKS.splitlines(), *_in(self._value(item, of), 2)]
+        some = [f"{to} = []", *block, *_in([f"{to}.append({item})"], 2), f"{to} = tuple({to})"]
+        return ["if data[at] == 0:", *_in([f"{to} = ()", "at += 1"]), "else:", *_in(some)]
+
+    def _entries(self, to: str, of: Shape) -> list[str]:
+        key, item = f"{to}key", f"{to}item"
+        entry = [*self._value(key, Scalar("string")), *self._value(item, of)]
+        return [f"{to} = {{}}", *_BLOCKS.splitlines(), *_in([*entry, f"{to}[{key}] = {item}"], 2)]
+
+
+def _in(lines: list[str], depth: int = 1) -> list[str]:
+    return ["    " * depth + line for line in lines]
