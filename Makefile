@@ -4,13 +4,16 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 UV_VERSION := 0.13.9
-MEMBERS := schemas transport runtime processors sdk gateway cli
+MEMBERS := schemas transport runtime processors sdk gateway cli simulation
 STAMP  := $(VENV)/.installed
+SEEDS   ?= 2000
+FROM    ?= 0
+MINUTES ?= 30
 export UV_PYTHON_DOWNLOADS = never
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test verify bench bench-peers lock clean format lint types contracts
+.PHONY: help install dev demo test sim soak verify bench bench-peers lock clean fix format lint types contracts
 
 help:            ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -33,8 +36,15 @@ dev: $(STAMP)    ## Start the whole system, submit the demo intents, run until C
 demo: $(STAMP)   ## The same, then stop; exits with the demo's result
 	$(BIN)/symphainy demo
 
-test: $(STAMP)   ## All tests, on real local Kafka and Valkey
+test: $(STAMP)   ## All tests, on real local Kafka and Valkey; simulated days first
+	$(BIN)/symphainy-sim --seeds $(SEEDS)
 	$(BIN)/pytest
+
+sim: $(STAMP)    ## Simulated days of the whole system: SEEDS=2000, FROM=0
+	$(BIN)/symphainy-sim --seeds $(SEEDS) --from $(FROM)
+
+soak: $(STAMP)   ## Chaos on real processes for MINUTES=30
+	$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES)
 
 verify: format lint types contracts test ## The one gate
 
@@ -63,7 +73,7 @@ bench-peers: $(STAMP) ## The system beside Restate, DBOS and Temporal, in one ru
 lock: $(UV)      ## Resolve requirements.lock anew (hash-pinned, without addresses)
 	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --quiet \
 		--custom-compile-command 'make lock' $(MEMBERS:%=%/pyproject.toml) --group dev \
-		$(addprefix --no-emit-package=symphainy-,schemas transport runtime processors gateway cli) \
+		$(addprefix --no-emit-package=symphainy-,schemas transport runtime processors gateway cli simulation) \
 		--no-emit-package=symphainy -o requirements.lock
 
 clean:           ## Remove the virtual environment and local data

@@ -62,14 +62,18 @@ def up(
 
 
 def _owner(settings: RuntimeSettings, name: str) -> None:
+    from symphainy_processors.owner.kafka import KafkaShell
     from symphainy_processors.owner.loop import Owner
+    from symphainy_processors.owner.options import OwnerOptions
     from symphainy_runtime.cluster import Cluster
+    from symphainy_transport.clock import SystemClock
 
     Cluster(settings).require()
-    owner = Owner(settings, name)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: owner.stop())
-    owner.run(on_ready=lambda owned: _ready("owner", f"partitions {sorted(owned)}"))
+    with KafkaShell(settings, name, SystemClock()) as shell:
+        owner = Owner(name, shell.ports, OwnerOptions.of(settings))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: owner.stop())
+        owner.run(on_ready=lambda owned: _ready("owner", f"partitions {sorted(owned)}"))
 
 
 def _projector(settings: RuntimeSettings, name: str) -> None:

@@ -6,11 +6,8 @@ from msgspec import Struct
 
 
 class Moment(Struct, frozen=True):
-    """`now` in ms since the epoch: max(clock, last journaled time) (rule 9).
-
-    `token` is fresh and unguessable; `jitter` lies in [0, 1).
-    """
+    """`now` in ms since the epoch: max(clock, last journaled time) (rule 9). `jitter` is in
+    [0, 1)."""
 
     now: int
-    token: str
     jitter: float

@@ -2,6 +2,8 @@
 
 - Every event is shown with its place; no event shows a payload or a token.
 - Whatever bytes producers of another make wrote, the documents stay JSON.
+- A step shows what its latest event says; the end of an old delivery says nothing of it.
+- A batch carries how far the last valid record had decided the intents, and nothing else does.
 """
 
 from __future__ import annotations
@@ -12,10 +14,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.samples import EVENTS, JOURNAL
 
-from symphainy_processors.projection.project import Projection, event_document
+from symphainy_processors.projection.project import STEP_STATUS, Projection, event_document
+from symphainy_processors.projection.projector import PartitionProjector
 from symphainy_runtime.read_model.keys import Keys
 from symphainy_runtime.read_model.reader import execution_document
 from symphainy_schemas import events as e
+from symphainy_schemas.codec import encode
 
 PROJECTION = Projection(Keys("t:", 3), 1_000)
 
@@ -86,3 +90,93 @@ def test_many_events_are_pushed_in_pieces() -> None:
     record = replace(JOURNAL, events=(e.ExecutionStarted(),) * 2_500)
     pushes = [c for c in PROJECTION.project(record, 42).commands if c[0] == "RPUSH"]
     assert [len(push) - 2 for push in pushes] == [1_000, 1_000, 500]
+
+
+def test_every_event_of_a_step_but_the_end_of_an_old_delivery_shows_a_status() -> None:
+    of_a_step = {type(event) for event in EVENTS if hasattr(event, "step")}
+    assert of_a_step - {e.DeliveryClosed} == set(STEP_STATUS)
+
+
+def test_a_step_that_waits_for_its_turn_is_ready() -> None:
+    record = replace(JOURNAL, events=(e.StepReady(step="main", attempt=2),))
+    step = msgspec.json.decode(fields(record)[b"step:main"])
+    assert step == {"step": "main", "status": "ready", "attempt": 2}
+
+
+def test_the_end_of_an_old_delivery_changes_only_the_events() -> None:
+    record = replace(JOURNAL, events=(e.DeliveryClosed(step="main", delivery=1),))
+    assert set(fields(record)) == {b"as_of", b"status"}
+    [push] = [c for c in PROJECTION.project(record, 42).commands if c[0] == "RPUSH"]
+    assert msgspec.json.decode(str(push[2]))["type"] == "delivery_closed"
+
+
+TERM = 7
+
+
+def journaled(seq: int, intents_next: int, term: int = TERM) -> bytes:
+    """A record without events; the first of a term takes it."""
+    events = (e.OwnershipTaken(owner="o", feature_level=1),) if seq == 0 else ()
+    record = replace(
+        JOURNAL,
+        term=-1 if seq == 0 else term,
+        seq=seq,
+        at=1_000 + seq,
+        intents_next=intents_next,
+        execution_id="",
+        events=events,
+    )
+    return encode(record)
+
+
+def decided(projector: PartitionProjector) -> tuple[object, object]:
+    """The batch's `intents_next` and time, as the script takes them."""
+    arguments = projector.arguments()
+    return arguments[5], arguments[6]
+
+
+def projector_at(position: dict[bytes, bytes]) -> PartitionProjector:
+    """A projector that stands where Redis says."""
+    projector = PartitionProjector(Keys("t:", 3), 1_000)
+    projector.load(position)
+    return projector
+
+
+def test_a_batch_says_how_far_its_last_valid_record_had_decided() -> None:
+    projector = projector_at({})
+    projector.take(TERM, journaled(0, 40))
+    projector.take(TERM + 1, journaled(1, 41))
+    projector.take(TERM + 2, journaled(2, 45))
+    assert decided(projector) == (45, 1_002)
+
+
+def test_a_new_owner_that_knew_less_takes_nothing_back() -> None:
+    projector = projector_at({})
+    projector.take(TERM, journaled(0, 40))
+    projector.take(TERM + 1, journaled(1, 45))
+    projector.take(TERM + 2, journaled(0, 43))
+    assert decided(projector) == (45, 1_000)
+
+
+def test_what_does_not_count_decides_nothing() -> None:
+    projector = projector_at({})
+    projector.take(TERM, journaled(0, 40))
+    projector.take(TERM + 1, journaled(9, 99))
+    projector.take(TERM + 2, journaled(1, 98, term=3))
+    assert decided(projector) == (40, 1_000)
+
+
+POSITION = {b"offset": b"9", b"term": b"7", b"seq": b"2", b"hash": b"h"}
+
+
+def test_a_batch_without_a_valid_record_keeps_what_was_decided() -> None:
+    projector = projector_at(POSITION | {b"intents_next": b"45", b"at": b"1002"})
+    projector.take(10, journaled(9, 99))
+    assert projector.dirty
+    assert decided(projector) == (45, 1_002)
+
+
+def test_a_position_of_an_older_release_says_nothing_until_a_record_does() -> None:
+    projector = projector_at(POSITION)
+    assert decided(projector) == ("", "")
+    projector.take(10, journaled(3, 46))
+    assert decided(projector) == (46, 1_003)

@@ -17,10 +17,10 @@ from tests.samples import REPORT, STATE
 from symphainy_processors.moment import Moment
 from symphainy_processors.saga import decide as saga
 from symphainy_schemas import events as e
-from symphainy_schemas.records import Error, ReportKind, StepReport
+from symphainy_schemas.records import Checkpoint, Error, ReportKind, StepReport
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 
-NOW = Moment(now=10_000, token="fresh", jitter=0.5)
+NOW = Moment(now=10_000, jitter=0.5)
 STEP = StepState(
     step="main",
     status=StepStatus.STARTED,
@@ -30,6 +30,7 @@ STEP = StepState(
     start_by=1,
     due_at=9_000,
     dispatched_at=42,
+    open=(3,),
 )
 
 
@@ -78,15 +79,16 @@ def test_the_last_failure_ends_the_execution(retryable: bool, attempts: int) -> 
 
 @given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
 def test_backoff_never_exceeds_its_largest_delay(attempt: int, jitter: float) -> None:
-    delay = saga.backoff_ms(execution(), attempt, Moment(0, "", jitter))
+    delay = saga.backoff_ms(execution(), attempt, Moment(0, jitter))
     assert 50 <= delay <= 1_000
 
 
 def test_a_hand_back_makes_a_delivery_not_an_attempt() -> None:
     back, again = saga.on_report(execution(), report(ReportKind.HANDED_BACK), NOW)
     assert isinstance(back, e.StepHandedBack)
-    assert isinstance(again, e.StepDispatched)
-    assert (again.attempt, again.delivery, again.token) == (2, 4, "tok")
+    assert again == e.StepReady(step="main", attempt=2)
+    sent = saga.delivery(STEP, again, 500, "fresh", start_by=77)
+    assert (sent.attempt, sent.delivery, sent.token, sent.start_by) == (2, 4, "tok", 77)
 
 
 def test_hand_backs_that_pile_up_are_slowed_down() -> None:
@@ -126,12 +128,49 @@ def test_a_checkpoint_is_recorded_once() -> None:
     assert saga.on_report(execution(known), told, NOW) == ()
 
 
-def test_a_due_retry_is_dispatched_under_a_new_token() -> None:
+def test_checkpoints_that_would_not_fit_a_task_fail_the_step_for_good() -> None:
+    large = report(ReportKind.CHECKPOINT, name="extract", result=b"x" * saga.CHECKPOINTS_BYTES)
+    (recorded,) = saga.on_report(execution(), large, NOW)
+    assert isinstance(recorded, e.StepCheckpointed)
+    known = replace(STEP, checkpoints=(Checkpoint("extract", large.result),))
+    failed_, ended = saga.on_report(execution(known), replace(large, name="more"), NOW)
+    assert isinstance(failed_, e.StepFailed)
+    assert failed_.error.code == "checkpoints_too_large"
+    assert isinstance(ended, e.ExecutionFailed)
+
+
+def test_a_due_retry_is_ready_and_goes_under_a_new_token() -> None:
     waiting = replace(STEP, status=StepStatus.BACKING_OFF, token="", attempt=3)
-    fired, again = saga.on_due(execution(waiting), waiting, NOW)
+    fired, again = saga.on_due(waiting)
     assert isinstance(fired, e.TimerFired)
-    assert isinstance(again, e.StepDispatched)
-    assert (again.attempt, again.delivery, again.token) == (3, 4, "fresh")
+    assert again == e.StepReady(step="main", attempt=3)
+    sent = saga.delivery(waiting, again, 500, "fresh", start_by=77)
+    assert (sent.attempt, sent.delivery, sent.token) == (3, 4, "fresh")
+
+
+def test_an_execution_does_not_fail_while_another_delivery_may_still_start() -> None:
+    several = replace(STEP, open=(1, 3))
+    decided = saga.on_report(execution(several), failed(False), NOW)
+    assert isinstance(decided[-1], e.StepFailed)
+    closing = replace(
+        several, status=StepStatus.FAILED, open=(1,), error=Error(code="x", message="x")
+    )
+    gone = report(ReportKind.HANDED_BACK, delivery=1)
+    assert saga.on_report(execution(closing), gone, NOW) == (
+        e.DeliveryClosed(step="main", delivery=1),
+        e.ExecutionFailed(error=Error(code="x", message="x")),
+    )
+    fired, ended = saga.on_due(closing)
+    assert isinstance(fired, e.TimerFired)
+    assert isinstance(ended, e.ExecutionFailed)
+
+
+def test_a_delivery_that_nobody_started_in_time_is_delivered_anew() -> None:
+    unstarted = replace(STEP, status=StepStatus.DISPATCHED)
+    fired, closed, again = saga.on_timeout(execution(unstarted), unstarted, NOW)
+    assert isinstance(fired, e.TimerFired)
+    assert closed == e.DeliveryClosed(step="main", delivery=3)
+    assert again == e.StepReady(step="main", attempt=2)
 
 
 def test_a_timeout_is_a_retryable_failure_of_a_started_attempt() -> None:
@@ -142,5 +181,5 @@ def test_a_timeout_is_a_retryable_failure_of_a_started_attempt() -> None:
     assert isinstance(retry, e.StepRetryScheduled)
     early = replace(NOW, now=8_999)
     assert saga.on_timeout(execution(), STEP, early) == ()
-    unstarted = replace(STEP, status=StepStatus.DISPATCHED)
-    assert saga.on_timeout(execution(unstarted), unstarted, NOW) == ()
+    waiting = replace(STEP, status=StepStatus.READY)
+    assert saga.on_timeout(execution(waiting), waiting, NOW) == ()

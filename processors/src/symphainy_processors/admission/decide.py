@@ -51,7 +51,7 @@ def admit(intent: Intent, known: Known) -> Events:
     assert known.capability is not None
     return (
         received,
-        _resolved(known.capability),
+        _resolved(known.capability, intent),
         e.ExecutionStarted(),
     )
 
@@ -76,10 +76,11 @@ def _received(intent: Intent, digest: bytes) -> e.IntentReceived:
         solution_context=intent.solution_context,
         created_at=intent.created_at,
         traceparent=intent.traceparent,
+        priority=intent.priority,
     )
 
 
-def _resolved(capability: Capability) -> e.CapabilityResolved:
+def _resolved(capability: Capability, intent: Intent) -> e.CapabilityResolved:
     return e.CapabilityResolved(
         name=capability.name,
         version=capability.version,
@@ -90,7 +91,24 @@ def _resolved(capability: Capability) -> e.CapabilityResolved:
         backoff_ms=capability.backoff_ms,
         backoff_factor=capability.backoff_factor,
         backoff_max_ms=capability.backoff_max_ms,
+        concurrency_key=_concurrency_key(capability, intent),
+        key_concurrency=capability.key_concurrency,
     )
+
+
+def _concurrency_key(capability: Capability, intent: Intent) -> str:
+    """The capability's name and what its pointer (RFC 6901) finds in the payload.
+
+    A payload that is not at hand, or lacks it, shares one key: a limit is kept, never skipped.
+    """
+    if not capability.concurrency_key:
+        return ""
+    found: Any = None if intent.payload_ref is not None else msgspec.json.decode(intent.payload)
+    for part in capability.concurrency_key.split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        found = found.get(name) if isinstance(found, dict) else None
+    value = sha256(msgspec.json.encode(found, order="sorted")).hexdigest()[:32]
+    return f"{capability.name}:{value}"
 
 
 def _structure(intent: Intent, known: Known) -> Error | None:
@@ -107,6 +125,13 @@ def _structure(intent: Intent, known: Known) -> Error | None:
             message=f"{intent.intent_type[:80]!r} is not of the form realm.action.",
             field="/intent_type",
             cure="Use lower case, digits and _: for example content.ingest_file.",
+        )
+    if not 1 <= intent.priority <= 5:
+        return Error(
+            code="priority_malformed",
+            message=f"Priority {intent.priority} is not between 1 and 5.",
+            field="/priority",
+            cure="Use 1 (first) to 5 (last); 3 is the default.",
         )
     prefix = intent.intent_type.split(".", 1)[0]
     if prefix not in SHARED_PREFIXES and intent.realm != prefix:

@@ -1,101 +1,314 @@
 """The folded state of one partition: its executions, its sessions, its positions, what is due.
 
-`apply` is the only way in. It is handed valid records in order and never looks at a clock.
+`apply` is the only way in. It is handed valid records in order and never looks at a clock. What it
+yields runs ahead of the acknowledgement and lies in memory, over the store; `settle` says what is
+acknowledged, and only that is ever flushed (rule 17).
 """
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
 from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
 
-from symphainy_processors.fold.evolve import evolve_execution, evolve_session
+from msgspec.structs import replace
+
+from symphainy_processors.fold import layout
+from symphainy_processors.fold.agenda import Agenda
+from symphainy_processors.fold.checkpoint import Checkpoint, pack_checkpoint
+from symphainy_processors.fold.evolve import (
+    EVOLVE_VERSION,
+    evolve_execution,
+    evolve_session,
+    find_step,
+)
+from symphainy_processors.fold.layout import Body, LineKey
+from symphainy_runtime.journal.validity import Validity
+from symphainy_runtime.state.memory import MemoryStore
+from symphainy_runtime.state.store import StateStore
 from symphainy_schemas.events import ExecutionStarted, JournalRecord, SessionClosed, SessionOpened
 from symphainy_schemas.state import ExecutionState, SessionState, StepState, StepStatus
 
 _SESSION_EVENTS = (SessionOpened, SessionClosed, ExecutionStarted)
+CACHED = 10_000  # states read or flushed lately: about 20 MB
+EXPIRED_A_FLUSH = 2_000  # bounds one flush; at four a second 8,000 executions a second leave
+Due = tuple[ExecutionState, StepState]
+
+
+class Change(NamedTuple):
+    """One state before and after a record."""
+
+    name: str
+    before: Body | None
+    after: Body
+
+
+class Applied(NamedTuple):
+    """What one record did, to be settled once it is acknowledged."""
+
+    checkpoint: Checkpoint
+    changes: tuple[Change, ...]
 
 
 class PartitionState:
     """What the journal of one partition says up to the last applied record."""
 
-    def __init__(self, dedupe_window_ms: int) -> None:
-        """Remember ended executions for `dedupe_window_ms` of journaled time (rule 10)."""
-        self.executions: dict[str, ExecutionState] = {}
-        self.sessions: dict[str, SessionState] = {}
-        self.intents_next = 0
-        self.steps_next = 0
-        self.acted_to = -1
-        self.last_at = 0
+    def __init__(
+        self,
+        dedupe_window_ms: int,
+        store: StateStore | None = None,
+        checkpoint: Checkpoint | None = None,
+        identity: str = "",
+    ) -> None:
+        """Go on from `checkpoint`, which `store` reflects.
+
+        Ended executions are remembered for `dedupe_window_ms` of journaled time (rule 10).
+        """
+        self.store: StateStore = MemoryStore() if store is None else store
+        self.settled = checkpoint or Checkpoint()
+        self.intents_next = self.settled.intents_next
+        self.steps_next = self.settled.steps_next
+        self.acted_to = self.settled.acted_to
+        self.last_at = self.settled.at
+        self.live = self.settled.live
+        # What `state` in Kafka must still be told: the ids flushed with changes after that offset.
+        self.changed: set[str] = set()
+        self.changed_since = self.settled.offset
+        self._identity = identity
         self._window_ms = dedupe_window_ms
-        self._ended: deque[tuple[int, str]] = deque()
-        self._due: list[tuple[int, str, str]] = []
+        self._latest: dict[str, Body] = {}
+        self._cache: dict[str, Body] = {}
+        self._dirty: dict[str, tuple[Body | None, Body]] = {}
+        self._flushed_offset = self.settled.offset
+        self._agenda = Agenda(self.store, self._unflushed_timers)
 
-    def apply(self, record: JournalRecord, offset: int) -> None:
-        """Fold one valid record, which stands (or will stand) at `offset`."""
-        self.intents_next = record.intents_next
-        self.steps_next = record.steps_next
-        self.acted_to = record.acted_to
-        self.last_at = record.at
-        if record.execution_id:
-            self._apply_execution(record, offset)
-        self._forget(record.at)
+    # --- reading --------------------------------------------------------------------------------
 
-    def _apply_execution(self, record: JournalRecord, offset: int) -> None:
-        before = state = self.executions.get(record.execution_id)
+    def execution(self, execution_id: str, now: int | None = None) -> ExecutionState | None:
+        """The execution; None too if at journaled time `now` it is no longer remembered."""
+        state = self._get(execution_id)
+        if not isinstance(state, ExecutionState):
+            return None
+        if now is not None and state.status.ended and state.ended_at < now - self._window_ms:
+            return None
+        return state
+
+    def session(self, session_id: str) -> SessionState | None:
+        """The session."""
+        state = self._get(session_id)
+        return state if isinstance(state, SessionState) else None
+
+    def everything(self) -> dict[str, Body]:
+        """Every state that is still remembered, by id. For audits and tests: it reads it all."""
+        found = {
+            body_name: body
+            for start, end in layout.STATES
+            for body_name, body in self._stored(start, end)
+        }
+        found |= self._latest
+        oldest = self.last_at - self._window_ms
+        return {
+            name: body
+            for name, body in found.items()
+            if isinstance(body, SessionState) or not body.status.ended or body.ended_at >= oldest
+        }
+
+    def _stored(self, start: bytes, end: bytes) -> Iterator[tuple[str, Body]]:
+        while found := self.store.scan(start, end, 1_000):
+            for _, value in found:
+                body = layout.unpack(value)
+                yield layout.name_of(body), body
+            start = layout.behind(found[-1][0])
+
+    def _get(self, name: str) -> Body | None:
+        state = self._latest.get(name) or self._cache.get(name)
+        if state is not None:
+            return state
+        value = self.store.get(layout.state_key(name))
+        if value is None:
+            return None
+        state = layout.unpack(value)
+        self._remember(name, state)
+        return state
+
+    def _remember(self, name: str, state: Body) -> None:
+        if len(self._cache) >= CACHED:
+            for oldest in list(islice(self._cache, CACHED // 10)):
+                del self._cache[oldest]
+        self._cache[name] = state
+
+    # --- folding --------------------------------------------------------------------------------
+
+    def apply(self, record: JournalRecord, standing: Validity) -> Applied:
+        """Fold one valid record, after which the journal's standing is `standing`."""
+        changes = self._changes(record, standing.offset) if record.execution_id else ()
+        # An OwnershipTaken was written before its writer knew the last owner's very last records:
+        # what it says of positions and time may be older than what stands before it.
+        self.intents_next = max(self.intents_next, record.intents_next)
+        self.steps_next = max(self.steps_next, record.steps_next)
+        self.acted_to = max(self.acted_to, record.acted_to)
+        self.last_at = max(self.last_at, record.at)
+        for change in changes:
+            self._latest[change.name] = change.after
+            self.live += _live(change.after) - _live(change.before)
+            self._agenda.add(layout.timer_keys(change.after))
+        return Applied(self._place(standing), changes)
+
+    def _place(self, standing: Validity) -> Checkpoint:
+        return Checkpoint(
+            term=standing.term,
+            seq=standing.seq,
+            offset=standing.offset,
+            hash=standing.hash,
+            intents_next=self.intents_next,
+            steps_next=self.steps_next,
+            acted_to=self.acted_to,
+            at=self.last_at,
+            live=self.live,
+        )
+
+    def _changes(self, record: JournalRecord, offset: int) -> tuple[Change, ...]:
+        before = self._get(record.execution_id)
+        state = before if isinstance(before, ExecutionState) else None
+        found, session_before = [], None
+        session: SessionState | None = None
         for event in record.events:
             state = evolve_execution(state, record, offset, event)
             if isinstance(event, _SESSION_EVENTS):
-                session = evolve_session(self.sessions.get(record.session_id), record, event)
-                if session is not None:
-                    self.sessions[record.session_id] = session
-        if state is None or state is before:
+                session_before = session_before or self.session(record.session_id)
+                session = evolve_session(session or session_before, record, event)
+        if state is not None and state is not before:
+            found.append(Change(record.execution_id, before, state))
+        if session is not None and session is not session_before:
+            found.append(Change(record.session_id, session_before, session))
+        return tuple(found)
+
+    def settle(self, applied: Applied) -> None:
+        """The record is acknowledged: what it did may be flushed. Called in journal order."""
+        self.settled = applied.checkpoint
+        for name, before, latest in applied.changes:
+            known = self._dirty.get(name)
+            self._dirty[name] = (before if known is None else known[0], latest)
+
+    @property
+    def unflushed(self) -> int:
+        """How many settled states the store does not have yet."""
+        return len(self._dirty)
+
+    def flush(self) -> None:
+        """Write all that is settled, and where it stands, at once (rule 17).
+
+        Raises:
+            StoreBroken: the store cannot be written; it still holds the last flush, or nothing.
+        """
+        if self.settled.offset == self._flushed_offset:
             return
-        self.executions[record.execution_id] = state
-        if state.status.ended:
-            self._end(state)
-        for step in state.steps:
-            if step.due_at:
-                heapq.heappush(self._due, (step.due_at, state.execution_id, step.step))
+        batch: list[tuple[bytes, bytes | None]] = []
+        for name, (before, latest) in self._dirty.items():
+            batch.append((layout.state_key(name), layout.pack(latest)))
+            old, new = layout.index_keys(before), layout.index_keys(latest)
+            batch += [(key, None) for key in old - new]
+            batch += [(key, b"") for key in new - old]
+        expired = self._expired()
+        for ended_at, name in expired:
+            batch += [(layout.expiry_key(ended_at, name), None), (layout.state_key(name), None)]
+        batch.append((layout.CHECKPOINT, pack_checkpoint(self._stamped())))
+        self.store.write(batch)
+        self._flushed(expired)
 
-    def _end(self, state: ExecutionState) -> None:
-        self._ended.append((state.ended_at, state.execution_id))
+    def _flushed(self, expired: list[tuple[int, str]]) -> None:
+        self._flushed_offset = self.settled.offset
+        for name, (_, latest) in self._dirty.items():
+            if self._latest.get(name) is latest:
+                del self._latest[name]
+                if _live(latest):
+                    self._remember(name, latest)
+                else:
+                    self._cache.pop(name, None)
+        self.changed.update(self._dirty)
+        self._dirty = {}
+        for _, name in expired:
+            self._cache.pop(name, None)
+            self.changed.add(name)
 
-    def _forget(self, now: int) -> None:
-        while self._ended and self._ended[0][0] < now - self._window_ms:
-            _, execution_id = self._ended.popleft()
-            state = self.executions.get(execution_id)
-            if state is not None and state.status.ended and state.ended_at < now - self._window_ms:
-                del self.executions[execution_id]
+    def _expired(self) -> list[tuple[int, str]]:
+        """Ended executions that have left the dedupe window by settled time, a bounded number."""
+        end = layout.expiry_key(max(0, self.settled.at - self._window_ms), "")
+        found = self.store.scan(layout.EXPIRY, end, EXPIRED_A_FLUSH)
+        entries = [layout.read_expiry_key(key) for key, _ in found]
+        return [(ended_at, name) for ended_at, name in entries if name not in self._dirty]
 
-    def next_due(self) -> int | None:
-        """When the owner must look again, ms since the epoch; None for never."""
-        while self._due:
-            due_at, execution_id, name = self._due[0]
-            if self._is_due(due_at, execution_id, name):
-                return due_at
-            heapq.heappop(self._due)
-        return None
+    def _stamped(self) -> Checkpoint:
+        return replace(self.settled, identity=self._identity, evolve_version=EVOLVE_VERSION)
 
-    def due(self, now: int, limit: int) -> Iterator[tuple[ExecutionState, StepState]]:
+    # --- what is to be done ---------------------------------------------------------------------
+
+    def due(self, now: int, limit: int) -> Iterator[Due]:
         """Steps whose time has come, earliest first, at most `limit`; each only once."""
         for _ in range(limit):
-            due_at = self.next_due()
-            if due_at is None or due_at > now:
+            key = self._agenda.pop(now)
+            if key is None:
                 return
-            _, execution_id, name = heapq.heappop(self._due)
-            state = self.executions[execution_id]
-            yield state, next(step for step in state.steps if step.step == name)
+            found = self._step(key.execution_id, key.step)
+            if found is not None and found[1].due_at == key.number:
+                yield found
 
-    def _is_due(self, due_at: int, execution_id: str, name: str) -> bool:
-        state = self.executions.get(execution_id)
-        return state is not None and any(
-            step.step == name and step.due_at == due_at for step in state.steps
-        )
+    def outstanding(self) -> Iterator[Due]:
+        """Steps that workers may have, in the order of their dispatch. All must be flushed."""
+        start, end = layout.OUTSTANDING, layout.end_of(layout.OUTSTANDING)
+        while found := self.store.scan(start, end, 1_000):
+            for key, _ in found:
+                place = layout.read_place(layout.OUTSTANDING, key)
+                step = self._step(place.execution_id, place.step)
+                if step is not None and step[1].dispatched_at == place.number:
+                    yield step
+            start = layout.behind(found[-1][0])
 
-    def unsent(self) -> Iterator[tuple[ExecutionState, StepState]]:
-        """Dispatched steps whose task may never have been sent (rule 11)."""
-        for state in self.executions.values():
-            for step in state.steps:
-                if step.status is StepStatus.DISPATCHED and step.dispatched_at > self.acted_to:
-                    yield state, step
+    def unsent(self) -> Iterator[Due]:
+        """Dispatched steps whose task may never have been sent (rule 11). All must be flushed."""
+        for state, step in self.outstanding():
+            if step.status is StepStatus.DISPATCHED and step.dispatched_at > self.acted_to:
+                yield state, step
+
+    def lines(self) -> Iterator[LineKey]:
+        """The queues that hold ready steps. All must be flushed."""
+        start, end = layout.READY, layout.READY + b"\xff"
+        while found := self.store.scan(start, end, 1):
+            line = layout.read_line(found[0][0])
+            yield line
+            start = layout.end_of(layout.line_prefix(line))
+
+    def ready(self, line: LineKey, place: tuple[int, str, str] | None, limit: int) -> list[Due]:
+        """The ready steps of a queue behind `place`, in order, at most `limit`."""
+        prefix = layout.line_prefix(line)
+        start = prefix if place is None else layout.behind(layout.place_key(prefix, place))
+        end = layout.end_of(prefix)
+        found: list[Due] = []
+        while start < end and len(found) < limit:
+            stored = [key for key, _ in self.store.scan(start, end, limit)]
+            # What is not scanned yet comes before whatever of the overlay lies behind it.
+            reached = end if len(stored) < limit else layout.behind(stored[-1])
+            for key in sorted({*stored, *self._unflushed_ready(start, reached)}):
+                at = layout.read_place(prefix, key)
+                step = self._step(at.execution_id, at.step)
+                if step and layout.is_ready(step[1]) and step[1].ready_at == at.number:
+                    found.append(step)
+            start = reached
+        return found[:limit]
+
+    def _unflushed_ready(self, start: bytes, end: bytes) -> Iterator[bytes]:
+        for body in self._latest.values():
+            yield from (key for key in layout.index_keys(body) if start <= key < end)
+
+    def _step(self, execution_id: str, name: str) -> Due | None:
+        state = self.execution(execution_id)
+        step = None if state is None else find_step(state, name)
+        return None if state is None or step is None else (state, step)
+
+    def _unflushed_timers(self) -> Iterator[bytes]:
+        for body in self._latest.values():
+            yield from layout.timer_keys(body)
+
+
+def _live(body: Body | None) -> bool:
+    return isinstance(body, ExecutionState) and not body.status.ended

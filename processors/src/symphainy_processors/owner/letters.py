@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from symphainy_processors.owner.ports import Input
 from symphainy_schemas.errors import UnreadableRecord
 from symphainy_schemas.records import DeadLetter
 
@@ -9,20 +10,13 @@ from symphainy_schemas.records import DeadLetter
 COPY_LIMIT_BYTES = 65_536
 
 
-def of(
-    topic: str,
-    partition: int,
-    offset: int,
-    key: bytes | None,
-    value: bytes | None,
-    error: UnreadableRecord,
-    now: int,
-) -> DeadLetter:
+def of(taken: Input, error: UnreadableRecord, now: int) -> DeadLetter:
     """The letter for an unreadable record; the loop goes on behind it."""
+    key, value = taken.key, taken.value
     return DeadLetter(
-        topic=topic,
-        partition=partition,
-        offset=offset,
+        topic=taken.topic,
+        partition=taken.partition,
+        offset=taken.offset,
         reason=error.code,
         message=error.message[:1_000],
         role="owner",

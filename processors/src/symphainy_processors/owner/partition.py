@@ -1,14 +1,11 @@
 """One owned partition: decide, append, act. Sans-IO; the numbers cite docs/journal-protocol.md.
 
-In-memory state runs ahead of the acknowledgement, nothing else does (rule 3): tasks leave only
-when their decision stands at the offset that it was counted for. Any doubt ends this object; its
-shell then restores and takes a new term.
+Any doubt ends this object; its shell then restores and takes a new term.
 """
 
 from __future__ import annotations
 
 import logging
-import sys
 from collections import deque
 from dataclasses import dataclass
 
@@ -18,34 +15,38 @@ from symphainy_processors.fold.evolve import find_step
 from symphainy_processors.fold.partition import PartitionState
 from symphainy_processors.moment import Moment
 from symphainy_processors.owner import letters, poison
-from symphainy_processors.owner.ports import Port, World
-from symphainy_processors.owner.tasks import task_for
+from symphainy_processors.owner.dispatching import Dispatching, admitted, waiting
+from symphainy_processors.owner.ledger import Ledger
+from symphainy_processors.owner.options import OwnerOptions
+from symphainy_processors.owner.ports import Input, Port, World
 from symphainy_processors.owner.timeouts import Timeouts
 from symphainy_processors.saga import decide as saga
 from symphainy_runtime.journal.validity import Validity
-from symphainy_runtime.journal.writer import Heading, JournalWriter, Positions
+from symphainy_runtime.journal.writer import Heading, Positions
+from symphainy_runtime.state.store import StoreBroken
 from symphainy_schemas import ids
 from symphainy_schemas.codec import decode
 from symphainy_schemas.errors import UnreadableRecord
-from symphainy_schemas.events import Event, Position, StepDispatched
+from symphainy_schemas.events import CapabilityResolved, Event, Position, StepReady
 from symphainy_schemas.records import Intent, ReportKind, StepReport
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
+from symphainy_transport.topics import INTENTS, STEPS
 
 log = logging.getLogger(__name__)
 Events = tuple[Event, ...]
-# A restart decides at most this many inputs again that yielded nothing: cheap to repeat, and far
-# below what a record per input would cost.
-POSITION_EVERY_INPUTS = 1_000
-POSITION_EVERY_MS = 1_000
-DUE_PER_TICK = 500  # bounds one tick to about 50 ms, so that inputs wait no longer
+DISPATCHES_A_TURN = 200  # bounds a turn when a window opens onto a deep backlog: about 30 ms
+_TIMED_OUT = frozenset({StepStatus.STARTED, StepStatus.DISPATCHED})
 
 
-@dataclass(slots=True)
-class _Pending:
-    """A decision whose acknowledgement is awaited, and what it will do then."""
+@dataclass(frozen=True)
+class Shell:
+    """What one owner's partitions share."""
 
-    offset: int
-    dispatches: tuple[tuple[ExecutionState, StepDispatched], ...]
+    owner: str
+    port: Port
+    world: World
+    contracts: Contracts
+    options: OwnerOptions
 
 
 class OwnedPartition:
@@ -55,66 +56,65 @@ class OwnedPartition:
         self,
         partition: int,
         state: PartitionState,
-        last: Validity,
-        port: Port,
-        world: World,
-        contracts: Contracts,
-        owner: str,
+        term: Validity,
+        before: Validity,
+        shell: Shell,
     ) -> None:
-        """Own `partition`; `last` is our OwnershipTaken, whose offset is the term (rule 1)."""
+        """Own `partition`; `term` is the standing after our OwnershipTaken (rule 1), `before` the
+        one right before it. `state` is flushed."""
         self.partition = partition
         self.state = state
         self.positions = Positions(state.intents_next, state.steps_next)
-        self.lost = False
-        self.decided = 0
-        self._port = port
-        self._world = world
-        self._contracts = contracts
-        self._writer = JournalWriter(last.offset, last)
-        self._next_offset = last.offset + 1
-        self._acked = last.offset
-        self._pending: deque[_Pending] = deque()
-        self._unsent: dict[int, int] = {}
-        self._held_at = state.acted_to
-        self._held_until = -1
-        self._last_dispatch = -1
+        self._shell = shell
+        self._port, self._world, self._options = shell.port, shell.world, shell.options
+        self.ledger = Ledger(
+            partition, state, term, before, shell.port, shell.world.now_ms, shell.options.skew_ms
+        )
+        self.dispatching = Dispatching(
+            state, shell.world.tenant, shell.world.now_ms, shell.options.partitions
+        )
         self._since_record = 0
-        self._recorded_at = state.last_at
-        self._recorded_acted_to = state.acted_to
-        self._timeouts = Timeouts(owner, self._writer.term)
+        self._timeouts = Timeouts(shell.owner, term.offset, shell.options.marker_again_ms)
+        self._lettering = False
+        self._behind_letter: deque[Input] = deque()
 
     @property
-    def in_flight(self) -> int:
-        """Decisions not yet acknowledged."""
-        return len(self._pending)
+    def lost(self) -> bool:
+        """Whether the term is in doubt."""
+        return self.ledger.lost
 
     @property
-    def acted_to(self) -> int:
-        """All effects of records up to here are acknowledged by Kafka (rule 11)."""
-        if self._acked < self._held_until:
-            return self._held_at
-        return next(iter(self._unsent)) - 1 if self._unsent else self._acked
+    def backlog(self) -> int:
+        """Inputs that wait behind a dead letter."""
+        return len(self._behind_letter)
 
-    # --- inputs -------------------------------------------------------------------------------
+    # --- inputs ---------------------------------------------------------------------------------
 
-    def on_intent(self, offset: int, key: bytes | None, value: bytes | None) -> None:
-        """Decide the intent at `offset`; what stands before the position was decided already."""
-        if offset < self.positions.intents_next or self.lost:
+    def take(self, taken: Input) -> None:
+        """Decide one input; what stands before the position was decided already."""
+        if self.lost:
             return
-        self.positions.intents_next = offset + 1
+        if self._lettering:
+            self._behind_letter.append(taken)
+        elif taken.topic == INTENTS:
+            self._on_intent(taken)
+        else:
+            self._on_step(taken)
+
+    def _on_intent(self, taken: Input) -> None:
+        if taken.offset < self.positions.intents_next:
+            return
         try:
-            intent = decode(value, Intent)
+            intent = decode(taken.value, Intent)
         except UnreadableRecord as error:
-            self._port.dead_letter(
-                letters.of("intents", self.partition, offset, key, value, error, self._now())
-            )
-            self._passed()
+            self._to_dead_letters(taken, error)
             return
+        self.positions.intents_next = taken.offset + 1
         execution_id = ids.execution_id(
             intent.tenant_id, intent.session_id, intent.intent_id, self.partition
         )
         heading = Heading(
-            cause=Position("intents", self.partition, offset),
+            cause=Position(INTENTS, self.partition, taken.offset),
             tenant_id=intent.tenant_id,
             session_id=intent.session_id,
             execution_id=execution_id,
@@ -123,172 +123,201 @@ class OwnedPartition:
         moment = self._moment()
         try:
             events = self._admit(intent, execution_id, moment)
-            self._record(heading, events, moment)
+            self._decide(None, heading, events, moment)
+        except StoreBroken:
+            raise  # says nothing of the intent
         except Exception as error:
-            log.exception("intent at %d/%d is poison", self.partition, offset)
-            self._record(heading, poison.intent(intent, error), moment)
+            log.exception("intent at %d/%d is poison", self.partition, taken.offset)
+            self._decide(None, heading, poison.intent(intent, error), moment)
 
     def _admit(self, intent: Intent, execution_id: str, moment: Moment) -> Events:
         capability = self._world.capability(intent.intent_type)
         known = Known(
             partition=self.partition,
-            execution=self.state.executions.get(execution_id),
-            session=self.state.sessions.get(intent.session_id),
-            tenant_exists=self._world.tenant_exists(intent.tenant_id),
+            execution=self.state.execution(execution_id, moment.now),
+            session=self.state.session(intent.session_id),
+            tenant_exists=self._world.tenant(intent.tenant_id) is not None,
             capability=capability,
-            contract=self._contracts.of(capability) if capability is not None else None,
+            contract=self._shell.contracts.of(capability) if capability is not None else None,
         )
         events = admit(intent, known)
-        return events + saga.on_admitted(events, moment)
+        return events + saga.on_admitted(events)
 
-    def on_step(self, offset: int, key: bytes | None, value: bytes | None) -> None:
-        """Decide the step report at `offset`."""
-        if offset < self.positions.steps_next or self.lost:
+    def _on_step(self, taken: Input) -> None:
+        if taken.offset < self.positions.steps_next:
             return
-        self.positions.steps_next = offset + 1
         try:
-            report = decode(value, StepReport)
+            report = decode(taken.value, StepReport)
         except UnreadableRecord as error:
-            self._port.dead_letter(
-                letters.of("steps", self.partition, offset, key, value, error, self._now())
-            )
-            self._passed()
+            self._to_dead_letters(taken, error)
             return
+        self.positions.steps_next = taken.offset + 1
         if report.kind is ReportKind.MARKER:
             self._on_marker(report)
         else:
-            self._on_report(offset, report)
+            self._on_report(taken.offset, report)
+        self.dispatch()
 
     def _on_report(self, offset: int, report: StepReport) -> None:
-        state = self.state.executions.get(report.execution_id)
-        if state is None or state.tenant_id != report.tenant_id:
+        state = self.state.execution(report.execution_id)
+        if state is None or state.status.ended or state.tenant_id != report.tenant_id:
             self._passed()
             return
-        # A report leads to no new attempt by itself, so it needs no token.
-        moment = self._quiet()
-        heading = _heading(state, Position("steps", self.partition, offset), report.dispatched_at)
+        moment = self._moment()
+        heading = _heading(state, Position(STEPS, self.partition, offset), report.dispatched_at)
         try:
             events = saga.on_report(state, report, moment)
             if events:
-                self._record(heading, events, moment)
+                self._decide(state, heading, events, moment)
             else:
                 self._passed()
+        except StoreBroken:
+            raise
         except Exception as error:
             log.exception("report at %d/%d is poison", self.partition, offset)
-            self._record(heading, poison.report(report, error), moment)
-
-    def tick(self) -> None:
-        """Decide what is due; write down positions that have been idle for long."""
-        now = self._now()
-        for state, step in self.state.due(now, DUE_PER_TICK):
-            if step.status is StepStatus.STARTED:
-                self._timeouts.add(state.execution_id, step)
-            else:
-                self._decide_step(state, step, saga.on_due(state, step, self._moment()))
-        marker = self._timeouts.marker(now)
-        if marker is not None:
-            self._port.mark(self.partition, marker)
-        acted = self._recorded_acted_to < self._last_dispatch <= self.acted_to
-        idle = not self._pending and now - self._recorded_at >= POSITION_EVERY_MS
-        if idle and (self._since_record or acted):
-            self._record(Heading(), (), self._quiet())
+            self._decide(state, heading, poison.report(report, error), moment)
 
     def _on_marker(self, marker: StepReport) -> None:
         for execution_id, name in self._timeouts.read(marker):
-            state = self.state.executions.get(execution_id)
+            state = self.state.execution(execution_id)
             step = None if state is None else find_step(state, name)
             if state is not None and step is not None:
-                self._decide_step(state, step, saga.on_timeout(state, step, self._moment()))
+                moment = self._moment()
+                self._decide_step(state, step, saga.on_timeout(state, step, moment), moment)
         self._passed()
 
-    def take_over(self) -> None:
-        """Deliver anew what the last owner may not have sent (rules 11 and 12).
+    def _to_dead_letters(self, taken: Input, error: UnreadableRecord) -> None:
+        """The position passes it only when its letter is acknowledged; the rest waits so long."""
+        self._lettering = True
+        self._port.dead_letter(letters.of(taken, error, self._now()), lambda: self._lettered(taken))
 
-        Until the last of these decisions stands, `acted_to` stays where the last owner left it:
-        were it to move with the first, a crash in between would forget the others.
-        """
-        self._held_until = sys.maxsize
+    def _lettered(self, taken: Input) -> None:
+        if self.lost:
+            return
+        if taken.topic == INTENTS:
+            self.positions.intents_next = taken.offset + 1
+        else:
+            self.positions.steps_next = taken.offset + 1
+        self._passed()
+        self._lettering = False
+        while self._behind_letter and not self._lettering:
+            self.take(self._behind_letter.popleft())
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Decide what is due; write down positions that have been idle for long."""
+        if self.lost:
+            return
+        now = self._now()
+        if not self.ledger.clock_ahead:  # else nothing fires (rule 9)
+            self._fire(now)
+        self.dispatch()
+        news = self._since_record or self.ledger.has_news_of_effects or self.ledger.clock_ahead
+        idle = not self.ledger.in_flight
+        if news and idle and now - self.ledger.recorded_at >= self._options.position_every_ms:
+            self._position()
+
+    def _fire(self, now: int) -> None:
+        for state, step in self.state.due(now, self._options.due_per_tick):
+            if step.status in _TIMED_OUT:
+                self._timeouts.add(state.execution_id, step)
+            else:
+                self._decide_step(state, step, saga.on_due(step), self._moment())
+        marker = self._timeouts.marker(now)
+        if marker is not None:
+            self._port.mark(self.partition, marker)
+
+    def dispatch(self) -> None:
+        """Dispatch what waited for its turn, as far as windows and limits allow."""
+        for _ in range(DISPATCHES_A_TURN):
+            due = self.dispatching.take()
+            if due is None:
+                return
+            state, step = due
+            moment = self._moment()
+            ready = StepReady(step=step.step, attempt=step.attempt)
+            event = self._delivery(state.timeout_ms, step, ready, moment)
+            self._record(_heading(state, None, step.ready_at), (event,), moment)
+
+    def take_over(self) -> None:
+        """Deliver anew what the last owner may not have sent (rules 11 and 12)."""
+        self.dispatching.restore()
+        self.ledger.hold_acted_to()
         for state, step in list(self.state.unsent()):
-            self._decide_step(state, step, saga.on_takeover(state, step, self._moment()))
-        self._held_until = self._next_offset - 1
+            moment = self._moment()
+            again = StepReady(step=step.step, attempt=step.attempt)
+            event = self._delivery(state.timeout_ms, step, again, moment)
+            self._record(_heading(state, None, step.dispatched_at), (event,), moment)
+        self.ledger.release_acted_to()
+        self.dispatch()
 
     def finish(self) -> None:
         """Write down how far we came, before a clean hand-over."""
         if not self.lost:
-            self._record(Heading(), (), self._quiet())
+            self._position()
 
-    # --- append, then act ---------------------------------------------------------------------
+    # --- deciding -------------------------------------------------------------------------------
 
-    def _decide_step(self, state: ExecutionState, step: StepState, events: Events) -> None:
+    def _decide_step(
+        self, state: ExecutionState, step: StepState, events: Events, moment: Moment
+    ) -> None:
         if events:
-            self._record(_heading(state, None, step.dispatched_at), events, self._quiet())
+            self._decide(state, _heading(state, None, step.dispatched_at), events, moment)
+
+    def _decide(
+        self, before: ExecutionState | None, heading: Heading, events: Events, moment: Moment
+    ) -> None:
+        """Record a decision; what became ready goes at once, or is journaled as waiting."""
+        if before is not None:
+            for step in before.steps:
+                self.dispatching.freed(before.execution_id, step, events)
+        if not isinstance(events[-1], StepReady):
+            self._record(heading, events, moment)
+            return
+        ready, order = events[-1], self.ledger.next_offset
+        item = (
+            admitted(heading, events, order)
+            if before is None
+            else waiting(before, ready.step, order)
+        )
+        if not self.dispatching.may_go(item):
+            self._record(heading, events, moment)
+            self.dispatching.wait(item)
+            return
+        known = None if before is None else find_step(before, ready.step)
+        timeout_ms = _timeout_ms(events) if before is None else before.timeout_ms
+        event = self._delivery(timeout_ms, known, ready, moment)
+        try:
+            self._record(heading, (*events[:-1], event), moment)
+        except Exception:
+            self.dispatching.give_back(item)
+            raise
+
+    def _delivery(
+        self, timeout_ms: int, step: StepState | None, ready: StepReady, moment: Moment
+    ) -> Event:
+        start_by = moment.now + self._options.start_by_ms + self._options.skew_ms
+        return saga.delivery(step, ready, timeout_ms, self._world.token(), start_by)
 
     def _passed(self) -> None:
         """An input yielded nothing: only now and then that is worth a record (rule 6)."""
         self._since_record += 1
-        if self._since_record >= POSITION_EVERY_INPUTS:
-            self._record(Heading(), (), self._quiet())
+        if self._since_record >= self._options.position_every_inputs:
+            self._position()
+
+    def _position(self) -> None:
+        self._record(Heading(), (), self._moment())
 
     def _record(self, heading: Heading, events: Events, moment: Moment) -> None:
-        record, value = self._writer.write(
-            moment.now, heading, events, self.positions, self.acted_to
-        )
-        offset = self._next_offset
-        self._next_offset += 1
+        self.ledger.record(heading, events, moment.now, self.positions)
         self._since_record = 0
-        self._recorded_at = moment.now
-        self._recorded_acted_to = record.acted_to
-        self.decided += 1
-        self.state.apply(record, offset)
-        dispatches = tuple(
-            (self.state.executions[heading.execution_id], event)
-            for event in events
-            if isinstance(event, StepDispatched)
-        )
-        if dispatches:
-            self._last_dispatch = offset
-        self._pending.append(_Pending(offset, dispatches))
-        self._port.append(self.partition, heading.execution_id.encode(), value, self._appended)
-
-    def _appended(self, offset: int | None) -> None:
-        """Act on the contiguous acknowledged prefix only; everything else is doubt (rule 3)."""
-        if self.lost:
-            return
-        pending = self._pending.popleft()
-        if offset != pending.offset:
-            log.warning(
-                "partition %d: append expected at %d is at %s; dropping the term",
-                self.partition,
-                pending.offset,
-                offset,
-            )
-            self.lost = True
-            return
-        if pending.dispatches:
-            self._unsent[offset] = len(pending.dispatches)
-            self._acked = offset
-            for state, dispatched in pending.dispatches:
-                task = task_for(state, dispatched, self.partition, offset)
-                self._port.send(task, lambda: self._sent(offset))
-        else:
-            self._acked = offset
-
-    def _sent(self, offset: int) -> None:
-        left = self._unsent[offset] - 1
-        if left:
-            self._unsent[offset] = left
-        else:
-            del self._unsent[offset]
 
     def _now(self) -> int:
         return max(self._world.now_ms(), self.state.last_at)
 
     def _moment(self) -> Moment:
-        return Moment(self._now(), self._world.token(), self._world.jitter())
-
-    def _quiet(self) -> Moment:
-        """A moment for what begins no attempt and so needs no token."""
-        return Moment(self._now(), "", self._world.jitter())
+        return Moment(self._now(), self._world.jitter())
 
 
 def _heading(state: ExecutionState, cause: Position | None, parent: int) -> Heading:
@@ -300,3 +329,7 @@ def _heading(state: ExecutionState, cause: Position | None, parent: int) -> Head
         execution_id=state.execution_id,
         correlation_id=state.correlation_id,
     )
+
+
+def _timeout_ms(admission: Events) -> int:
+    return next(x.timeout_ms for x in admission if isinstance(x, CapabilityResolved))

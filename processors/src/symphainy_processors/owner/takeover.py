@@ -1,123 +1,117 @@
 """Taking ownership: restore, take a term, fold to it, ask the group once more (rule 1).
 
-All partitions of one call are taken together, so that their appends share one wait.
+A generator that the loop drives in slices: partitions that are owned are served meanwhile.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
 
-from symphainy_processors.admission.contracts import Contracts
-from symphainy_processors.fold.partition import PartitionState
-from symphainy_processors.owner.kafka_port import DELIVERY_TIMEOUT_MS, KafkaPort
-from symphainy_processors.owner.membership import Membership
-from symphainy_processors.owner.partition import OwnedPartition
-from symphainy_processors.owner.ports import World
-from symphainy_runtime.journal.reading import JournalReader
-from symphainy_runtime.journal.validity import Validity
+from symphainy_processors.owner.partition import OwnedPartition, Shell
+from symphainy_processors.owner.ports import Intake
+from symphainy_processors.owner.restoring import Restored, Restoring
 from symphainy_runtime.journal.writer import Positions, ownership_taken
-from symphainy_runtime.settings import RuntimeSettings
-from symphainy_transport.clients import consumer
-from symphainy_transport.topics import JOURNAL, Topics
+from symphainy_runtime.state.store import StateStore, StoreBroken, Stores
+from symphainy_schemas.errors import OperatorError
+from symphainy_transport.clock import Clock
 
 log = logging.getLogger(__name__)
-DAY_MS = 86_400_000
-
-
-@dataclass(slots=True)
-class _Restored:
-    """A partition's state as of `standing`, folded from records below `read_to`."""
-
-    state: PartitionState
-    standing: Validity
-    read_to: int
-    term: int | None = None
+Taken = Generator[None, None, OwnedPartition | None]
 
 
 class Takeover:
-    """Takes partitions for one owner."""
+    """Takes partitions for one owner, one at a time."""
 
     def __init__(
         self,
-        settings: RuntimeSettings,
-        name: str,
-        port: KafkaPort,
-        world: World,
-        contracts: Contracts,
-        membership: Membership,
+        shell: Shell,
+        restoring: Restoring,
+        stores: Stores,
+        intake: Intake,
+        clock: Clock,
+        named: Callable[[], frozenset[int]],
     ) -> None:
-        self._name = name
-        self._port = port
-        self._world = world
-        self._contracts = contracts
-        self._membership = membership
-        self._window_ms = int(settings.dedupe_window_days * DAY_MS)
-        self._consumer = consumer(settings, f"{name}-restore")
-        self._reader = JournalReader(self._consumer, Topics(settings.topic_prefix).name(JOURNAL))
+        """`named` asks the group which partitions are ours."""
+        self._shell = shell
+        self._restoring = restoring
+        self._stores = stores
+        self._intake = intake
+        self._clock = clock
+        self._named = named
 
-    def close(self) -> None:
-        """Disconnect."""
-        self._consumer.close()
+    def take(self, p: int) -> Taken:
+        """Own `p`, flushed and ready for its first input; None if it cannot be now.
 
-    def take(self, wanted: set[int]) -> dict[int, OwnedPartition]:
-        """Own what can be owned now; what is missing from the answer may be tried again."""
-        restored = {p: self._restore(p) for p in sorted(wanted)}
-        self._take_terms(restored)
-        taken = {}
-        for p, one in restored.items():
-            if one.term is None:
-                continue
-            self._fold(p, one, one.term + 1)
-            if one.standing.term != one.term:
-                log.warning("partition %d: overtaken while taking it", p)
-                continue
-            taken[p] = OwnedPartition(
-                p, one.state, one.standing, self._port, self._world, self._contracts, self._name
-            )
-        named = self._membership.poll()
-        kept = {p: owned for p, owned in taken.items() if p in named}
-        if kept:
-            log.info(
-                "owning %s",
-                ", ".join(
-                    f"{p} (term {restored[p].term}, {len(owned.state.executions)} executions)"
-                    for p, owned in kept.items()
-                ),
-            )
-        return kept
+        Raises:
+            OperatorError: only an operator can help; nothing was touched.
+            Unavailable: Kafka does not answer.
+        """
+        began = self._clock.monotonic()
+        store = self._stores.open(p)
+        try:
+            owned = yield from self._take(p, store)
+        except StoreBroken as error:
+            log.warning("partition %d: local state is removed: %s", p, error)
+            store.close()
+            self._stores.drop(p)
+            return None
+        except BaseException:
+            store.close()
+            raise
+        if owned is None:
+            store.close()
+            return None
+        log.info(
+            "owning %d: term %d, %d live executions, taken in %.2f s",
+            p,
+            owned.ledger.term,
+            owned.state.live,
+            self._clock.monotonic() - began,
+        )
+        return owned
 
-    def _restore(self, p: int) -> _Restored:
-        low, high = self._reader.bounds(p)
-        one = _Restored(PartitionState(self._window_ms), Validity(), low)
-        self._fold(p, one, high)
-        return one
+    def _take(self, p: int, store: StateStore) -> Taken:
+        restored = yield from self._restoring.restore(p, store)
+        self._check_inputs(p, restored)
+        term = yield from self._append_term(p, restored)
+        if term is None:
+            return None
+        yield from self._restoring.fold(p, restored, term + 1)
+        if restored.standing.term != term:
+            log.warning("partition %d: overtaken while taking it", p)
+            return None
+        if p not in self._named():
+            return None
+        return OwnedPartition(
+            p, restored.state, restored.standing, restored.before_term, self._shell
+        )
 
-    def _fold(self, p: int, one: _Restored, end: int) -> None:
-        for stored in self._reader.read(p, one.read_to, end, one.standing):
-            one.standing = stored.standing
-            if stored.valid and stored.record is not None:
-                one.state.apply(stored.record, stored.offset)
-        one.read_to = max(one.read_to, end)
+    def _check_inputs(self, p: int, restored: Restored) -> None:
+        """Retention must not have passed what was not decided."""
+        kept = self._intake.first_kept(p)
+        nexts = restored.state.intents_next, restored.state.steps_next
+        for topic, first, following in zip(("intents", "steps"), kept, nexts, strict=True):
+            if first > following:
+                raise OperatorError(
+                    f"{topic}/{p} begins at {first}, but everything from {following} on is not "
+                    "decided yet: retention has removed it.",
+                    code="position_out_of_range",
+                    cure="See docs/operations.md, Expired positions.",
+                )
 
-    def _take_terms(self, restored: dict[int, _Restored]) -> None:
-        waiting = set(restored)
-        for p, one in restored.items():
-            value = ownership_taken(
-                self._name,
-                max(self._world.now_ms(), one.state.last_at),
-                one.standing,
-                Positions(one.state.intents_next, one.state.steps_next),
-                one.state.acted_to,
-            )
-
-            def appended(offset: int | None, p: int = p) -> None:
-                restored[p].term = offset
-                waiting.discard(p)
-
-            self._port.append(p, b"", value, appended)
-        # The producer answers each append within its delivery timeout, one way or the other.
-        for _ in range(2 * DELIVERY_TIMEOUT_MS // 100):
-            if not waiting:
-                return
-            self._port.serve(0.1)
+    def _append_term(self, p: int, restored: Restored) -> Generator[None, None, int | None]:
+        state = restored.state
+        value = ownership_taken(
+            self._shell.owner,
+            max(self._shell.world.now_ms(), state.last_at),
+            state.settled.standing,
+            Positions(state.intents_next, state.steps_next),
+            state.acted_to,
+        )
+        answers: list[int | None] = []
+        self._shell.port.append(p, b"", value, lambda offset, _at: answers.append(offset))
+        deadline = self._clock.monotonic() + self._shell.options.term_timeout_s
+        while not answers and self._clock.monotonic() < deadline:
+            yield
+        return answers[0] if answers else None

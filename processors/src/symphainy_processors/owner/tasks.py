@@ -7,8 +7,13 @@ from symphainy_schemas.records import Task
 from symphainy_schemas.state import ExecutionState
 
 
-def task_for(state: ExecutionState, event: StepDispatched, partition: int, offset: int) -> Task:
-    """The one effect of a StepDispatched at journal `offset`."""
+def task_for(
+    state: ExecutionState, event: StepDispatched, partition: int, offset: int, skew_ms: int
+) -> Task:
+    """The one effect of a StepDispatched at journal `offset`.
+
+    Its `start_by` is earlier than the owner's by the skew that a worker's clock may have (rule 13).
+    """
     step = next(step for step in state.steps if step.step == event.step)
     return Task(
         execution_id=state.execution_id,
@@ -20,7 +25,7 @@ def task_for(state: ExecutionState, event: StepDispatched, partition: int, offse
         attempt=event.attempt,
         delivery=event.delivery,
         token=event.token,
-        start_by=event.start_by,
+        start_by=event.start_by - skew_ms,
         timeout_ms=event.timeout_ms,
         realm=state.realm,
         intent_id=state.intent_id,

@@ -9,15 +9,14 @@ from __future__ import annotations
 from symphainy_schemas.records import ReportKind, StepReport
 from symphainy_schemas.state import StepState
 
-# A marker that has not come back by then was lost; another one does no harm.
-MARKER_AGAIN_MS = 5_000
-
 
 class Timeouts:
     """The due steps that wait for a marker, under one term."""
 
-    def __init__(self, owner: str, term: int) -> None:
+    def __init__(self, owner: str, term: int, again_ms: int) -> None:
+        """A marker that has not come back after `again_ms` was lost; another one does no harm."""
         self._owner = owner
+        self._again_ms = again_ms
         self._term = term
         self._waiting: list[tuple[str, str]] = []
         self._marked: list[tuple[str, str]] = []
@@ -30,7 +29,7 @@ class Timeouts:
 
     def marker(self, now: int) -> StepReport | None:
         """The marker to write now, if one is needed."""
-        lost = self._written_at is not None and now - self._written_at > MARKER_AGAIN_MS
+        lost = self._written_at is not None and now - self._written_at > self._again_ms
         if not lost and (self._written_at is not None or not self._waiting):
             return None
         self._marked += self._waiting

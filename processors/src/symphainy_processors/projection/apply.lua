@@ -1,13 +1,14 @@
 -- Applies a batch of journal records to the read model, once (rule 19).
 -- KEYS[1] position hash; ARGV: expected offset ('' for none), new offset, term, seq, hash,
--- channel, changes (MessagePack array of [execution id, status, key of the document or '']),
+-- intents_next and time of the last valid record ('' for none), channel,
+-- changes (MessagePack array of [execution id, status, key of the document or '']),
 -- commands (MessagePack array of arrays).
 -- Publishes, if there are changes, a MessagePack array of [execution id, status, document]: the
 -- document's fields and values in a row where a key was given, else an empty array.
 -- Returns 1 when applied, 0 when the position was not the expected one.
 local at = redis.call('HGET', KEYS[1], 'offset') or ''
 if at ~= ARGV[1] then return 0 end
-for _, command in ipairs(cmsgpack.unpack(ARGV[8])) do
+for _, command in ipairs(cmsgpack.unpack(ARGV[10])) do
   if command[1] == 'STATUS' then
     local key, status, id, root, score = command[2], command[3], command[4], command[5], command[6]
     local old = redis.call('HGET', key, 'status')
@@ -22,12 +23,13 @@ for _, command in ipairs(cmsgpack.unpack(ARGV[8])) do
     redis.call(unpack(command))
   end
 end
-redis.call('HSET', KEYS[1], 'offset', ARGV[2], 'term', ARGV[3], 'seq', ARGV[4], 'hash', ARGV[5])
-local changes = cmsgpack.unpack(ARGV[7])
+redis.call('HSET', KEYS[1], 'offset', ARGV[2], 'term', ARGV[3], 'seq', ARGV[4], 'hash', ARGV[5],
+  'intents_next', ARGV[6], 'at', ARGV[7])
+local changes = cmsgpack.unpack(ARGV[9])
 if #changes > 0 then
   for _, change in ipairs(changes) do
     change[3] = change[3] ~= '' and redis.call('HGETALL', change[3]) or {}
   end
-  redis.call('PUBLISH', ARGV[6], cmsgpack.pack(changes))
+  redis.call('PUBLISH', ARGV[8], cmsgpack.pack(changes))
 end
 return 1

@@ -103,9 +103,8 @@ class Projection:
                 fields["ended_at"] = str(record.at)
             case e.StepSucceeded():
                 fields["outcome"] = _outcome(record, event)
-        step = getattr(event, "step", None)
-        if step is not None:
-            fields[f"step:{step}"] = _step(event)
+        if type(event) in STEP_STATUS:
+            _step(fields, event)
         return _END_STATUS.get(type(event), "")
 
     def _index(
@@ -242,7 +241,9 @@ def _outcome(record: e.JournalRecord, event: e.StepSucceeded) -> str:
     )
 
 
-_STEP_STATUS: dict[type, str] = {
+# What a step shows after each event; one that closes an old delivery shows nothing new.
+STEP_STATUS: dict[type, str] = {
+    e.StepReady: "ready",
     e.StepDispatched: "dispatched",
     e.StepStarted: "started",
     e.StepCheckpointed: "started",
@@ -254,15 +255,15 @@ _STEP_STATUS: dict[type, str] = {
 }
 
 
-def _step(event: Any) -> str:
+def _step(fields: dict[str, str], event: Any) -> None:
     """The step as its latest event tells it."""
-    document: dict[str, Any] = {"step": event.step, "status": _STEP_STATUS[type(event)]}
+    document: dict[str, Any] = {"step": event.step, "status": STEP_STATUS[type(event)]}
     for name in ("attempt", "delivery", "worker", "started_at", "ended_at", "due_at"):
         if hasattr(event, name):
             document[name] = getattr(event, name)
     if isinstance(event, e.StepFailed):
         document["error"] = _error(event.error)
-    return _json(document)
+    fields[f"step:{event.step}"] = _json(document)
 
 
 def reference_document(reference: Reference) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from symphainy_runtime.journal.validity import Validity, judge
 from symphainy_runtime.read_model.keys import Keys
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas.errors import OperatorError
+from symphainy_schemas.events import JournalRecord
 from symphainy_transport.clients import bounds, consumer
 from symphainy_transport.topics import JOURNAL, Topics
 
@@ -43,6 +44,8 @@ class PartitionProjector:
         self._standing = Validity()
         self._expected = ""
         self._reached = -1
+        # Of the last valid record, intents_next and time.
+        self._decided: tuple[int, int] | None = None
         self._commands: list[Command] = []
         self._changes: dict[str, tuple[str, str, str]] = {}
 
@@ -50,11 +53,13 @@ class PartitionProjector:
         """Start from what Redis says; the next journal offset to read (0: from the start)."""
         self._commands, self._changes = [], {}
         self._standing, self._expected, self._reached = Validity(), "", -1
+        self._decided = None
         if position:
             self._expected = position[b"offset"].decode()
             self._reached = int(self._expected)
             term, seq = int(position[b"term"]), int(position[b"seq"])
             self._standing = Validity(term, seq, self._reached, position[b"hash"])
+            self._decided = _decided(position)
         return self._reached + 1
 
     def take(self, offset: int, value: bytes) -> None:
@@ -64,11 +69,17 @@ class PartitionProjector:
         stored = judge(value, offset, self._standing)
         self._standing, self._reached = stored.standing, offset
         if stored.valid and stored.record is not None:
+            self._decided = self._decided_by(stored.record)
             projected = self._projection.project(stored.record, offset)
             self._commands += projected.commands
             if projected.change is not None:
                 # The latest change of an execution tells of the earlier ones of the batch.
                 self._changes[projected.change[0]] = projected.change
+
+    def _decided_by(self, record: JournalRecord) -> tuple[int, int]:
+        """A new owner's first record may name less than its predecessor's last did."""
+        before = 0 if self._decided is None else self._decided[0]
+        return max(before, record.intents_next), record.at
 
     @property
     def dirty(self) -> bool:
@@ -84,6 +95,7 @@ class PartitionProjector:
             standing.term,
             standing.seq,
             standing.hash,
+            *(self._decided or ("", "")),
             self.keys.channel,
             _msgpack.encode(tuple(self._changes.values())),
             _msgpack.encode(self._commands),
@@ -237,6 +249,12 @@ class Projector:
                 log.warning("waiting for Redis: %s", error)
                 if self._stopping.wait(REDIS_RETRY_S):
                     return {}
+
+
+def _decided(position: dict[bytes, bytes]) -> tuple[int, int] | None:
+    """As written before; a projector of an older release wrote neither."""
+    intents_next, at = position.get(b"intents_next"), position.get(b"at")
+    return (int(intents_next), int(at)) if intents_next and at else None
 
 
 def _check(error: KafkaError) -> None:

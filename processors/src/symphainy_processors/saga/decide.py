@@ -2,7 +2,8 @@
 
 Attempts count for the retry policy, deliveries do not; a result counts from any delivery of the
 current attempt and the first wins; checkpoints and signs of life count only from the current
-delivery (rule 12). What is late or repeated decides nothing.
+delivery (rule 12). What is late or repeated decides nothing, but closes its delivery. Where a step
+may go on, `StepReady` says so; when it is dispatched is the dispatcher's business.
 """
 
 from __future__ import annotations
@@ -16,36 +17,37 @@ from symphainy_schemas.records import Error, ReportKind, StepReport
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 
 MAIN_STEP = "main"
-# Longer than any queue in front of a healthy realm, shorter than an operator's patience; a task
-# read after it is handed back and delivered anew, so a lower value costs only repeats.
-START_BY_MS = 600_000
 # A hand-back is answered at once, unless deliveries pile up: then the realm cannot run it now.
 PROMPT_REDELIVERIES = 3
 REDELIVERY_BACKOFF_MS = 500
 REDELIVERY_BACKOFF_MAX_MS = 30_000
+# All of a step's checkpoints travel in one task, beside an inline payload of at most 256 KiB.
+CHECKPOINTS_BYTES = 524_288
 _ENDED = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
+_CLOSING = frozenset({ReportKind.SUCCEEDED, ReportKind.FAILED, ReportKind.HANDED_BACK})
 Events = tuple[e.Event, ...]
 
 
-def on_admitted(events: Events, moment: Moment) -> Events:
-    """What follows admission: the first delivery, if the execution started."""
+def on_admitted(events: Events) -> Events:
+    """What follows admission: the first step is ready, if the execution started."""
     if not isinstance(events[-1], e.ExecutionStarted):
         return ()
-    resolved = next(one for one in events if isinstance(one, e.CapabilityResolved))
-    return (_dispatch(MAIN_STEP, 1, 1, moment.token, resolved.timeout_ms, moment),)
+    return (e.StepReady(step=MAIN_STEP, attempt=1),)
 
 
 def on_report(state: ExecutionState, report: StepReport, moment: Moment) -> Events:
     """Answer a worker's report."""
     step = find_step(state, report.step)
-    if step is None or not _concerns(step, report):
+    if step is None:
         return ()
+    if not _concerns(step, report):
+        return _closed(step, report)
     current = report.delivery == step.delivery
     match report.kind:
         case ReportKind.STARTED:
             return _started(step, report) if current else ()
         case ReportKind.CHECKPOINT:
-            return _checkpointed(step, report) if current else ()
+            return _checkpointed(state, step, report, moment) if current else ()
         case ReportKind.PROGRESS:
             return _progressed(report) if current else ()
         case ReportKind.SUCCEEDED:
@@ -53,24 +55,34 @@ def on_report(state: ExecutionState, report: StepReport, moment: Moment) -> Even
         case ReportKind.FAILED:
             return _failed(state, step, report, moment)
         case ReportKind.HANDED_BACK:
-            return _handed_back(state, step, report, moment) if current else ()
+            return _handed_back(step, report, moment) if current else _closed(step, report)
         case ReportKind.MARKER | ReportKind.UNKNOWN:
             return ()
         case _:
             assert_never(report.kind)
 
 
-def on_due(state: ExecutionState, step: StepState, moment: Moment) -> Events:
-    """A retry's or redelivery's time has come."""
-    if step.status is not StepStatus.BACKING_OFF:
-        return ()
-    fired = e.TimerFired(timer=f"retry:{step.step}", due_at=step.due_at)
-    return (fired, _next_delivery(state, step, moment))
+def on_due(step: StepState) -> Events:
+    """A retry's or redelivery's time has come, or nobody may start a failed step any more."""
+    if step.status is StepStatus.BACKING_OFF:
+        fired = e.TimerFired(timer=f"retry:{step.step}", due_at=step.due_at)
+        return (fired, e.StepReady(step=step.step, attempt=step.attempt))
+    if step.status is StepStatus.FAILED and step.error is not None:
+        fired = e.TimerFired(timer=f"closing:{step.step}", due_at=step.due_at)
+        return (fired, e.ExecutionFailed(error=step.error))
+    return ()
 
 
 def on_timeout(state: ExecutionState, step: StepState, moment: Moment) -> Events:
-    """A started attempt passed its limit; what was reported before has been read (rule 14)."""
-    if step.status is not StepStatus.STARTED or step.due_at > moment.now:
+    """An attempt passed its limit, or a delivery its `start_by`; what was reported before has been
+    read (rule 14)."""
+    if not 0 < step.due_at <= moment.now:
+        return ()
+    if step.status is StepStatus.DISPATCHED:
+        fired = e.TimerFired(timer=f"start_by:{step.step}", due_at=step.due_at)
+        closed = e.DeliveryClosed(step=step.step, delivery=step.delivery)
+        return (fired, closed, e.StepReady(step=step.step, attempt=step.attempt))
+    if step.status is not StepStatus.STARTED:
         return ()
     error = Error(
         code="timeout",
@@ -79,12 +91,25 @@ def on_timeout(state: ExecutionState, step: StepState, moment: Moment) -> Events
         retryable=True,
     )
     fired = e.TimerFired(timer=f"timeout:{step.step}", due_at=step.due_at)
-    return (fired, *_attempt_failed(state, step, error, moment, worker="", retry_after_ms=-1))
+    return (fired, *_attempt_failed(state, step, step.delivery, error, moment))
 
 
-def on_takeover(state: ExecutionState, step: StepState, moment: Moment) -> Events:
-    """The task may never have been sent: a new delivery, never the same number twice (rule 12)."""
-    return (_next_delivery(state, step, moment),)
+def delivery(
+    step: StepState | None, ready: e.StepReady, timeout_ms: int, fresh_token: str, start_by: int
+) -> e.StepDispatched:
+    """The next numbered delivery of what is ready; never the same number twice (rule 12).
+
+    An attempt keeps its token over its deliveries; a new attempt gets `fresh_token`.
+    """
+    kept = step.token if step is not None and step.attempt == ready.attempt else ""
+    return e.StepDispatched(
+        step=ready.step,
+        attempt=ready.attempt,
+        delivery=1 if step is None else step.delivery + 1,
+        token=kept or fresh_token,
+        start_by=start_by,
+        timeout_ms=timeout_ms,
+    )
 
 
 def _concerns(step: StepState, report: StepReport) -> bool:
@@ -94,6 +119,20 @@ def _concerns(step: StepState, report: StepReport) -> bool:
         and report.delivery <= step.delivery
         and report.token == step.token != ""
     )
+
+
+def _closed(step: StepState, report: StepReport) -> Events:
+    """The report decides nothing, but its delivery has ended (rule 13)."""
+    stale = report.attempt < step.attempt or report.token == step.token
+    if report.kind not in _CLOSING or report.delivery not in step.open or not stale:
+        return ()
+    if report.delivery == step.delivery and step.status not in _ENDED:
+        return ()  # names another attempt than the one that it was: not from whom it was sent to
+    closed = e.DeliveryClosed(step=step.step, delivery=report.delivery)
+    last = step.open == (report.delivery,)
+    if step.status is StepStatus.FAILED and step.error is not None and last:
+        return (closed, e.ExecutionFailed(error=step.error))
+    return (closed,)
 
 
 def _started(step: StepState, report: StepReport) -> Events:
@@ -110,9 +149,22 @@ def _start_event(report: StepReport) -> e.StepStarted:
     )
 
 
-def _checkpointed(step: StepState, report: StepReport) -> Events:
+def _checkpointed(
+    state: ExecutionState, step: StepState, report: StepReport, moment: Moment
+) -> Events:
     if any(known.name == report.name for known in step.checkpoints):
         return ()
+    start = () if step.status is StepStatus.STARTED else (_start_event(report),)
+    taken = sum(len(known.result) for known in step.checkpoints) + len(report.result)
+    if taken > CHECKPOINTS_BYTES:
+        error = Error(
+            code="checkpoints_too_large",
+            message=f"The results of this step's ctx.step calls take {taken} bytes.",
+            step=step.step,
+            cure=f"Keep them under {CHECKPOINTS_BYTES} bytes: return references to artifacts.",
+        )
+        failed = _attempt_failed(state, step, report.delivery, error, moment)
+        return (*start, *failed)
     event = e.StepCheckpointed(
         step=report.step,
         attempt=report.attempt,
@@ -120,7 +172,7 @@ def _checkpointed(step: StepState, report: StepReport) -> Events:
         name=report.name,
         result=report.result,
     )
-    return (event,) if step.status is StepStatus.STARTED else (_start_event(report), event)
+    return (*start, event)
 
 
 def _progressed(report: StepReport) -> Events:
@@ -158,7 +210,13 @@ def _failed(state: ExecutionState, step: StepState, report: StepReport, moment: 
     start = () if step.status is StepStatus.STARTED else (_start_event(report),)
     error = report.error or Error(code="unknown_failure", message="The worker gave no reason.")
     failed = _attempt_failed(
-        state, step, error, moment, worker=report.worker, retry_after_ms=report.retry_after_ms
+        state,
+        step,
+        report.delivery,
+        error,
+        moment,
+        worker=report.worker,
+        retry_after_ms=report.retry_after_ms,
     )
     return (*start, *failed)
 
@@ -166,17 +224,20 @@ def _failed(state: ExecutionState, step: StepState, report: StepReport, moment: 
 def _attempt_failed(
     state: ExecutionState,
     step: StepState,
+    delivered: int,
     error: Error,
     moment: Moment,
     *,
-    worker: str,
-    retry_after_ms: int,
+    worker: str = "",
+    retry_after_ms: int = -1,
 ) -> Events:
+    """Retry, or fail: at once if no other delivery can start any more, else when none can."""
     failed = e.StepFailed(
-        step=step.step, attempt=step.attempt, delivery=step.delivery, worker=worker, error=error
+        step=step.step, attempt=step.attempt, delivery=delivered, worker=worker, error=error
     )
     if not error.retryable or step.attempt >= state.attempts:
-        return (failed, e.ExecutionFailed(error=error))
+        others = any(number != delivered for number in step.open)
+        return (failed,) if others else (failed, e.ExecutionFailed(error=error))
     delay = retry_after_ms if retry_after_ms >= 0 else backoff_ms(state, step.attempt, moment)
     retry = e.StepRetryScheduled(
         step=step.step, attempt=step.attempt + 1, due_at=moment.now + delay
@@ -194,9 +255,7 @@ def backoff_ms(state: ExecutionState, attempt: int, moment: Moment) -> int:
     return int(full * (0.5 + moment.jitter / 2))
 
 
-def _handed_back(
-    state: ExecutionState, step: StepState, report: StepReport, moment: Moment
-) -> Events:
+def _handed_back(step: StepState, report: StepReport, moment: Moment) -> Events:
     back = e.StepHandedBack(
         step=report.step,
         attempt=report.attempt,
@@ -206,26 +265,7 @@ def _handed_back(
     )
     extra = step.delivery - step.attempt - PROMPT_REDELIVERIES
     if extra < 0:
-        return (back, _next_delivery(state, step, moment))
+        return (back, e.StepReady(step=step.step, attempt=step.attempt))
     delay = min(REDELIVERY_BACKOFF_MAX_MS, REDELIVERY_BACKOFF_MS * 2 ** min(extra, 10))
     again = e.StepRetryScheduled(step=step.step, attempt=step.attempt, due_at=moment.now + delay)
     return (back, again)
-
-
-def _next_delivery(state: ExecutionState, step: StepState, moment: Moment) -> e.StepDispatched:
-    """An attempt keeps its token over its deliveries; a new attempt has none yet."""
-    token = step.token or moment.token
-    return _dispatch(step.step, step.attempt, step.delivery + 1, token, state.timeout_ms, moment)
-
-
-def _dispatch(
-    step: str, attempt: int, delivery: int, token: str, timeout_ms: int, moment: Moment
-) -> e.StepDispatched:
-    return e.StepDispatched(
-        step=step,
-        attempt=attempt,
-        delivery=delivery,
-        token=token,
-        start_by=moment.now + START_BY_MS,
-        timeout_ms=timeout_ms,
-    )

@@ -44,15 +44,21 @@ class Positions(Struct):
 class JournalWriter:
     """Numbers, chains and encodes the records of one term."""
 
-    def __init__(self, term: int, last: Validity) -> None:
-        """Write under `term`; `last` is the newest valid record, the OwnershipTaken itself.
+    def __init__(self, term: Validity, before: Validity) -> None:
+        """Write under `term`, the standing after our OwnershipTaken.
 
-        The first record names the predecessor (rule 18).
+        `before` is the standing right before it: the first record names that predecessor, since
+        records of the last owner may have landed after the OwnershipTaken was made (rule 18).
         """
-        self.term = term
+        self.term = term.offset
         self.seq = 0
-        self._prev_hash = last.hash
-        self._previous: Predecessor | None = Predecessor(last.term, last.offset)
+        self._prev_hash = term.hash
+        self._previous: Predecessor | None = Predecessor(before.term, before.offset, before.hash)
+        self._before = (self.seq, self._prev_hash, self._previous)
+
+    def standing(self, offset: int) -> Validity:
+        """A reader's standing after the last record written, if that stands at `offset`."""
+        return Validity(self.term, self.seq, offset, self._prev_hash)
 
     def write(
         self,
@@ -90,10 +96,15 @@ class JournalWriter:
                 f"The decision takes {len(value)} bytes; a record holds {MAX_RECORD_BYTES}.",
                 cure="Return references to artifacts instead of data.",
             )
+        self._before = (self.seq, self._prev_hash, self._previous)
         self.seq += 1
         self._prev_hash = record_hash(value)
         self._previous = None
         return record, value
+
+    def take_back(self) -> None:
+        """The last record written was not sent: its number is free again."""
+        self.seq, self._prev_hash, self._previous = self._before
 
 
 def ownership_taken(

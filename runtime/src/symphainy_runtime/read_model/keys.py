@@ -19,7 +19,8 @@ class Keys:
 
     @property
     def position(self) -> str:
-        """Hash: offset (last projected), term, seq, hash, next."""
+        """Hash: offset (last projected), term, seq, hash; of the last valid record intents_next and
+        at (ms), empty while there was none."""
         return f"{self.root}pos"
 
     def execution(self, execution_id: str) -> str:

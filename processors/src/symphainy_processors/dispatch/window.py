@@ -1,0 +1,174 @@
+"""How many tasks of a realm may be outstanding: a window opened by completions, sized by delay.
+
+A task's `waited` is the time between its dispatch and its start, both ways to the worker included.
+The shortest wait seen is the way itself; what is above it was spent in a queue before the workers,
+where no fairness reaches it any more. The window holds that queueing delay near a target.
+
+The control is that of delay-based congestion control, on tasks instead of packets:
+
+- It doubles a round trip while no delay shows (slow start; Jacobson, "Congestion Avoidance and
+  Control", SIGCOMM 1988), and only if it was full (congestion window validation, RFC 7661).
+- Delay above the target shrinks it to what Little's law says would meet the target,
+  size × (ran + target) / (ran + waited), at most by half: FAST TCP's update (Wei, Jin, Low, Hegde,
+  IEEE/ACM ToN 14(6), 2006), as Netflix's concurrency-limits (Gradient2) applies it to requests.
+- Then it grows by √size a round (Gradient2's queue allowance), so that the windows of many
+  partitions over the same workers come to equal shares; twice as fast after every round without
+  delay, so that new workers are soon found.
+- One change a round trip, and only what was sent after the last change bears on the next (Swift,
+  SIGCOMM 2020, and NewReno's recovery point, RFC 6582).
+"""
+
+from __future__ import annotations
+
+from math import inf, sqrt
+from typing import NamedTuple
+
+
+class Sizes(NamedTuple):
+    """What a window stays within, in tasks."""
+
+    floor: int = 1  # 8 partitions may share one worker
+    # Before anything is known: 8 partitions send 128 tasks, half of what one worker holds.
+    start: int = 16
+    # 10,000 tasks of 1 KB are 10 MB in a realm's topic, and as many seconds of work as workers
+    # can be expected to share: far above what one owner dispatches in a round trip.
+    ceiling: int = 10_000
+
+
+# Above what a loaded path through Kafka varies by (p99 some 20 to 50 ms), so that the broker's
+# hiccups do not close the window; below what a person notices.
+TARGET_MS = 100.0
+# Beside a long run a long wait costs nobody anything, and one task more than workers is a wait of
+# run / workers: a tenth keeps up to ten of them from swinging.
+TARGET_OF_RUN = 0.1
+# No way to a worker and back takes longer; a longer shortest wait is somebody's queue.
+LONGEST_WAY_MS = 1_000.0
+# A single worker that stood still does not speak for all: its waits count as this many targets.
+OUTLIER = 4.0
+MOST_SHRINK = 0.5
+# A round is half a window of answers, at most so many: enough to tell a mean.
+ENOUGH = 256
+# Half empty for a minute: what was learned of the workers may not hold when the next flood comes.
+STALE_MS = 60_000
+_RUN_SMOOTHING = 0.05  # twenty tasks to believe in other run times
+
+
+class Window:
+    """The window of one realm. `size` is how many tasks may be outstanding."""
+
+    __slots__ = (
+        "_base",
+        "_blanks",
+        "_count",
+        "_exact",
+        "_filled",
+        "_filled_at",
+        "_lowest",
+        "_mark",
+        "_ran",
+        "_sent",
+        "_sizes",
+        "_step",
+        "_sum",
+        "size",
+    )
+
+    def __init__(self, sizes: Sizes) -> None:
+        self._sizes = sizes
+        self.size = sizes.start
+        self._exact = self._step = float(sizes.start)
+        self._base: float | None = None
+        self._ran = 0.0
+        self._sent = self._mark = 0
+        self._filled = False
+        self._filled_at: int | None = None
+        self._blanks = 0
+        self._count, self._sum, self._lowest = 0, 0.0, inf
+
+    def sent(self, outstanding: int) -> int:
+        """A task goes, as the last of `outstanding`. Returns its number, from 1."""
+        self._sent += 1
+        if outstanding >= self.size:
+            self._filled = True
+        return self._sent
+
+    def restored(self, outstanding: int) -> None:
+        """A predecessor had sent `outstanding` tasks: its window was open so far."""
+        if outstanding > self.size:
+            self._resize(float(outstanding))
+
+    def ended(
+        self,
+        number: int,
+        waited_ms: float | None,
+        ran_ms: float | None,
+        outstanding: int,
+        now_ms: int,
+    ) -> None:
+        """Task `number`, one of `outstanding`, ended at `now_ms`; None: nobody knows.
+
+        `number` is 0 if `waited` was told before, or never can be.
+        """
+        self._grow_stale(outstanding, now_ms)
+        if ran_ms is not None:
+            smoothing = _RUN_SMOOTHING if self._ran else 1.0
+            self._ran += smoothing * (ran_ms - self._ran)
+        if number and waited_ms is not None:
+            self.waited(number, waited_ms)
+        elif number:
+            self._blank()
+
+    def waited(self, number: int, waited_ms: float) -> None:
+        """Task `number` was started after `waited_ms`."""
+        self._blanks = 0
+        if self._base is None or waited_ms < self._base:
+            self._base = min(waited_ms, LONGEST_WAY_MS)
+        if number <= self._mark:
+            return
+        limit = self._base + max(TARGET_MS, self._ran * TARGET_OF_RUN)
+        self._count += 1
+        self._sum += min(waited_ms, OUTLIER * limit)
+        self._lowest = min(self._lowest, waited_ms)
+        if self._count >= min(ENOUGH, max(1, self.size // 2)):
+            self._decide(limit)
+
+    def _blank(self) -> None:
+        """With no other evidence a small window opens again, one a round, to where it started."""
+        self._blanks += 1
+        if self._blanks >= self.size and self.size < self._sizes.start:
+            self._blanks = 0
+            self._resize(self._exact + 1)
+
+    def _grow_stale(self, outstanding: int, now_ms: int) -> None:
+        """A window long half empty is halved, down to where it started."""
+        if self._filled_at is None or outstanding * 2 >= self.size:
+            self._filled_at = now_ms
+        elif now_ms - self._filled_at >= STALE_MS:
+            self._filled_at = now_ms
+            if self.size > self._sizes.start:
+                self._resize(max(float(self._sizes.start), self._exact / 2))
+
+    def _decide(self, limit: float) -> None:
+        mean = self._sum / self._count
+        if mean > limit:
+            if self.size == self._sizes.floor:
+                # What is left is not our queue: the way has become longer.
+                self._base = min(self._lowest, LONGEST_WAY_MS)
+            wanted = (self._ran + limit) / (self._ran + mean)
+            self._resize(self._exact * max(MOST_SHRINK, wanted))
+            self._step = sqrt(self._exact)
+        elif self._filled:
+            self._resize(self._exact + self._step)
+            self._step = min(self._exact, self._step * 2)
+        else:
+            self._new_round()
+
+    def _resize(self, exact: float) -> None:
+        self._exact = min(float(self._sizes.ceiling), max(float(self._sizes.floor), exact))
+        self.size = int(self._exact)
+        self._mark = self._sent
+        self._filled = False
+        self._new_round()
+
+    def _new_round(self) -> None:
+        self._count, self._sum, self._lowest = 0, 0.0, inf

@@ -1,0 +1,162 @@
+"""How state lies in a store: one key a state, and the index keys that follow from it.
+
+Index keys carry everything in the key, in the order in which they are read: numbers are 8 bytes,
+big-endian; ids hold no NUL. They are never stored without the state that they follow from.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from symphainy_schemas.state import ExecutionState, SessionState, StepState, StepStatus
+
+Body = ExecutionState | SessionState
+
+CHECKPOINT = b"c"
+_EXECUTION, _SESSION = b"e", b"s"
+EXPIRY = b"x"  # ended_at: when the dedupe window began
+OUTSTANDING = b"o"  # dispatched_at: what a worker may have
+READY = b"q"  # realm, tenant, priority, ready_at: what waits for its turn
+TIMER = b"t"  # due_at
+_NUL = b"\0"
+_OUTSTANDING = frozenset({StepStatus.DISPATCHED, StepStatus.STARTED})
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Body).decode
+
+
+class StepKey(NamedTuple):
+    """What an index key names."""
+
+    number: int
+    execution_id: str
+    step: str
+
+
+class LineKey(NamedTuple):
+    """One queue of ready steps."""
+
+    realm: str
+    tenant_id: str
+    priority: int
+
+
+def state_key(name: str) -> bytes:
+    """Where the state of an execution (exe-…) or a session (ses-…) lies."""
+    return (_SESSION if name.startswith("ses-") else _EXECUTION) + name.encode()
+
+
+STATES = (_EXECUTION, _EXECUTION + b"\xff"), (_SESSION, _SESSION + b"\xff")
+
+
+def pack(body: Body) -> bytes:
+    """A state's bytes in the store."""
+    return _encode(body)
+
+
+def unpack(value: bytes) -> Body:
+    """The state in `value`."""
+    body: Body = _decode(value)
+    return body
+
+
+def name_of(body: Body) -> str:
+    """The id under which it is kept."""
+    return body.execution_id if isinstance(body, ExecutionState) else body.session_id
+
+
+def index_keys(body: Body | None) -> frozenset[bytes]:
+    """The index keys that follow from a state."""
+    if body is None or isinstance(body, SessionState):
+        return frozenset()
+    if body.status.ended:
+        return frozenset((expiry_key(body.ended_at, body.execution_id),))
+    return frozenset(key for step in body.steps for key in _step_keys(body, step))
+
+
+def timer_keys(body: Body | None) -> list[bytes]:
+    """Its timers alone."""
+    if not isinstance(body, ExecutionState):
+        return []
+    return [_at(TIMER, s.due_at, body.execution_id, s.step) for s in body.steps if s.due_at]
+
+
+def _step_keys(state: ExecutionState, step: StepState) -> list[bytes]:
+    keys = []
+    if step.due_at:
+        keys.append(_at(TIMER, step.due_at, state.execution_id, step.step))
+    if step.status in _OUTSTANDING:
+        keys.append(_at(OUTSTANDING, step.dispatched_at, state.execution_id, step.step))
+    if is_ready(step):
+        line = LineKey(state.realm, state.tenant_id, state.priority)
+        keys.append(_at(line_prefix(line), step.ready_at, state.execution_id, step.step))
+    return keys
+
+
+def is_ready(step: StepState) -> bool:
+    """Whether it waits for its turn."""
+    return step.status is StepStatus.READY and step.ready_at >= 0
+
+
+def is_outstanding(step: StepState) -> bool:
+    """Whether a worker may have it."""
+    return step.status in _OUTSTANDING
+
+
+def expiry_key(ended_at: int, execution_id: str) -> bytes:
+    """Where an ended execution is found by the time of its end."""
+    return EXPIRY + _number(ended_at) + execution_id.encode()
+
+
+def read_expiry_key(key: bytes) -> tuple[int, str]:
+    """(ended_at, execution id)."""
+    return int.from_bytes(key[1:9], "big"), key[9:].decode()
+
+
+def line_prefix(line: LineKey) -> bytes:
+    """What all ready steps of one queue begin with."""
+    names = line.realm.encode() + _NUL + line.tenant_id.encode() + _NUL
+    return READY + names + bytes((line.priority,))
+
+
+def read_line(key: bytes) -> LineKey:
+    """The queue of a ready step's key."""
+    realm, tenant, rest = key[1:].split(_NUL, 2)
+    return LineKey(realm.decode(), tenant.decode(), rest[0])
+
+
+def place_key(prefix: bytes, place: tuple[int, str, str]) -> bytes:
+    """Where (number, execution, step) stands under a prefix."""
+    return _at(prefix, *place)
+
+
+def read_place(prefix: bytes, key: bytes) -> StepKey:
+    """What stands behind a prefix."""
+    start = len(prefix)
+    execution, step = key[start + 8 :].split(_NUL, 1)
+    number = int.from_bytes(key[start : start + 8], "big")
+    return StepKey(number, execution.decode(), step.decode())
+
+
+def at_number(prefix: bytes, number: int) -> bytes:
+    """The first key under `prefix` that may carry `number`."""
+    return prefix + _number(number)
+
+
+def behind(key: bytes) -> bytes:
+    """The first key after `key`."""
+    return key + _NUL
+
+
+def end_of(prefix: bytes) -> bytes:
+    """After every key that begins with `prefix` and a number."""
+    return prefix + b"\xff" * 9
+
+
+def _at(prefix: bytes, number: int, execution_id: str, step: str) -> bytes:
+    return prefix + _number(number) + execution_id.encode() + _NUL + step.encode()
+
+
+def _number(number: int) -> bytes:
+    return number.to_bytes(8, "big")

@@ -1,0 +1,137 @@
+"""What is ready, and what goes next: the dispatcher joined to a partition's state.
+
+The dispatcher is pure and knows only names; the ready work itself is state, so a restart loses
+none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from symphainy_processors.dispatch.dispatcher import Dispatcher
+from symphainy_processors.dispatch.rules import Limits, Line, Ready
+from symphainy_processors.fold.layout import LineKey, is_ready
+from symphainy_processors.fold.partition import PartitionState
+from symphainy_runtime.journal.writer import Heading
+from symphainy_schemas import events as e
+from symphainy_schemas.records import Tenant
+from symphainy_schemas.state import ExecutionState, StepState
+
+_FREEING = (e.StepSucceeded, e.StepFailed, e.StepHandedBack, e.DeliveryClosed)
+
+
+class Dispatching:
+    """Decides which ready step is dispatched when, for one owned partition."""
+
+    def __init__(
+        self,
+        state: PartitionState,
+        tenant: Callable[[str], Tenant | None],
+        now: Callable[[], int],
+        partitions: int,
+    ) -> None:
+        self._state = state
+        self._tenant = tenant
+        self._now = now
+        self._partitions = partitions
+        self._sent_at: dict[tuple[str, str], int] = {}
+        self.dispatcher = Dispatcher(self._limits, self._more)
+
+    def restore(self) -> None:
+        """Take up what the journal left: outstanding work, and the queues. All is flushed."""
+        for state, step in self._state.outstanding():
+            self.dispatcher.occupy(waiting(state, step.step, step.dispatched_at))
+        for line in self._state.lines():
+            self.dispatcher.restore(Line(line.realm, line.tenant_id, line.priority))
+
+    def may_go(self, item: Ready) -> bool:
+        """Whether it may be dispatched at once, overtaking nobody; then its slot is taken."""
+        if not self.dispatcher.direct(item):
+            return False
+        self._sent_at[item.execution_id, item.step] = self._now()
+        return True
+
+    def give_back(self, item: Ready) -> None:
+        """It was not dispatched after all."""
+        self._sent_at.pop((item.execution_id, item.step), None)
+        self.dispatcher.release(item.execution_id, item.step, now_ms=self._now())
+
+    def wait(self, item: Ready) -> None:
+        """It was journaled as ready."""
+        self.dispatcher.offer(item)
+
+    def take(self) -> tuple[ExecutionState, StepState] | None:
+        """The next to dispatch; its slot is taken."""
+        while (item := self.dispatcher.take()) is not None:
+            state = self._state.execution(item.execution_id)
+            step = None
+            if state is not None:
+                step = next((s for s in state.steps if s.step == item.step), None)
+            if state is not None and step and is_ready(step) and step.ready_at == item.order:
+                self._sent_at[item.execution_id, item.step] = self._now()
+                return state, step
+            self.dispatcher.release(item.execution_id, item.step, now_ms=self._now())
+        return None
+
+    def freed(self, execution_id: str, step: StepState | None, events: tuple[e.Event, ...]) -> None:
+        """Free the slots of what these events end."""
+        for event in events:
+            if isinstance(event, _FREEING) and step is not None and event.step == step.step:
+                current = event.delivery == step.delivery
+                if current or isinstance(event, e.StepSucceeded | e.StepFailed):
+                    self._free(execution_id, event)
+
+    def _free(self, execution_id: str, event: e.Event) -> None:
+        assert isinstance(event, _FREEING)
+        now = self._now()
+        sent_at = self._sent_at.pop((execution_id, event.step), None)
+        waited = ran = None
+        if isinstance(event, e.StepSucceeded) and sent_at is not None:
+            # Differences on each clock by itself: no skew between owner and worker enters.
+            ran = max(0, event.ended_at - event.started_at)
+            waited = max(0, now - sent_at - ran)
+        self.dispatcher.release(execution_id, event.step, waited_ms=waited, ran_ms=ran, now_ms=now)
+
+    def _more(self, line: Line, place: tuple[int, str, str] | None, limit: int) -> list[Ready]:
+        key = LineKey(line.realm, line.tenant_id, line.priority)
+        found = self._state.ready(key, place, limit)
+        return [waiting(state, step.step, step.ready_at) for state, step in found]
+
+    def _limits(self, tenant_id: str) -> Limits:
+        """A tenant's share of this partition (rule 20)."""
+        tenant = self._tenant(tenant_id)
+        if tenant is None:
+            return Limits()
+        over = min(tenant.shard_size or self._partitions, self._partitions)
+        return Limits(max(1, tenant.weight), -(-tenant.max_concurrency // over))
+
+
+def admitted(heading: Heading, events: tuple[e.Event, ...], order: int) -> Ready:
+    """What the dispatcher must know of an execution that is being admitted."""
+    received = next(x for x in events if isinstance(x, e.IntentReceived))
+    resolved = next(x for x in events if isinstance(x, e.CapabilityResolved))
+    ready = next(x for x in events if isinstance(x, e.StepReady))
+    return Ready(
+        realm=resolved.realm,
+        tenant_id=heading.tenant_id,
+        priority=received.priority,
+        order=order,
+        execution_id=heading.execution_id,
+        step=ready.step,
+        concurrency_key=resolved.concurrency_key,
+        key_limit=resolved.key_concurrency,
+    )
+
+
+def waiting(state: ExecutionState, step: str, order: int) -> Ready:
+    """What the dispatcher must know of a step."""
+    return Ready(
+        realm=state.realm,
+        tenant_id=state.tenant_id,
+        priority=state.priority,
+        order=order,
+        execution_id=state.execution_id,
+        step=step,
+        concurrency_key=state.concurrency_key,
+        key_limit=state.key_concurrency,
+    )

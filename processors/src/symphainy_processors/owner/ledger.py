@@ -1,0 +1,173 @@
+"""Append, then act: one term's decisions on their way into the journal.
+
+Memory runs ahead of the acknowledgement, nothing else does (rule 3): an effect leaves only when its
+decision stands at the offset that it was counted for. Any doubt ends the term.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from symphainy_processors.fold.partition import Applied, PartitionState
+from symphainy_processors.owner.ports import Port
+from symphainy_processors.owner.tasks import task_for
+from symphainy_runtime.journal.validity import Validity
+from symphainy_runtime.journal.writer import Heading, JournalWriter, Positions
+from symphainy_schemas.events import Event, StepDispatched
+from symphainy_schemas.state import ExecutionState
+
+log = logging.getLogger(__name__)
+Dispatches = tuple[tuple[ExecutionState, StepDispatched], ...]
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A decision whose acknowledgement is awaited, and what it will do then."""
+
+    applied: Applied
+    written_at: int
+    dispatches: Dispatches
+
+
+class Ledger:
+    """Numbers, appends, applies and acts on the decisions of one term."""
+
+    def __init__(
+        self,
+        partition: int,
+        state: PartitionState,
+        term: Validity,
+        before: Validity,
+        port: Port,
+        clock: Callable[[], int],
+        skew_ms: int,
+    ) -> None:
+        """`term` is the standing after our OwnershipTaken, whose offset is the term (rule 1);
+        `before` the one right before it."""
+        self.lost = False
+        self.decided = 0
+        self.clock_ahead = False
+        self._partition = partition
+        self._state = state
+        self._port = port
+        self._clock = clock
+        self._skew_ms = skew_ms
+        self._writer = JournalWriter(term, before)
+        self._next_offset = term.offset + 1
+        self._acked = term.offset
+        self._pending: deque[_Pending] = deque()
+        self._unsent: dict[int, int] = {}
+        self._held_at = state.acted_to
+        self._held_until = -1
+        self._last_dispatch = -1
+        self.recorded_at = state.last_at
+        self._recorded_acted_to = state.acted_to
+
+    @property
+    def term(self) -> int:
+        """The offset of our OwnershipTaken."""
+        return self._writer.term
+
+    @property
+    def next_offset(self) -> int:
+        """Where the next record is counted for."""
+        return self._next_offset
+
+    @property
+    def in_flight(self) -> int:
+        """Decisions not yet acknowledged."""
+        return len(self._pending)
+
+    @property
+    def acted_to(self) -> int:
+        """All effects of records up to here are acknowledged by Kafka (rule 11)."""
+        if self._acked < self._held_until:
+            return self._held_at
+        return next(iter(self._unsent)) - 1 if self._unsent else self._acked
+
+    @property
+    def has_news_of_effects(self) -> bool:
+        """Whether a record now would say that more effects are acknowledged."""
+        return self._recorded_acted_to < self._last_dispatch <= self.acted_to
+
+    def hold_acted_to(self) -> None:
+        """`acted_to` stays where the last owner left it until `release_acted_to`.
+
+        Were it to move with a takeover's first new delivery, a crash in between would forget the
+        others.
+        """
+        self._held_until = sys.maxsize
+
+    def release_acted_to(self) -> None:
+        """It moves again once everything decided so far stands."""
+        self._held_until = self._next_offset - 1
+
+    def record(
+        self, heading: Heading, events: tuple[Event, ...], now: int, positions: Positions
+    ) -> int:
+        """Append one decision; the offset that it is counted for.
+
+        Raises:
+            DecisionTooLarge: nothing was counted; decide something smaller.
+        """
+        record, value = self._writer.write(now, heading, events, positions, self.acted_to)
+        offset = self._next_offset
+        try:
+            applied = self._state.apply(record, self._writer.standing(offset))
+        except Exception:
+            self._writer.take_back()
+            raise
+        self._next_offset += 1
+        self.recorded_at = now
+        self._recorded_acted_to = record.acted_to
+        self.decided += 1
+        dispatches = self._dispatches(heading.execution_id, events)
+        if dispatches:
+            self._last_dispatch = offset
+        self._pending.append(_Pending(applied, self._clock(), dispatches))
+        self._port.append(self._partition, heading.execution_id.encode(), value, self._appended)
+        return offset
+
+    def _dispatches(self, execution_id: str, events: tuple[Event, ...]) -> Dispatches:
+        found = [event for event in events if isinstance(event, StepDispatched)]
+        if not found:
+            return ()
+        state = self._state.execution(execution_id)
+        assert state is not None
+        return tuple((state, event) for event in found)
+
+    def _appended(self, offset: int | None, appended_at: int) -> None:
+        """Act on the contiguous acknowledged prefix only; everything else is doubt (rule 3)."""
+        if self.lost:
+            return
+        pending = self._pending.popleft()
+        counted_for = pending.applied.checkpoint.offset
+        if offset != counted_for:
+            log.warning(
+                "partition %d: append expected at %d is at %s; dropping the term",
+                self._partition,
+                counted_for,
+                offset,
+            )
+            self.lost = True
+            return
+        # Written before it was appended, so only a clock ahead of the broker's says otherwise.
+        self.clock_ahead = pending.written_at > appended_at + self._skew_ms
+        self._state.settle(pending.applied)
+        self._acked = offset
+        if pending.dispatches:
+            self._unsent[offset] = len(pending.dispatches)
+            for state, dispatched in pending.dispatches:
+                task = task_for(state, dispatched, self._partition, offset, self._skew_ms)
+                self._port.send(task, lambda: self._sent(offset))
+
+    def _sent(self, offset: int) -> None:
+        left = self._unsent[offset] - 1
+        if left:
+            self._unsent[offset] = left
+        else:
+            del self._unsent[offset]

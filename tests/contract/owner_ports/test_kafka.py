@@ -1,0 +1,176 @@
+"""The Kafka adapter keeps the ports' contract; and what only Kafka can do to it.
+
+- Nothing is lost or reordered while the client's queue is full.
+- A topic that is not there holds up its own records alone, and they come when it is there.
+- Ends of transactions leave holes in a log: reads end all the same.
+- A journal made anew under its old name has another identity.
+- A batch larger than the client's queue is written as one transaction.
+- What is registered after an owner's start is found when it is asked for, and is asked for seldom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import pytest
+from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]  # re-exported
+from msgspec.structs import replace
+from tests.contract.owner_ports.harness import REALM, session, state_batch, until
+from tests.contract.owner_ports.intake_contract import IntakeContract
+from tests.contract.owner_ports.journal_contract import JournalContract, everything
+from tests.contract.owner_ports.kafka_harness import ANSWER_S, KafkaHarness
+from tests.contract.owner_ports.membership_contract import MembershipContract
+from tests.contract.owner_ports.port_contract import PortContract
+from tests.contract.owner_ports.state_log_contract import StateLogContract
+from tests.samples import SAMPLES, TASK
+
+from symphainy_processors.owner.kafka import ranges, state_writer
+from symphainy_processors.owner.kafka.port import KafkaPort
+from symphainy_processors.owner.ports import StateWritten
+from symphainy_runtime.configuration import write_config
+from symphainy_runtime.local import LocalServices
+from symphainy_schemas.records import Capability, Tenant
+from symphainy_transport.clients import producer
+from symphainy_transport.topics import JOURNAL
+
+TENANT = cast(Tenant, SAMPLES["tenant"])
+CAPABILITY = cast(Capability, SAMPLES["capability"])
+
+
+@pytest.fixture
+def harness(
+    broker: LocalServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[KafkaHarness]:
+    """A world of this test's own."""
+    monkeypatch.setattr(ranges, "STALL_S", 3.0)
+    with KafkaHarness(broker, tmp_path) as made:
+        yield made
+
+
+class TestKafkaPort(PortContract):
+    """`KafkaPort`."""
+
+    def test_nothing_is_lost_while_the_clients_queue_is_full(self, harness: KafkaHarness) -> None:
+        port = KafkaPort(harness.settings, "small", queue_messages=20)
+        offsets: list[int | None] = []
+        sent: list[int] = []
+
+        def appended(number: int, offset: int | None, _: int) -> None:
+            offsets.append(offset)
+            port.send(replace(TASK, delivery=number), lambda: sent.append(number))
+
+        for number in range(400):
+            port.next_turn()
+            port.append(0, b"k", b"%d" % number, partial(appended, number))
+        assert len(port) == 400
+        assert port.flush(ANSWER_S) == 0
+        assert offsets == list(range(400))
+        assert sorted(sent) == list(range(400))
+        assert [x.value for x in harness.read(JOURNAL)] == [b"%d" % n for n in range(400)]
+        port.close()
+
+    def test_a_topic_that_is_not_there_holds_up_its_own_records_alone(
+        self, harness: KafkaHarness
+    ) -> None:
+        port = harness.owner("o1").port
+        sent: list[str] = []
+        port.send(replace(TASK, realm="late"), lambda: sent.append("late"))
+        for _ in range(5):
+            port.next_turn()
+            port.append(0, b"", b"v", lambda *_: sent.append("append"))
+            port.send(TASK, lambda: sent.append("task"))
+            until(harness, lambda: len(port) == 1, "all else is sent", lambda: port.serve(0.02))
+        assert sorted(sent) == sorted(["append", "task"] * 5)
+        spec = harness.topics.realm_spec("late", 2)
+        made = harness.admin.create_topics([NewTopic(spec.name, 2, 1)])
+        made[spec.name].result(ANSWER_S)
+        until(harness, lambda: not len(port), "the late one is sent", lambda: port.serve(0.02))
+        assert sent.count("late") == 1
+        assert len(harness.read("tasks.late")) == 1
+
+
+class TestKafkaIntake(IntakeContract):
+    """`KafkaIntake`."""
+
+
+class TestGroupMembership(MembershipContract):
+    """`GroupMembership`."""
+
+
+class TestKafkaJournal(JournalContract):
+    """`KafkaJournal`."""
+
+    def test_a_read_ends_where_a_transaction_ended(self, harness: KafkaHarness) -> None:
+        foreign = producer(harness.settings, "foreign", transactional_id="foreign")
+        foreign.init_transactions(ANSWER_S)
+        for commit in (True, False):
+            foreign.begin_transaction()
+            foreign.produce(harness.topics.name(JOURNAL), b"v", b"k", 0)
+            assert foreign.flush(ANSWER_S) == 0
+            if commit:
+                foreign.commit_transaction(ANSWER_S)
+            else:
+                foreign.abort_transaction(ANSWER_S)
+        journal = harness.owner("o1").journal
+        assert journal.bounds(0) == (0, 4)
+        assert everything(journal, 0, 0, 4) == [(0, b"v")]
+        assert everything(journal, 0, 1, 4) == []
+
+    def test_a_journal_made_anew_is_another(self, harness: KafkaHarness) -> None:
+        journal = harness.owner("o1").journal
+        before = journal.identity()
+        name = harness.topics.name(JOURNAL)
+        harness.admin.delete_topics([name])[name].result(ANSWER_S)
+        harness.admin.create_topics([NewTopic(name, 4, 1)])[name].result(ANSWER_S)
+        assert journal.identity() != before
+
+
+class TestKafkaStateLog(StateLogContract):
+    """`KafkaStateLog`."""
+
+    def test_a_batch_larger_than_the_clients_queue_is_one_transaction(
+        self, harness: KafkaHarness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(state_writer, "QUEUE_KBYTES", 16)
+        writer = state_writer.StateWriter(harness.settings, "small")
+        writer.open(0, lambda: False)
+        batch, _ = state_batch(9, [session(n) for n in range(2_000)])
+        assert writer.write(0, batch, lambda: False) == StateWritten(0)
+        with closing(harness.owner("o1").state_log.read(0)) as batches:
+            assert sum(len(rows) for rows in batches) == 2_001
+        writer.close()
+
+
+class TestRunningWorld:
+    """`RunningWorld`."""
+
+    def test_what_is_registered_late_is_found(self, harness: KafkaHarness) -> None:
+        world = harness.owner("o1").world
+        assert world.tenant(TENANT.tenant_id) is None
+        write_config(harness.settings, TENANT, CAPABILITY)
+        until(
+            harness,
+            lambda: world.tenant(TENANT.tenant_id) == TENANT,
+            "the tenant is found",
+            harness.go_on,
+        )
+        assert world.capability(CAPABILITY.name) == CAPABILITY
+        newer = replace(TENANT, version=2, weight=9)
+        write_config(harness.settings, newer)
+        until(
+            harness,
+            lambda: world.tenant(TENANT.tenant_id) == newer,
+            "the newer version is in force",
+            world.refresh,
+        )
+        assert world.capability(f"{REALM}.unknown") is None
+
+    def test_chance_is_chance(self, harness: KafkaHarness) -> None:
+        world = harness.owner("o1").world
+        assert len({world.token() for _ in range(100)}) == 100
+        assert all(len(world.token()) >= 22 for _ in range(100))  # 128 bits
+        assert all(0 <= world.jitter() < 1 for _ in range(100))

@@ -1,0 +1,308 @@
+"""The dispatcher against a brute-force model: whatever becomes ready, ends, is withdrawn, restarts.
+
+Invariants:
+- no step is dispatched twice, nor one that is not ready;
+- window, tenant limit and key limit are never exceeded, but by what a restart found outstanding;
+- steps of one line and key, and those without a key, go in order;
+- whoever goes at once overtakes nobody who could go, and is not held back for nothing;
+- if anything can go, something goes; at once, or after as many looks as pages are to be read;
+- inside a tenant the highest priority goes first, and none is passed over beyond its patience;
+- a line is first in, first out among what its keys let go, while it is held in memory;
+- what is held in memory is bounded by the number of lines and keys, whatever the backlog;
+- when everything ends, everything has been dispatched, and nothing is left behind;
+- all this across restarts, which know only what is outstanding and which lines are not empty.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.unit.processors.dispatch.backlog import Backlog, line_of
+
+from symphainy_processors.dispatch.dispatcher import Dispatcher
+from symphainy_processors.dispatch.rules import Bounds, Limits, Line, Ready
+from symphainy_processors.dispatch.window import Sizes
+
+REALMS = ("a", "b")
+TENANTS = ("t1", "t2", "t3")
+KEYS = ("", "k1", "k2", "k3")
+PRIORITIES = (1, 2, 5)
+PATIENCE = 3
+ROOMY = Bounds(patience=PATIENCE)
+TIGHT = Bounds(page=3, held=6, scant=1, scans=1, rechecks=1, patience=PATIENCE)
+SMALL = Sizes(floor=1, start=3, ceiling=8)
+waits = st.one_of(st.none(), st.integers(0, 50), st.integers(5_000, 60_000))
+caps = st.builds(Limits, weight=st.integers(0, 4), max_concurrency=st.integers(-1, 4))
+steps = st.builds(
+    Ready,
+    realm=st.sampled_from(REALMS),
+    tenant_id=st.sampled_from(TENANTS),
+    priority=st.sampled_from(PRIORITIES),
+    order=st.just(0),
+    execution_id=st.just(""),
+    step=st.just("main"),
+    concurrency_key=st.sampled_from(KEYS),
+    key_limit=st.sampled_from((1, 1, 1, 2, 3, 0)),
+)
+
+
+class DispatcherUnderFire(RuleBasedStateMachine):
+    """A partition's ready work, with limits that change and an owner that dies."""
+
+    @initialize(tight=st.booleans())
+    def start(self, tight: bool) -> None:
+        self.tight = tight
+        self.bounds = TIGHT if tight else ROOMY
+        self.backlog = Backlog()
+        self.outstanding: dict[tuple[str, str], Ready] = {}
+        self.ended: list[Ready] = []
+        self.limits: dict[str, Limits] = {}
+        self.passed: Counter[Line] = Counter()
+        self.order = 0
+        self.now = 0
+        self.rearranged = False  # a read line may be read again: no order across keys
+        self.dispatcher = self._dispatcher()
+
+    def _dispatcher(self) -> Dispatcher:
+        return Dispatcher(self._share, self.backlog.more, self.bounds, SMALL)
+
+    def _share(self, tenant_id: str) -> Limits:
+        return self.limits.get(tenant_id, Limits())
+
+    # --- what becomes ready ---------------------------------------------------------------------
+
+    @rule(item=steps, many=st.integers(1, 6))
+    def steps_become_ready(self, item: Ready, many: int) -> None:
+        for _ in range(many):
+            self.order += 1
+            self._decide(item._replace(order=self.order, execution_id=f"e{self.order}"))
+
+    @rule(item=steps, names=st.permutations("xyz"))
+    def steps_become_ready_in_one_record(self, item: Ready, names: list[str]) -> None:
+        """Under one order, offered in any sequence."""
+        self.order += 1
+        if names != sorted(names):
+            self.rearranged = True
+        for name in names:
+            one = item._replace(order=self.order, execution_id=f"e{self.order}", step=name)
+            self._wait(one)
+
+    @precondition(lambda self: self.ended)
+    @rule(data=st.data())
+    def a_step_is_tried_again(self, data: st.DataObject) -> None:
+        item = data.draw(st.sampled_from(self.ended))
+        self.ended.remove(item)
+        self.order += 1
+        self._decide(item._replace(order=self.order))
+
+    def _decide(self, item: Ready) -> None:
+        before = self._sizes()
+        others = [one for one in self._eligible() if one.realm == item.realm]
+        free = self._allowed(item) and not self._behind(item)
+        scanning = self.dispatcher.scanning
+        went = self.dispatcher.direct(item)
+        if went:
+            assert free
+            assert not others or scanning
+            assert all(self._name(one) != self._name(item) for one in self.backlog)
+            self._occupied(item, before)
+        else:
+            assert not free or others or scanning or self._may_be_scanning(item)
+            self._wait(item)
+
+    def _may_be_scanning(self, item: Ready) -> bool:
+        """Its tenant's queue there may be read on only by `take`."""
+        return self.tight and any(
+            (one.realm, one.tenant_id) == (item.realm, item.tenant_id) for one in self.backlog
+        )
+
+    def _wait(self, item: Ready) -> None:
+        self.backlog.add(item)
+        self.dispatcher.offer(item)
+
+    # --- what goes ------------------------------------------------------------------------------
+
+    @rule(most=st.integers(1, 8))
+    def the_owner_dispatches(self, most: int) -> None:
+        for _ in range(most):
+            if not self._take():
+                return
+
+    def _take(self) -> bool:
+        """Take one, looking as deep as it takes; whether there was one."""
+        before, eligible = self._sizes(), self._eligible()
+        rechecks = len(TENANTS) if self.tight else 1  # limits are read one by one then
+        # Every look reads on; each line may be read again once for each step and key.
+        for _ in range(10 + 20 * sum(1 for _ in self.backlog)):
+            item = self.dispatcher.take()
+            if item is None:
+                rechecks -= not self.dispatcher.scanning
+                if not rechecks:
+                    break
+            elif item in self.backlog:
+                self._check_order(item, eligible)
+                self.backlog.remove(item)
+                self._occupied(item, before)
+                return True
+            else:
+                assert self._name(item) not in self.outstanding
+                self._release(item)  # withdrawn meanwhile
+        assert not eligible, f"{eligible} could go"
+        return False
+
+    def _check_order(self, item: Ready, eligible: list[Ready]) -> None:
+        assert item in eligible
+        queue = [
+            one for one in eligible if (one.realm, one.tenant_id) == (item.realm, item.tenant_id)
+        ]
+        line = line_of(item)
+        if not self.tight:
+            first = min(one.priority for one in queue)
+            assert item.priority == first or self.passed[line] >= PATIENCE
+            if not self.rearranged:
+                assert item == min((x for x in queue if line_of(x) == line), key=lambda x: x.place)
+        self.passed[line] = 0
+        for other in PRIORITIES:
+            behind = line._replace(priority=other)
+            if other > item.priority and behind in self.backlog.lines:
+                self.passed[behind] += 1
+        if not self.tight:
+            for other_line in {line_of(one) for one in queue} - {line}:
+                assert self.passed[other_line] <= PATIENCE + len(PRIORITIES) - 1
+
+    # --- what ends ------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.outstanding)
+    @rule(data=st.data(), waited=waits, ran=st.one_of(st.none(), st.integers(0, 1_000)))
+    def a_step_ends(self, data: st.DataObject, waited: int | None, ran: int | None) -> None:
+        item = data.draw(st.sampled_from(list(self.outstanding.values())))
+        del self.outstanding[self._name(item)]
+        self.ended.append(item)
+        self._release(item, waited, ran)
+
+    @precondition(lambda self: self.outstanding)
+    @rule(data=st.data(), waited=st.integers(0, 60_000))
+    def a_step_is_started(self, data: st.DataObject, waited: int) -> None:
+        item = data.draw(st.sampled_from(list(self.outstanding.values())))
+        self.dispatcher.started(item.execution_id, item.step, waited)
+
+    @rule()
+    def something_unknown_ends(self) -> None:
+        before = self.dispatcher.figures()
+        self.dispatcher.release("e0", "main", 5, 5, now_ms=self.now)
+        self.dispatcher.started("e0", "main", 5)
+        assert self.dispatcher.figures() == before
+
+    @precondition(lambda self: any(True for _ in self.backlog))
+    @rule(data=st.data())
+    def a_waiting_step_is_withdrawn(self, data: st.DataObject) -> None:
+        """Cancelled, say: the dispatcher is not told. It may be ready again later."""
+        item = data.draw(st.sampled_from(list(self.backlog)))
+        self.backlog.remove(item)
+        self.ended.append(item)
+
+    @rule(seconds=st.integers(1, 200))
+    def time_passes(self, seconds: int) -> None:
+        self.now += seconds * 1_000
+
+    @rule(tenant_id=st.sampled_from(TENANTS), limits=caps)
+    def limits_change(self, tenant_id: str, limits: Limits) -> None:
+        self.limits[tenant_id] = limits
+
+    @rule()
+    def the_owner_dies(self) -> None:
+        self.dispatcher = self._dispatcher()
+        self.passed.clear()
+        for item in self.outstanding.values():
+            self.dispatcher.occupy(item)
+            self.dispatcher.occupy(item)
+        for line in sorted(self.backlog.lines):
+            self.dispatcher.restore(line)
+
+    def _release(self, item: Ready, waited: int | None = None, ran: int | None = None) -> None:
+        self.dispatcher.release(item.execution_id, item.step, waited, ran, now_ms=self.now)
+
+    # --- the model ------------------------------------------------------------------------------
+
+    @staticmethod
+    def _name(item: Ready) -> tuple[str, str]:
+        return item.execution_id, item.step
+
+    def _sizes(self) -> dict[str, int]:
+        return {one.realm: one.window for one in self.dispatcher.figures()}
+
+    def _out(self, **names: str) -> int:
+        return sum(
+            all(getattr(one, name) == value for name, value in names.items())
+            for one in self.outstanding.values()
+        )
+
+    def _allowed(self, item: Ready) -> bool:
+        """Whether window, tenant and key have room for it."""
+        most = self._share(item.tenant_id).max_concurrency
+        key, tenant = item.concurrency_key, item.tenant_id
+        return (
+            self._out(realm=item.realm) < self._sizes().get(item.realm, SMALL.start)
+            and (most < 1 or self._out(tenant_id=tenant) < most)
+            and (
+                not key
+                or item.key_limit < 1
+                or self._out(tenant_id=tenant, concurrency_key=key) < item.key_limit
+            )
+        )
+
+    def _behind(self, item: Ready) -> bool:
+        """Whether an older step of its line and key waits."""
+        key = item.concurrency_key
+        return any(
+            one.concurrency_key == key and place < item.place
+            for place, one in self.backlog.lines.get(line_of(item), [])
+        ) and (bool(key) or item in self.backlog)
+
+    def _eligible(self) -> list[Ready]:
+        """What could go now."""
+        return [one for one in self.backlog if self._allowed(one) and not self._behind(one)]
+
+    def _occupied(self, item: Ready, sizes: dict[str, int]) -> None:
+        self.outstanding[self._name(item)] = item
+        assert self._out(realm=item.realm) <= sizes.get(item.realm, SMALL.start)
+
+    # --- what must hold -------------------------------------------------------------------------
+
+    @invariant()
+    def figures_agree(self) -> None:
+        figures = self.dispatcher.figures()
+        assert {one.realm: one.outstanding for one in figures if one.outstanding} == Counter(
+            one.realm for one in self.outstanding.values()
+        )
+        assert self.dispatcher.outstanding == len(self.outstanding)
+        assert all(SMALL.floor <= one.window <= SMALL.ceiling for one in figures)
+
+    @invariant()
+    def memory_is_bounded(self) -> None:
+        lines = len(REALMS) * len(TENANTS) * len(PRIORITIES)
+        least = self.bounds.scant * lines * len(KEYS)
+        assert 0 <= self.dispatcher.held <= self.bounds.held + self.bounds.page + least
+
+    def teardown(self) -> None:
+        """Everything that waits is dispatched as slots free up, and nothing is left behind."""
+        if not hasattr(self, "dispatcher"):
+            return
+        for _ in range(1 + len(self.outstanding) + sum(1 for _ in self.backlog)):
+            while self._take():
+                pass
+            for item in list(self.outstanding.values()):
+                del self.outstanding[self._name(item)]
+                self._release(item)
+        assert not list(self.backlog)
+        assert self.dispatcher.take() is None
+        assert self.dispatcher.idle
+        assert self.dispatcher.held == 0
+        assert all(one.tenants == one.outstanding == 0 for one in self.dispatcher.figures())
+
+
+TestDispatcher = DispatcherUnderFire.TestCase
+TestDispatcher.settings = settings(max_examples=300, stateful_step_count=60, deadline=None)
