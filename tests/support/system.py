@@ -6,14 +6,14 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx
 
 from symphainy_cli.keys import create_key
 from symphainy_runtime.cluster import Cluster
-from symphainy_runtime.local import ChildSpec, Endpoints, Supervisor
+from symphainy_runtime.local import ChildSpec, Death, Endpoints, Supervisor
 from symphainy_runtime.local.ports import free_ports
 from symphainy_runtime.settings import RuntimeSettings
 
@@ -48,9 +48,19 @@ def isolated(endpoints: Endpoints, folder: Path) -> RuntimeSettings:
 class System:
     """Topics, a key, and the roles that a test asks for."""
 
-    def __init__(self, settings: RuntimeSettings) -> None:
+    def __init__(
+        self,
+        settings: RuntimeSettings,
+        *,
+        on_death: Callable[[Death], None] | None = None,
+        extra: Mapping[str, str] | None = None,
+    ) -> None:
+        """`on_death` hears of a process that ends by itself; `extra` is added to all their
+        environments."""
         self.settings = settings
-        self.supervisor = Supervisor()
+        self.supervisor = Supervisor() if on_death is None else Supervisor(on_death)
+        self._extra = dict(extra or {})
+        self._started: dict[str, tuple[list[str], Callable[[], bool]]] = {}
         Cluster(settings).create()
         self.key = create_key(settings, TENANT, "ann")
         self.url = f"http://{settings.gateway_host}:{settings.gateway_port}"
@@ -66,7 +76,8 @@ class System:
     def environment(self) -> dict[str, str]:
         """What makes a process find this system."""
         told = self.settings.model_dump(mode="json", exclude_defaults=True)
-        return {**os.environ, **{f"SYMPHAINY_{k.upper()}": str(v) for k, v in told.items()}}
+        named = {f"SYMPHAINY_{k.upper()}": str(v) for k, v in told.items()}
+        return {**os.environ, **named, **self._extra}
 
     def up(self, role: str, name: str = "") -> None:
         """Start owner, projector or gateway and wait until it is ready."""
@@ -83,6 +94,14 @@ class System:
     def worker(self, realm: str, name: str = "worker") -> None:
         """Start a worker and wait until it is registered and has its partitions."""
         self._child(name, ["worker", realm], lambda: "ready worker" in self.log(name).read_text())
+
+    def again(self, name: str) -> None:
+        """Start a process that has ended as it was started first; its log so far is kept."""
+        log = self.log(name)
+        if log.exists():
+            earlier = len(list(log.parent.glob(f"{name}.*.log")))
+            log.rename(log.with_name(f"{name}.{earlier}.log"))
+        self._child(name, *self._started[name])
 
     def start(self, realm: str) -> None:
         """Everything."""
@@ -111,6 +130,7 @@ class System:
     def _child(self, name: str, arguments: list[str], ready: Callable[[], bool]) -> None:
         log = self.log(name)
         log.unlink(missing_ok=True)
+        self._started[name] = (arguments, ready)
         self.supervisor.start(
             ChildSpec(
                 name=name,
