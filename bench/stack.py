@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import Any, Self
 
 import httpx
 import psutil
@@ -31,14 +32,16 @@ _TICK = os.sysconf("SC_CLK_TCK")
 class Stack:
     """Kafka and Valkey in a scratch folder, and roles beside them. A context manager."""
 
-    def __init__(self, flush_each_message: bool = False) -> None:
+    def __init__(self, flush_each_message: bool = False, **settings: Any) -> None:
+        """`settings` are further settings of every role."""
         self._extra = {"flush.messages": "1"} if flush_each_message else {}
+        self._more = settings
         self._undo = ExitStack()
         self._folder = Path()
         self.settings = RuntimeSettings()
         self.key = ""
 
-    def __enter__(self) -> Stack:
+    def __enter__(self) -> Self:
         self._folder = Path(self._undo.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         # Long-lived brokers run with the full JIT; a quick start is for development.
         options = ServicesOptions(kafka=KafkaOptions(heap_mb=1024, full_jit=True))
@@ -52,6 +55,7 @@ class Stack:
             redis_url=endpoints.redis_url,
             data_dir=self._folder,
             gateway_port=free_ports(1)[0],
+            **self._more,
         )
         Cluster(self.settings).create(extra=self._extra)
         self.key = create_key(self.settings, TENANT, "bench")
@@ -72,12 +76,12 @@ class Stack:
 
     def start_system(self, http: bool) -> None:
         """Owner and worker; with `http` also projector and gateway."""
-        self._role("owner", "ready owner", "up", "owner", "--name", "bench-owner")
+        self.role("owner", "ready owner", "up", "owner", "--name", "bench-owner")
         if http:
-            self._role("projector", "ready projector", "up", "projector")
+            self.role("projector", "ready projector", "up", "projector")
             self._await_projection()
-            self._role("gateway", self._gateway_answers, "up", "gateway")
-        self._role("worker", "ready worker", "worker", "bench.realm:realm")
+            self.role("gateway", self._gateway_answers, "up", "gateway")
+        self.role("worker", "ready worker", "worker", "bench.realm:realm")
         reader = ConfigReader(self.settings, "bench-config")
         while "bench.one" not in reader.configuration.capabilities:
             reader.poll(0.1)
@@ -90,6 +94,21 @@ class Stack:
         Cluster(self.settings).create(specs, self._extra)
         for role in ("owner", "worker"):
             self._child(f"bare-{role}", "", [sys.executable, "-m", "bench.bare", role])
+
+    def role(
+        self,
+        name: str,
+        ready: str | Callable[[], bool],
+        *arguments: str,
+        ready_timeout_s: float = 30.0,
+    ) -> None:
+        """Start `symphainy …` as process `name`; `ready` as in `_child`."""
+        argv = [sys.executable, "-m", "symphainy_cli", *arguments]
+        self._child(name, ready, argv, ready_timeout_s)
+
+    def log(self, name: str) -> Path:
+        """What a process wrote."""
+        return self._folder / "logs" / f"{name}.log"
 
     def stop(self, *names: str) -> None:
         """Stop roles."""
@@ -117,12 +136,15 @@ class Stack:
         except httpx.TransportError:
             return False
 
-    def _role(self, name: str, ready: str | Callable[[], bool], *arguments: str) -> None:
-        self._child(name, ready, [sys.executable, "-m", "symphainy_cli", *arguments])
-
-    def _child(self, name: str, ready: str | Callable[[], bool], argv: list[str]) -> None:
+    def _child(
+        self,
+        name: str,
+        ready: str | Callable[[], bool],
+        argv: list[str],
+        ready_timeout_s: float = 30.0,
+    ) -> None:
         """`ready` is a text to wait for in the log (empty: nothing), or a question to ask."""
-        log = self._folder / "logs" / f"{name}.log"
+        log = self.log(name)
         log.unlink(missing_ok=True)  # an earlier process of the name said that it was ready
         told = ready if callable(ready) else lambda: ready in log.read_text()
         self.supervisor.start(
@@ -132,16 +154,13 @@ class Stack:
                 env={**os.environ, **self._environment()},
                 log_path=log,
                 ready=told if ready else None,
+                ready_timeout_s=ready_timeout_s,
             )
         )
 
     def _environment(self) -> dict[str, str]:
-        return {
-            "SYMPHAINY_KAFKA_BOOTSTRAP_SERVERS": self.settings.kafka_bootstrap_servers,
-            "SYMPHAINY_REDIS_URL": self.settings.redis_url,
-            "SYMPHAINY_DATA_DIR": str(self.settings.data_dir),
-            "SYMPHAINY_GATEWAY_PORT": str(self.settings.gateway_port),
-        }
+        told = self.settings.model_dump(mode="json", exclude_defaults=True)
+        return {f"SYMPHAINY_{name.upper()}": str(value) for name, value in told.items()}
 
 
 def _tree_cpu(pid: int) -> float:

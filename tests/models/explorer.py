@@ -10,7 +10,7 @@ import gc
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 State = TypeVar("State", bound=Hashable)
@@ -39,12 +39,12 @@ class Violation:
 class Explored(Generic[State]):
     """Every state found, each with the state before it and the label between them."""
 
-    origins: Mapping[State, tuple[State, str] | None]
+    origins: Mapping[State, tuple[State, str] | None] = field(repr=False)
     violation: Violation | None
 
     @property
     def states(self) -> int:
-        """How many different states were found."""
+        """How many different states were found; all that there are, if none is bad."""
         return len(self.origins)
 
     def trace(self, state: State) -> tuple[str, ...]:

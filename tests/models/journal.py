@@ -34,7 +34,7 @@ class Doubt(Enum):
 class Positions(Enum):
     """What an OwnershipTaken, which was written before its predecessor's last records, says."""
 
-    KEPT = auto()  # nothing: the input position stays that of the last valid decision
+    GREATER = auto()  # what is greater, so nothing: it may be older than what stands before it
     BELIEVED = auto()  # the input position that its writer knew
 
 
@@ -43,7 +43,8 @@ class Rules(NamedTuple):
 
     filter: Filter = Filter.TERM_AND_SEQ
     doubt: Doubt = Doubt.DROP
-    positions: Positions = Positions.KEPT
+    positions: Positions = Positions.GREATER
+    folds_to_term: bool = True  # rule 1; else it decides on what it restored before
     takes_again: bool = True  # rule 4; else an overtaken owner waits to be named anew
 
 
@@ -225,7 +226,9 @@ class JournalModel:
     def _takes_term(self, state: State, i: int, append: Append) -> Step:
         if OWNERS[i] not in state.named:
             return f"{OWNERS[i]} is no longer named", _with(state, i, Owner())
-        owner = Owner(term=append.offset, next_input=append.next_input)
+        assert isinstance(append.record, Take)
+        known = append if self._rules.folds_to_term else append.record
+        owner = Owner(term=append.offset, next_input=known.next_input)
         return f"{OWNERS[i]} owns under term {append.offset}", _with(state, i, owner)
 
     def _trusts(self, append: Append, record: Decision) -> bool:
@@ -289,19 +292,20 @@ class JournalModel:
 
     def _append(self, state: State, record: Record) -> tuple[State, Append]:
         reader = state.reader
-        following, valid = self._read(reader, record)
+        following, valid = self.read(reader, record)
         append = Append(record, Fate.LANDED, reader.length, valid, following.next_input)
         broken = state.broken
         if valid and isinstance(record, Decision) and record.input != following.decided:
             broken = f"{record} counts as decision number {following.decided}"
         return state._replace(reader=following, broken=broken), append
 
-    def _read(self, reader: Reader, record: Record) -> tuple[Reader, bool]:
+    def read(self, reader: Reader, record: Record) -> tuple[Reader, bool]:
         """The reader behind the record, and whether it counts."""
         offset, behind = reader.length, reader._replace(length=reader.length + 1)
         if isinstance(record, Take):
-            believed = self._rules.positions is Positions.BELIEVED
-            next_input = record.next_input if believed else reader.next_input
+            next_input = max(reader.next_input, record.next_input)
+            if self._rules.positions is Positions.BELIEVED:
+                next_input = record.next_input
             return behind._replace(term=offset, seq=0, next_input=next_input), True
         if record.term != reader.term:
             return behind, False

@@ -45,8 +45,8 @@ class Bounds(NamedTuple):
     takes: int = 3  # OwnershipTaken records
     decisions: int = 2  # of one term
     timeouts: int = 1  # appends that never land
-    # Decisions that a broken broker takes back from the journal's end. An OwnershipTaken it may not:
-    # that term would be given away twice, which no rule of checkpoints mends, only the hash chain.
+    # Decisions that a broken broker takes back from the journal's end. It may take back no
+    # OwnershipTaken: that term would be given away twice, which no rule of checkpoints mends.
     tails_lost: int = 0
 
 

@@ -294,7 +294,7 @@ def _acts(state: State, owner: Owner) -> Iterator[Step]:
 
 
 def _sends(state: State, owner: Owner) -> Iterator[Step]:
-    for at, (offset, step) in enumerate(owner.unsent):
+    for at, (_, step) in enumerate(owner.unsent):
         left = owner._replace(unsent=owner.unsent[:at] + owner.unsent[at + 1 :])
         label = f"Kafka has the task of step {step + 1}"
         yield label, state._replace(owner=left, sent=state.sent | {step})

@@ -82,6 +82,10 @@ class StateTopicModel:
         self._rules = rules
         self._bounds = bounds
 
+    def start(self) -> State:
+        """Nothing is written, nobody owns."""
+        return State()
+
     def successors(self, state: State) -> Iterator[Step]:
         """Every next step."""
         for i, owner in enumerate(state.owners):

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import typer
 from pydantic import SecretStr
 
 from symphainy_cli.connection import dev_file, kafka_settings
 from symphainy_cli.output import Json, show_json, show_table
+from symphainy_cli.topics import as_json, show_findings
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas.errors import SymphainyError
 from symphainy_transport.settings import config_file
+
+if TYPE_CHECKING:  # it brings Kafka's client, which `--help` need not wait for
+    from symphainy_runtime.cluster import Finding
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +30,8 @@ def doctor(json: Json = False) -> None:
     """Print every setting with its source, then try everything. Exits 1 if something is wrong."""
     settings = kafka_settings()
     told = [(name, _shown(getattr(settings, name)), _source(name)) for name in _fields()]
-    checks = [_check(name, probe) for name, probe in _probes(settings).items()]
+    findings: list[Finding] = []
+    checks = [_check(name, probe) for name, probe in _probes(settings, findings).items()]
     if json:
         show_json(
             {
@@ -33,6 +39,7 @@ def doctor(json: Json = False) -> None:
                     dict(zip(("name", "value", "source"), row, strict=True)) for row in told
                 ],
                 "checks": [dict(zip(("name", "ok", "detail"), row, strict=True)) for row in checks],
+                "findings": as_json(findings),
             }
         )
     else:
@@ -41,6 +48,8 @@ def doctor(json: Json = False) -> None:
             ("check", "", "detail"),
             [(name, "ok" if ok else "FAILED", detail) for name, ok, detail in checks],
         )
+        if findings:
+            show_findings(findings)
     if not all(ok for _, ok, _ in checks):
         raise typer.Exit(1)
 
@@ -75,11 +84,12 @@ def _check(name: str, probe: Callable[[], str]) -> tuple[str, bool, str]:
         return name, False, str(error)
 
 
-def _probes(settings: RuntimeSettings) -> dict[str, Callable[[], str]]:
+def _probes(settings: RuntimeSettings, findings: list[Finding]) -> dict[str, Callable[[], str]]:
+    """What to try, by name; what is found wrong with the cluster goes to `findings`."""
     return {
         "java": _java,
         "kafka": lambda: _kafka(settings),
-        "topics": lambda: _topics(settings),
+        "cluster": lambda: _cluster(settings, findings),
         "redis": lambda: _redis(settings),
         "artifacts": lambda: _artifacts(settings),
     }
@@ -92,19 +102,21 @@ def _java() -> str:
 
 
 def _kafka(settings: RuntimeSettings) -> str:
-    from symphainy_transport.clients import admin
-
-    settings.require_kafka()
-    found = admin(settings).list_topics(timeout=10.0)
-    return f"{len(found.brokers)} broker(s), cluster {found.cluster_id}"
-
-
-def _topics(settings: RuntimeSettings) -> str:
     from symphainy_runtime.cluster import Cluster
 
-    settings.require_kafka()
-    limits = sorted({f"{f.setting}: {f.actual}" for f in Cluster(settings).require()})
-    return "as they must be" + (f"; limits: {'; '.join(limits)}" if limits else "")
+    return Cluster(settings).identity()
+
+
+def _cluster(settings: RuntimeSettings, findings: list[Finding]) -> str:
+    from symphainy_runtime.cluster import Cluster
+    from symphainy_schemas.errors import MisconfiguredCluster
+
+    findings += Cluster(settings).check()
+    breaking = sum(finding.fatal for finding in findings)
+    if breaking:
+        raise MisconfiguredCluster(f"{breaking} settings break a guarantee; see the findings.")
+    told = "nothing breaks a guarantee"
+    return f"{told}; {len(findings)} finding(s) limit one" if findings else told
 
 
 def _redis(settings: RuntimeSettings) -> str:

@@ -62,8 +62,16 @@ def up(
 
 
 def _owner(settings: RuntimeSettings, name: str) -> None:
+    from prometheus_client import (
+        CollectorRegistry,
+        PlatformCollector,
+        ProcessCollector,
+        start_http_server,
+    )
+
     from symphainy_processors.owner.kafka import KafkaShell
     from symphainy_processors.owner.loop import Owner
+    from symphainy_processors.owner.metrics import OwnerMetrics
     from symphainy_processors.owner.options import OwnerOptions
     from symphainy_runtime.cluster import Cluster
     from symphainy_transport.clock import SystemClock
@@ -71,6 +79,12 @@ def _owner(settings: RuntimeSettings, name: str) -> None:
     Cluster(settings).require()
     with KafkaShell(settings, name, SystemClock()) as shell:
         owner = Owner(name, shell.ports, OwnerOptions.of(settings))
+        if settings.owner_metrics_port:
+            registry = CollectorRegistry()
+            for collector in (ProcessCollector, PlatformCollector):
+                collector(registry=registry)
+            registry.register(OwnerMetrics(owner))
+            start_http_server(settings.owner_metrics_port, settings.gateway_host, registry)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: owner.stop())
         owner.run(on_ready=lambda owned: _ready("owner", f"partitions {sorted(owned)}"))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from symphainy_cli.connection import kafka_settings
 from symphainy_cli.output import Json, out, show_json, show_table
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas.errors import CallerError
+
+if TYPE_CHECKING:  # it brings Kafka's client, which `--help` need not wait for
+    from symphainy_runtime.cluster import Finding
 
 app = typer.Typer(help="Kafka's topics.", no_args_is_help=True)
 
@@ -46,21 +51,31 @@ def check(json: Json = False) -> None:
     """Say what breaks or limits a guarantee, with its fix. Exits 1 if something breaks one."""
     from symphainy_runtime.cluster import Cluster
 
-    findings = Cluster(RuntimeSettings()).check()
+    findings = Cluster(kafka_settings()).check()
     if json:
-        show_json([{name: getattr(f, name) for name in f.__slots__} for f in findings])
+        show_json(as_json(findings))
     elif findings:
-        show_table(
-            ("", "topic", "setting", "expected", "actual", "fix"),
-            [
-                ("BREAKS" if f.fatal else "limits", f.topic, f.setting, f.expected, f.actual, f.fix)
-                for f in findings
-            ],
-        )
+        show_findings(findings)
     else:
-        out.print("every topic is as it must be")
-    if any(f.fatal for f in findings):
+        out.print("the cluster is as it must be")
+    if any(finding.fatal for finding in findings):
         raise typer.Exit(1)
+
+
+def as_json(findings: Sequence[Finding]) -> list[dict[str, object]]:
+    """The findings for programs."""
+    return [{name: getattr(found, name) for name in found.__slots__} for found in findings]
+
+
+def show_findings(findings: Sequence[Finding]) -> None:
+    """The findings for people."""
+    show_table(
+        ("", "topic", "setting", "wanted", "value", "fix"),
+        [
+            ("BREAKS" if f.fatal else "limits", f.topic, f.setting, f.expected, f.actual, f.fix)
+            for f in findings
+        ],
+    )
 
 
 def _pair(text: str) -> tuple[str, str]:

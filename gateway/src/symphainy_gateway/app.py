@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from symphainy_gateway.backend import Backend
 from symphainy_gateway.connections import Connections
 from symphainy_gateway.edge import Edge, Endpoint, failed
+from symphainy_gateway.following import follow
 from symphainy_gateway.gateway import Gateway
 from symphainy_gateway.openapi import DirectRoute
 from symphainy_gateway.problems import Refused, error_reply
@@ -47,8 +49,13 @@ def build_app(gateway: Gateway, connected: AbstractAsyncContextManager[Backend])
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with connected:
+            following = asyncio.create_task(
+                follow(gateway.backend, gateway.pressure.backlog), name="gateway-follow"
+            )
             yield
             gateway.stop()
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
 
     intents = IntentRoutes(gateway)
     app = Application(gateway, {(SUBMIT.method, SUBMIT.path): intents.submit}, lifespan)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from symphainy_gateway.backlog import Sighting
 from symphainy_runtime.configuration import Configuration
 from symphainy_runtime.read_model.notifications import Watch
 from symphainy_runtime.read_model.reader import Document, Listing, Page
@@ -65,7 +66,8 @@ class Watching(Protocol):
 class Backend(Protocol):
     """Everything behind the gateway.
 
-    `publisher` and `read_model` raise `Unavailable` (`not_ready`) until the services were reached.
+    `publisher`, `read_model` and `sightings` raise `Unavailable` (`not_ready`) until the services
+    were reached.
     """
 
     @property
@@ -96,6 +98,10 @@ class Backend(Protocol):
     @property
     def configuration(self) -> Configuration:
         """What is in force now."""
+        ...
+
+    async def sightings(self) -> Sequence[Sighting]:
+        """A look at every partition of the log, in order; what did not answer was not seen."""
         ...
 
     async def checks(self) -> Mapping[str, str]:

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # theirs is unmarked
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from symphainy_gateway.backlog import Sighting
 from symphainy_runtime.configuration import ConfigFollower, Configuration
 from symphainy_runtime.read_model.notifications import Notifier
+from symphainy_runtime.read_model.positions import Position, positions
 from symphainy_runtime.read_model.reader import ReadModel
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas.errors import Unavailable
@@ -27,7 +30,7 @@ from symphainy_transport.artifacts import ArtifactStore
 from symphainy_transport.clients import admin
 from symphainy_transport.clock import Clock, SystemClock
 from symphainy_transport.publishing import IntentPublisher
-from symphainy_transport.topics import INTENTS, Topics
+from symphainy_transport.topics import INTENTS, JOURNAL, Topics
 
 log = logging.getLogger(__name__)
 CLIENT_ID = "symphainy-gateway"
@@ -61,7 +64,8 @@ class Connections:
         )
         self._follower = ConfigFollower(settings, CLIENT_ID)
         self._admin = admin(settings, CLIENT_ID)
-        self._topic = Topics(settings.topic_prefix).name(INTENTS)
+        topics = Topics(settings.topic_prefix)
+        self._topic, self._journal = topics.name(INTENTS), topics.name(JOURNAL)
         self._read_model: ReadModel | None = None
         self._unreached = "Kafka has not answered yet."
         self._stack = AsyncExitStack()
@@ -118,6 +122,18 @@ class Connections:
             "configuration": self._unreached,
         }
 
+    async def sightings(self) -> Sequence[Sighting]:
+        """A look at every partition: one request to each leader, one round trip to Redis."""
+        self._require_reached()
+        count = self._publisher.partitions
+        ends, known = await asyncio.gather(
+            asyncio.to_thread(self._read_ends, count), self._read_positions(count)
+        )
+        return [
+            Sighting(ends.get((self._topic, p)), ends.get((self._journal, p)), known.get(p))
+            for p in range(count)
+        ]
+
     async def _connect(self) -> None:
         while self._unreached:
             try:
@@ -151,6 +167,28 @@ class Connections:
         except KafkaException as error:
             return str(error)
         return "" if topic.error is None else str(topic.error)
+
+    def _read_ends(self, count: int) -> dict[tuple[str, int], int]:
+        """The offsets after the last record, of the partitions whose leader told."""
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # annotated only in part
+        wanted = {
+            TopicPartition(topic, p): latest
+            for topic in (self._topic, self._journal)
+            for p in range(count)
+        }
+        ends: dict[tuple[str, int], int] = {}
+        told = self._admin.list_offsets(wanted, request_timeout=CHECK_TIMEOUT_S)
+        for place, end in told.items():
+            with suppress(KafkaException):
+                ends[place.topic, place.partition] = end.result().offset
+        return ends
+
+    async def _read_positions(self, count: int) -> dict[int, Position]:
+        try:
+            async with asyncio.timeout(CHECK_TIMEOUT_S):
+                return await positions(self._redis, self.settings.redis_prefix, count)
+        except (Unavailable, TimeoutError):
+            return {}
 
     async def _check_redis(self) -> str:
         try:

@@ -12,6 +12,7 @@ from symphainy_gateway.foresight import Foresight
 from symphainy_gateway.identity import authenticate
 from symphainy_gateway.intents import Origin, idempotency_key, traceparent
 from symphainy_gateway.metrics import Metrics
+from symphainy_gateway.pressure import Pressure
 from symphainy_gateway.problems import Refused
 from symphainy_gateway.streaming import ExecutionEvents
 from symphainy_gateway.submitting import Submitter
@@ -31,6 +32,7 @@ class Gateway:
 
     backend: Backend
     metrics: Metrics
+    pressure: Pressure
     waiters: Waiters
     foresight: Foresight
     submitter: Submitter
@@ -41,14 +43,16 @@ class Gateway:
     def over(cls, backend: Backend) -> Gateway:
         """The parts, over `backend`."""
         metrics = Metrics()
+        pressure = Pressure(backend.settings, backend.clock, metrics)
         waiters = Waiters(backend)
         foresight = Foresight(backend)
         return cls(
             backend=backend,
             metrics=metrics,
+            pressure=pressure,
             waiters=waiters,
             foresight=foresight,
-            submitter=Submitter(backend, waiters, foresight, metrics),
+            submitter=Submitter(backend, waiters, foresight, pressure, metrics),
             events=ExecutionEvents(backend, waiters),
             stopping=asyncio.Event(),
         )

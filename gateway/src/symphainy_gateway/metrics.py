@@ -5,6 +5,8 @@ One registry a process: with several processes on one port, scrape each by its o
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -14,9 +16,31 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+Waiting = Callable[[], Iterable[tuple[int, int]]]  # (partition, intents that wait for its owner)
 
 # A decision takes some milliseconds; a wait at most five minutes.
 _BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+class _Backlogs(Collector):
+    """The backlog of each partition, asked when the metrics are."""
+
+    def __init__(self, waiting: Waiting) -> None:
+        self._waiting = waiting
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """One gauge with a child a partition."""
+        family = GaugeMetricFamily(
+            "symphainy_gateway_backlog",
+            "Intents that await their decision, at least, by partition of the log.",
+            labels=("partition",),
+        )
+        for partition, waiting in self._waiting():
+            family.add_metric((str(partition),), waiting)
+        yield family
 
 
 class Metrics:
@@ -52,8 +76,11 @@ class Metrics:
             "Intents that Kafka did not acknowledge.",
             registry=self._registry,
         )
-        self.streams_open = Gauge(
-            "symphainy_gateway_streams_open", "Event streams open now.", registry=self._registry
+        self._refusals = Counter(
+            "symphainy_gateway_refusals",
+            "Requests, and lines of batches, refused for load, by the problem's code.",
+            ("code",),
+            registry=self._registry,
         )
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
@@ -68,6 +95,19 @@ class Metrics:
             self._children[key] = counter, histogram
         counter.inc()
         histogram.observe(seconds)
+
+    def refused(self, code: str) -> None:
+        """Count a refusal for load."""
+        self._refusals.labels(code).inc()
+
+    def gauge(self, name: str, meaning: str, value: Callable[[], float]) -> None:
+        """Tell `value` from here on."""
+        gauge = Gauge(f"symphainy_gateway_{name}", meaning, registry=self._registry)
+        gauge.set_function(value)
+
+    def backlogs(self, waiting: Waiting) -> None:
+        """Tell the backlogs from here on."""
+        self._registry.register(_Backlogs(waiting))
 
     def exposition(self) -> bytes:
         """The metrics in Prometheus' text format."""

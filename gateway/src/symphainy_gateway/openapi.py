@@ -26,13 +26,23 @@ from symphainy_gateway.parameters import (
     STATUSES,
     WAIT_PATTERN,
 )
-from symphainy_gateway.problems import KINDS
+from symphainy_gateway.problems import KINDS, RETRIED
 
 ANYWHERE = ("invalid_parameter", "method_not_allowed", "internal")
 OF_TENANT = (*ANYWHERE, "unauthenticated", "not_ready")
 READING = (*OF_TENANT, "read_model_unavailable")
-WITH_BODY = ("malformed_json", "body_too_large", "unsupported_media_type", "invalid_request")
-APPENDING = (*OF_TENANT, "wal_unavailable", "unavailable", "too_large", "session_not_found")
+BODY = ("body_too_large", "unsupported_media_type", "overloaded")
+WITH_BODY = (*BODY, "malformed_json", "invalid_request")
+APPENDING = (
+    *OF_TENANT,
+    "wal_unavailable",
+    "unavailable",
+    "too_large",
+    "session_not_found",
+    "backlogged",
+    "kafka_busy",
+    "too_many_waits",
+)
 SUBMITTING = (*APPENDING, *WITH_BODY, "tenant_mismatch", "session_closed")
 
 
@@ -115,7 +125,7 @@ def _problem_response(status: int, codes: list[str], schema: str) -> dict[str, A
         "description": listed,
         "content": {"application/problem+json": {"schema": {"$ref": REF + schema}}},
     }
-    if status == 503:
+    if status in RETRIED:
         response["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
     elif status == 401:
         response["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}

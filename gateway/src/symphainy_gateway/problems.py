@@ -17,6 +17,7 @@ from symphainy_schemas.errors import OperatorError, SymphainyError, Unavailable
 
 # Kafka elects a new leader and a broker restarts in about 2 s.
 RETRY_AFTER_S = 2
+RETRIED = frozenset({429, 503})  # statuses that say when to come back
 TYPE_PREFIX = "urn:symphainy:problem:"
 
 
@@ -50,7 +51,12 @@ KINDS: Mapping[str, Kind] = {
     "unsupported_media_type": Kind(415, "The media type is not taken here"),
     "invalid_request": Kind(422, "The request does not have the form that is asked"),
     "contract_violation": Kind(422, "The payload breaks the capability's contract"),
+    "backlogged": Kind(429, "Too many intents wait for their decision"),
+    "too_many_waits": Kind(429, "Too many requests wait for the end of an execution"),
+    "too_many_streams": Kind(429, "Too many event streams are open"),
     "internal": Kind(500, "The gateway failed"),
+    "kafka_busy": Kind(503, "Too many intents await the write-ahead log"),
+    "overloaded": Kind(503, "The gateway holds as many requests as it can"),
     "wal_unavailable": Kind(503, "The write-ahead log did not answer"),
     "read_model_unavailable": Kind(503, "The read model did not answer"),
     "not_ready": Kind(503, "The gateway has not reached its services yet"),
@@ -69,7 +75,7 @@ class Violation(Struct, frozen=True):
 
 
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A problem document; empty members are left out."""
+    """A problem document; empty members are left out. `retry_after_s` is what Retry-After says."""
 
     type: str
     title: str
@@ -82,6 +88,7 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     execution_id: str = ""
     intent_id: str = ""
     incident: str = ""
+    retry_after_s: int = 0
     errors: tuple[Violation, ...] = ()
 
 
@@ -97,12 +104,14 @@ class Refused(SymphainyError):
         cure: str = "",
         execution_id: str = "",
         intent_id: str = "",
+        retry_after_s: int = 0,
         errors: tuple[Violation, ...] = (),
         headers: Headers = (),
     ) -> None:
         super().__init__(message, code=code, field=field, cure=cure)
         self.execution_id = execution_id
         self.intent_id = intent_id
+        self.retry_after_s = retry_after_s
         self.errors = errors
         self.headers = headers
 
@@ -139,14 +148,16 @@ def problem_of(error: SymphainyError, instance: str = "") -> Problem:
         cure=error.cure,
         execution_id=known.execution_id if known else "",
         intent_id=known.intent_id if known else "",
+        retry_after_s=known.retry_after_s if known else 0,
         errors=known.errors if known else (),
     )
 
 
 def problem_reply(problem: Problem, headers: Headers = ()) -> Reply:
     """The problem as an HTTP response."""
-    if problem.status == 503:
-        headers = (*headers, (b"retry-after", b"%d" % RETRY_AFTER_S))
+    if problem.status in RETRIED:
+        after_s = problem.retry_after_s or RETRY_AFTER_S
+        headers = (*headers, (b"retry-after", b"%d" % after_s))
     elif problem.status == 401:
         headers = (*headers, (b"www-authenticate", b'Bearer realm="symphainy"'))
     return Reply(problem.status, msgspec.json.encode(problem), PROBLEM_JSON, headers)

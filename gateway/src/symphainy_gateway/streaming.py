@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 
 import msgspec
-from prometheus_client import Gauge
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from symphainy_gateway.backend import Backend
+from symphainy_gateway.leaving import gone
+from symphainy_gateway.problems import Refused, error_reply
+from symphainy_gateway.rooms import Place
 from symphainy_gateway.waiters import Waiters, ended
 from symphainy_runtime.read_model.reader import Document
 from symphainy_schemas.errors import Unavailable
@@ -63,9 +65,9 @@ class EventStream(Response):
     """A response of chunks; it ends with them, with the client, or with the process."""
 
     def __init__(
-        self, chunks: AsyncGenerator[bytes, None], stopping: asyncio.Event, streams_open: Gauge
+        self, chunks: AsyncGenerator[bytes, None], stopping: asyncio.Event, place: Place
     ) -> None:
-        """`stopping` ends it early; `streams_open` counts it while it is open."""
+        """`stopping` ends it early; it holds `place` while it is open."""
         self.status_code = 200
         self.body = b""
         self.background = None
@@ -76,15 +78,23 @@ class EventStream(Response):
         ]
         self._chunks = chunks
         self._stopping = stopping
-        self._open = streams_open
+        self._place = place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send chunks until the first of the three ends."""
+        """Send chunks until the first of the three ends; a problem if there is no place."""
+        with ExitStack() as held:
+            try:
+                held.enter_context(self._place)
+            except Refused as refusal:
+                await error_reply(refusal, scope["path"])(scope, receive, send)
+                return
+            await self._answer(receive, send)
+
+    async def _answer(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        self._open.inc()
         ends = [
             asyncio.ensure_future(self._pump(send)),
-            asyncio.ensure_future(_gone(receive)),
+            asyncio.ensure_future(gone(receive)),
             asyncio.ensure_future(self._stopping.wait()),
         ]
         try:
@@ -93,7 +103,6 @@ class EventStream(Response):
             for end in ends:
                 end.cancel()
             results = await asyncio.gather(*ends, return_exceptions=True)
-            self._open.dec()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         if isinstance(results[0], Exception):
             raise results[0]
@@ -105,12 +114,6 @@ class EventStream(Response):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except Unavailable as error:
             log.warning("an event stream was cut, to be resumed: %s", error)
-
-
-async def _gone(receive: Receive) -> None:
-    message: Message = await receive()
-    while message["type"] != "http.disconnect":
-        message = await receive()
 
 
 def _event(index: int, event: Document) -> bytes:

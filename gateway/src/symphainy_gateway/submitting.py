@@ -16,8 +16,9 @@ from symphainy_gateway.backend import Backend
 from symphainy_gateway.foresight import Foresight
 from symphainy_gateway.intents import RUNTIME_REALM, Submission
 from symphainy_gateway.metrics import Metrics
+from symphainy_gateway.pressure import Pressure
 from symphainy_gateway.problems import Refused, rejection
-from symphainy_gateway.waiters import Condition, Waiters, decided, ended
+from symphainy_gateway.waiters import Waiters, decided, ended
 from symphainy_runtime.read_model.notifications import Watch
 from symphainy_runtime.read_model.reader import Document
 from symphainy_schemas import ids
@@ -64,11 +65,17 @@ class Submitter:
     """Submits intents for all routes."""
 
     def __init__(
-        self, backend: Backend, waiters: Waiters, foresight: Foresight, metrics: Metrics
+        self,
+        backend: Backend,
+        waiters: Waiters,
+        foresight: Foresight,
+        pressure: Pressure,
+        metrics: Metrics,
     ) -> None:
         self._backend = backend
         self._waiters = waiters
         self._foresight = foresight
+        self._pressure = pressure
         self._metrics = metrics
 
     async def submit(self, submission: Submission, wait_s: float | None) -> Answer:
@@ -76,9 +83,16 @@ class Submitter:
 
         Raises:
             Rejected: the owner has decided that the intent may not run.
-            Refused: the intent id was used with another payload (`idempotency_conflict`); or it
-                is unknown whether it was appended (`wal_unavailable`).
+            Refused: the intent id was used with another payload (`idempotency_conflict`); there is
+                too much to do (`backlogged`, `kafka_busy`, `too_many_waits`), and it was not
+                appended; or it is unknown whether it was (`wal_unavailable`).
         """
+        if wait_s is None:
+            return await self._submit(submission, None)
+        with self._pressure.waiting(submission.intent.tenant_id):
+            return await self._submit(submission, wait_s)
+
+    async def _submit(self, submission: Submission, wait_s: float | None) -> Answer:
         intent = submission.intent
         partition = ids.partition_of(intent.session_id)
         execution_id = ids.execution_id(
@@ -89,14 +103,17 @@ class Submitter:
                 first = await self._first_answer(execution_id, submission)
                 if first is not None:
                     return await self._repeated(first, watch, submission, wait_s)
+            self._pressure.require_drained(partition, intent)
             doubtful = self._foresight.doubts_capability(submission)
             doubt = self._session_doubt(submission)
             try:
-                accepted = await self._append(execution_id, submission)
+                with self._pressure.appending(partition, intent):
+                    accepted = await self._append(execution_id, submission)
                 doubtful = (doubt is not None and await doubt) or doubtful
             finally:
                 if doubt is not None:
                     doubt.cancel()
+            self._pressure.backlog.appended(accepted.partition, accepted.offset)
             wal = Place(accepted.topic, accepted.partition, accepted.offset)
             document = await self._wait(watch, execution_id, submission, wait_s, doubtful)
         return self._answer(execution_id, submission, document, wal)
@@ -156,19 +173,21 @@ class Submitter:
         wait_s: float | None,
         doubtful: bool,
     ) -> Document | None:
-        enough: Condition
-        if wait_s is not None:
-            enough, timeout_s = ended, wait_s
-        elif doubtful:
-            enough, timeout_s = decided, DECISION_WAIT_S
-        else:
-            return None
         tenant_id = submission.intent.tenant_id
-        document = await self._waiters.until(watch, tenant_id, execution_id, enough, timeout_s)
         if wait_s is not None:
+            document = await self._waiters.until(watch, tenant_id, execution_id, ended, wait_s)
             met = document is not None and ended(document)
             (self._metrics.waits_met if met else self._metrics.waits_not_met).inc()
-        return document
+            return document
+        waits = self._pressure.waits
+        if not doubtful or not waits.enter(tenant_id):
+            return None
+        try:
+            return await self._waiters.until(
+                watch, tenant_id, execution_id, decided, DECISION_WAIT_S
+            )
+        finally:
+            waits.leave(tenant_id)
 
     def _answer(
         self,

@@ -1,43 +1,50 @@
 """The topics of a cluster: creating them as the guarantees need them, and checking that they are.
 
-Source of each rule: docs/journal-protocol.md, "The broker's part".
+What is checked, and why, stands in `cluster_rules`; here it is read from Kafka.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported by the package
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
     AdminClient,
     ConfigResource,
     NewTopic,
+    ResourcePatternType,
     ResourceType,
 )
 
+from symphainy_runtime.cluster_rules import judge, uneven
+from symphainy_runtime.cluster_state import (
+    INTERNAL,
+    WANTED_IN_SYNC,
+    WANTED_REPLICATION,
+    ClusterState,
+    Finding,
+    TopicState,
+)
 from symphainy_schemas.errors import MisconfiguredCluster, Unavailable
 from symphainy_transport.clients import admin
 from symphainy_transport.settings import TransportSettings
-from symphainy_transport.topics import Topics, TopicSpec
+from symphainy_transport.topics import JOURNAL, STATE, Topics, TopicSpec
 
 TIMEOUT_S = 15.0
-WANTED_REPLICATION = 3
-WANTED_IN_SYNC = 2
+ASK_AGAIN_S = 0.05
+_NOT_ALLOWED = (
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+)
+_WRITING = (AclOperation.WRITE, AclOperation.ALL)
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that breaks, or limits, a guarantee. `fatal` ones must be mended."""
-
-    topic: str
-    setting: str
-    expected: str
-    actual: str
-    fatal: bool
-    fix: str
+__all__ = ["Cluster", "Finding"]
 
 
 class Cluster:
@@ -52,6 +59,15 @@ class Cluster:
         """Every topic that must be there."""
         return self._topics.specs(self._settings.partitions)
 
+    def identity(self) -> str:
+        """How many brokers there are, and the cluster's id, in words.
+
+        Raises:
+            Unavailable: Kafka did not answer.
+        """
+        found = self._metadata()
+        return f"{len(found.brokers)} broker(s), cluster {found.cluster_id}"
+
     def create(
         self, specs: Sequence[TopicSpec] | None = None, extra: Mapping[str, str] | None = None
     ) -> list[str]:
@@ -60,13 +76,12 @@ class Cluster:
         Raises:
             Unavailable: Kafka did not answer, or refused.
         """
-        brokers, present = self._metadata()
-        missing = [
-            spec for spec in (self.specs() if specs is None else specs) if spec.name not in present
-        ]
+        found = self._metadata()
+        wanted = self.specs() if specs is None else specs
+        missing = [spec for spec in wanted if spec.name not in found.topics]
         if not missing:
             return []
-        replication = self._replication(brokers)
+        replication = self._replication(len(found.brokers))
         futures: Mapping[str, Future[None]] = self._admin.create_topics(
             [_new_topic(spec, replication, extra or {}) for spec in missing],
             operation_timeout=TIMEOUT_S,
@@ -79,6 +94,7 @@ class Cluster:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise Unavailable(f"Topic {name} could not be created: {error}") from error
+        self._await(futures.keys())
         return sorted(created)
 
     def check(self) -> list[Finding]:
@@ -87,61 +103,120 @@ class Cluster:
         Raises:
             Unavailable: Kafka did not answer.
         """
-        brokers, present = self._metadata()
-        findings = [_missing(spec) for spec in self.specs() if spec.name not in present]
-        there = [spec for spec in self.specs() if spec.name in present]
-        configs = self._configs([spec.name for spec in there])
-        for spec in there:
-            findings += _partitions(spec, present[spec.name])
-            findings += _settings(spec, configs[spec.name])
-            findings += _replicas(spec, present[spec.name], configs[spec.name], brokers)
-        return sorted(findings, key=lambda finding: (not finding.fatal, finding.topic))
+        return judge(self._state(), self.specs(), self._topics)
 
     def require(self) -> list[Finding]:
         """Refuse a cluster that would break a guarantee; what only limits one.
 
         Raises:
             MisconfiguredCluster: with every fatal finding.
+            Unavailable: Kafka did not answer.
         """
         findings = self.check()
-        fatal = [finding for finding in findings if finding.fatal]
-        if fatal:
-            told = "; ".join(
-                f"{f.topic} {f.setting} is {f.actual}, must be {f.expected}" for f in fatal
-            )
-            raise MisconfiguredCluster(
-                f"The cluster's topics are not as they must be: {told}.",
-                cure="See `symphainy topics check`; `symphainy topics create` makes missing ones.",
-            )
+        _refuse([finding for finding in findings if finding.fatal])
         return findings
+
+    def check_partitions(self) -> None:
+        """Refuse co-partitioned topics whose partitions do not correspond. One request, so it may
+        be asked again while running.
+
+        Raises:
+            MisconfiguredCluster: one is missing, or has another number of partitions than set.
+            Unavailable: Kafka did not answer.
+        """
+        counts = {name: len(topic.partitions) for name, topic in self._metadata().topics.items()}
+        _refuse(uneven(counts, self._settings.partitions, self._topics))
 
     def _replication(self, brokers: int) -> int:
         return self._settings.replication_factor or min(WANTED_REPLICATION, brokers)
 
-    def _metadata(self) -> tuple[int, dict[str, Any]]:
-        try:
-            metadata = self._admin.list_topics(timeout=TIMEOUT_S)
-        except KafkaException as error:
-            raise Unavailable(
-                f"Kafka did not answer at {self._settings.kafka_bootstrap_servers}: {error}",
-                cure="Check SYMPHAINY_KAFKA_BOOTSTRAP_SERVERS and that the brokers run.",
-            ) from error
-        return len(metadata.brokers), dict(metadata.topics)
+    def _await(self, names: Iterable[str]) -> None:
+        """Wait until brokers know what the controller has created: milliseconds, or more under
+        load; whoever starts right after would find topics missing."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while not self._metadata().topics.keys() >= set(names):
+            if time.monotonic() >= deadline:
+                raise Unavailable("Kafka has created topics that its brokers do not know yet.")
+            time.sleep(ASK_AGAIN_S)
 
-    def _configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    # --- reading --------------------------------------------------------------------------------
+
+    def _state(self) -> ClusterState:
+        found = self._metadata()
+        prefix = self._settings.topic_prefix
+        names = [name for name in found.topics if name.startswith(prefix) or name in INTERNAL]
+        configs = self._configs(ResourceType.TOPIC, names)
+        brokers = self._configs(ResourceType.BROKER, [str(broker) for broker in found.brokers])
+        return ClusterState(
+            bootstrap_servers=self._settings.kafka_bootstrap_servers,
+            brokers={int(name): config for name, config in brokers.items()},
+            topics={name: _topic_state(found.topics[name], configs[name]) for name in names},
+            writers=self._writers(),
+        )
+
+    def _metadata(self) -> Any:
+        try:
+            return self._admin.list_topics(timeout=TIMEOUT_S)
+        except KafkaException as error:
+            raise self._unavailable(error) from error
+
+    def _configs(
+        self, kind: ResourceType, names: Sequence[str]
+    ) -> dict[str, dict[str, str] | None]:
+        """The settings of each; None of what we may not ask about."""
         if not names:
             return {}
-        resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
-        answers = self._admin.describe_configs(resources, request_timeout=TIMEOUT_S)
-        found = {}
+        answers = self._admin.describe_configs(
+            [ConfigResource(kind, name) for name in names], request_timeout=TIMEOUT_S
+        )
+        found: dict[str, dict[str, str] | None] = {}
         for resource, future in answers.items():
-            entries = future.result(TIMEOUT_S)
-            found[resource.name] = {name: str(entry.value) for name, entry in entries.items()}
+            try:
+                entries = future.result(TIMEOUT_S)
+            except KafkaException as error:
+                if error.args[0].code() not in _NOT_ALLOWED:
+                    raise self._unavailable(error) from error
+                found[resource.name] = None
+            else:
+                found[resource.name] = {
+                    name: "" if entry.value is None else str(entry.value)
+                    for name, entry in entries.items()
+                }
         return found
+
+    def _writers(self) -> dict[str, frozenset[str]] | None:
+        """Who may write `journal` and `state` by the access rules; None if we may not ask."""
+        found = {}
+        for short in (JOURNAL, STATE):
+            name = self._topics.name(short)
+            wanted = AclBindingFilter(
+                ResourceType.TOPIC,
+                name,
+                ResourcePatternType.MATCH,
+                None,  # type: ignore[arg-type]  # any principal
+                None,  # type: ignore[arg-type]  # any host
+                AclOperation.ANY,
+                AclPermissionType.ALLOW,
+            )
+            asked = self._admin.describe_acls(wanted, request_timeout=TIMEOUT_S)
+            try:
+                rules = asked.result(TIMEOUT_S)
+            except KafkaException as error:
+                if error.args[0].code() in (*_NOT_ALLOWED, KafkaError.SECURITY_DISABLED):
+                    return None
+                raise self._unavailable(error) from error
+            found[name] = frozenset(rule.principal for rule in rules if rule.operation in _WRITING)
+        return found
+
+    def _unavailable(self, error: KafkaException) -> Unavailable:
+        return Unavailable(
+            f"Kafka did not answer at {self._settings.kafka_bootstrap_servers}: {error}",
+            cure="Check SYMPHAINY_KAFKA_BOOTSTRAP_SERVERS and that the brokers run.",
+        )
 
 
 def _new_topic(spec: TopicSpec, replication: int, extra: Mapping[str, str]) -> NewTopic:
-    config = {**spec.settings, **{name: str(value) for name, value in spec.at_least.items()}}
+    config = spec.config
     if replication >= WANTED_REPLICATION:
         config["min.insync.replicas"] = str(WANTED_IN_SYNC)
     return NewTopic(
@@ -152,68 +227,17 @@ def _new_topic(spec: TopicSpec, replication: int, extra: Mapping[str, str]) -> N
     )
 
 
-def _missing(spec: TopicSpec) -> Finding:
-    return Finding(spec.name, "topic", "present", "missing", True, "symphainy topics create")
+def _topic_state(found: Any, config: Mapping[str, str] | None) -> TopicState:
+    partitions = found.partitions.values()
+    replicas = min((len(partition.replicas) for partition in partitions), default=0)
+    return TopicState(len(partitions), replicas, config)
 
 
-def _partitions(spec: TopicSpec, found: Any) -> list[Finding]:
-    if len(found.partitions) == spec.partitions:
-        return []
-    return [
-        Finding(
-            spec.name,
-            "partitions",
-            str(spec.partitions),
-            str(len(found.partitions)),
-            True,
-            "Set SYMPHAINY_PARTITIONS to what the cluster was created with; "
-            "the count is chosen once.",
-        )
-    ]
-
-
-def _settings(spec: TopicSpec, config: Mapping[str, str]) -> list[Finding]:
-    findings = [
-        Finding(spec.name, name, value, config.get(name, ""), True, _alter(spec, name, value))
-        for name, value in spec.settings.items()
-        if config.get(name) != value
-    ]
-    for name, floor in spec.at_least.items():
-        actual = int(config.get(name, "0"))
-        if actual != -1 and actual < floor:
-            findings.append(
-                Finding(
-                    spec.name,
-                    name,
-                    f">= {floor}",
-                    str(actual),
-                    False,
-                    _alter(spec, name, str(floor)),
-                )
-            )
-    return findings
-
-
-def _alter(spec: TopicSpec, name: str, value: str) -> str:
-    return f"kafka-configs --alter --topic {spec.name} --add-config {name}={value}"
-
-
-def _replicas(
-    spec: TopicSpec, found: Any, config: Mapping[str, str], brokers: int
-) -> list[Finding]:
-    replicas = min((len(p.replicas) for p in found.partitions.values()), default=0)
-    in_sync = int(config.get("min.insync.replicas", "1"))
-    findings = []
-    if in_sync < WANTED_IN_SYNC or replicas < in_sync + 1:
-        one = "; an acknowledgement is one copy in the page cache" if replicas == 1 else ""
-        findings.append(
-            Finding(
-                spec.name,
-                "replication",
-                f">= {WANTED_IN_SYNC + 1} replicas, min.insync.replicas >= {WANTED_IN_SYNC}",
-                f"{replicas} replicas, min.insync.replicas {in_sync}{one}",
-                False,
-                f"Run at least {WANTED_REPLICATION} brokers (now {brokers}) and raise both.",
-            )
-        )
-    return findings
+def _refuse(fatal: Sequence[Finding]) -> None:
+    if not fatal:
+        return
+    told = "; ".join(f"{f.topic} {f.setting} is {f.actual}, must be {f.expected}" for f in fatal)
+    raise MisconfiguredCluster(
+        f"The cluster is not as it must be: {told}.",
+        cure="See `symphainy topics check`; `symphainy topics create` makes missing topics.",
+    )

@@ -31,6 +31,9 @@ class RuntimeSettings(TransportSettings):
     )
     owner_group: str = Field("owners", description="consumer group, after the topic prefix")
     dedupe_window_days: float = Field(7.0, gt=0, description="how long an intent id is remembered")
+    owner_metrics_port: int = Field(
+        0, ge=0, le=65_535, description="where an owner answers Prometheus; 0: nowhere"
+    )
     max_live_executions: int = Field(
         1_000_000, ge=1, description="of a partition, not ended; beyond it its intents wait"
     )

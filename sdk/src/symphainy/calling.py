@@ -1,11 +1,14 @@
 """HTTP calls of the gateway: the door where foreign errors become ours.
 
 No answer, or one that says that a service did not answer (502, 503, 504), is `Unavailable`: what
-was asked may or may not have happened. Any other refusal is an `ApiError`.
+was asked may or may not have happened. Any other refusal is an `ApiError`. An answer that says when
+to come back (429 and 503 with Retry-After) is asked for again then, within the caller's patience.
 """
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -24,6 +27,10 @@ ANSWER_S = 15.0
 # An event stream says at least every 15 s that it lives; silent for longer, it is cut.
 _SILENCE_S = 40.0
 _UNKNOWN_WHETHER = frozenset({502, 503, 504})
+_COME_BACK = frozenset({429, 503})
+# Many are told the same Retry-After at once: nobody comes earlier, and they do not come together.
+_SPREAD = 0.25
+_PAUSE_MIN_S = 0.1  # a Retry-After of 0 is no leave to hammer
 
 
 async def call(
@@ -32,30 +39,48 @@ async def call(
     path: str,
     *,
     body: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
     params: Mapping[str, str] | None = None,
     timeout_s: float = ANSWER_S,
+    retry_s: float = 0.0,
     cure: str = "Repeat the request.",
 ) -> httpx.Response:
-    """The successful answer to a request.
+    """The successful answer to a request, which must be one that may be repeated.
+
+    `timeout_s` is for one answer; for `retry_s` it is asked again when the gateway says so.
 
     Raises:
         ApiError: the gateway refused.
         Unavailable: no answer; `cure` says how to repeat.
     """
-    try:
-        answer = await http.request(
-            method,
-            path,
-            content=None if body is None else to_json(body, "The request"),
-            headers=None if body is None else {"Content-Type": "application/json"},
-            params=params,
-            timeout=timeout_s,
-        )
-    except httpx.TransportError as error:
-        raise _silent(error, cure) from error
-    if not answer.is_success:
-        raise _refusal(answer, cure)
-    return answer
+    content = None if body is None else to_json(body, "The request")
+    sent = {} if body is None else {"Content-Type": "application/json"}
+    clock = asyncio.get_running_loop().time
+    give_up = clock() + retry_s
+    while True:
+        try:
+            answer = await http.request(
+                method,
+                path,
+                content=content,
+                headers={**sent, **(headers or {})},
+                params=params,
+                timeout=timeout_s,
+            )
+        except httpx.TransportError as error:
+            raise _silent(error, cure) from error
+        if answer.is_success:
+            return answer
+        after_s = _retry_after_s(answer) if answer.status_code in _COME_BACK else None
+        pause_s = 0.0 if after_s is None else spread(after_s)
+        if after_s is None or clock() + pause_s > give_up:
+            raise _refusal(answer, cure)
+        await asyncio.sleep(pause_s)
+
+
+def spread(after_s: float) -> float:
+    """The pause after a Retry-After of so many seconds: at least that, and not everybody's."""
+    return max(after_s, _PAUSE_MIN_S) * (1 + random.random() * _SPREAD)
 
 
 @asynccontextmanager
@@ -111,12 +136,17 @@ def _refusal(answer: httpx.Response, cure: str) -> SymphainyError:
     code = problem.code or f"http_{status}"
     if status in _UNKNOWN_WHETHER:
         return Unavailable(message, code=code, field=problem.field, cure=problem.cure or cure)
-    after = answer.headers.get("Retry-After", "")
     return ApiError(
         message,
         status=status,
         code=code,
         field=problem.field,
         cure=problem.cure,
-        retry_after_s=float(after) if after.isdigit() else 0.0,
+        retry_after_s=_retry_after_s(answer) or 0.0,
     )
+
+
+def _retry_after_s(answer: httpx.Response) -> float | None:
+    """None where it names no seconds; a date, which a proxy may write, is none."""
+    after = answer.headers.get("Retry-After", "")
+    return float(after) if after.isascii() and after.isdigit() else None

@@ -11,7 +11,7 @@ from typing import Any, Self
 import httpx
 from pydantic import BaseModel, RootModel
 
-from symphainy.calling import ANSWER_S, call, lines, read
+from symphainy.calling import ANSWER_S, call, lines, read, spread
 from symphainy.durations import duration_ms
 from symphainy.errors import ApiError
 from symphainy.results import EventList, ExecutionResult, SessionOpened
@@ -22,6 +22,7 @@ from symphainy_schemas.errors import CallerError, Unavailable
 # Between two tries to resume a stream, or to find an execution that is not projected yet.
 _AGAIN_S = 0.2
 _NOT_FOUND = "execution_not_found"
+_TOO_MANY = 429
 
 
 class _Document(RootModel[dict[str, Any]]):
@@ -29,12 +30,26 @@ class _Document(RootModel[dict[str, Any]]):
 
 
 class Client:
-    """Submits intents over HTTP and reads what became of them. Use it with `async with`."""
+    """Submits intents over HTTP and reads what became of them. Use it with `async with`.
+
+    A gateway that has too much to do says when to come back (429 or 503 with Retry-After). The
+    client does, with the same intent id, so that nothing is done twice.
+    """
 
     def __init__(
-        self, base_url: str, api_key: str, *, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        base_url: str,
+        api_key: str,
+        *,
+        retry_for: timedelta | str = "30s",
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`base_url` is the gateway's, without /v1; `transport` replaces the network in tests."""
+        """`base_url` is the gateway's, without /v1; `transport` replaces the network in tests.
+
+        A call comes back for at most `retry_for` ("0s": never), then raises the last refusal;
+        ValueError if that is no duration.
+        """
+        self._retry_s = duration_ms(retry_for) / 1000
         self._http = httpx.AsyncClient(
             base_url=base_url,
             headers={"Authorization": f"Bearer {api_key}"},
@@ -64,8 +79,14 @@ class Client:
             ApiError: the gateway refused.
             Unavailable: it did not answer.
         """
-        body = {"attributes": dict(attributes or {})}
-        answer = await call(self._http, "POST", "/v1/sessions", body=body)
+        answer = await call(
+            self._http,
+            "POST",
+            "/v1/sessions",
+            body={"attributes": dict(attributes or {})},
+            headers={"Idempotency-Key": ids.new_intent_id()},
+            retry_s=self._retry_s,
+        )
         return read(SessionOpened, answer).session_id
 
     async def submit(
@@ -86,7 +107,8 @@ class Client:
         like another, told by `success` and `error`.
 
         Raises:
-            ApiError: the gateway refused; `code`, `field` and `cure` say why.
+            ApiError: the gateway refused; `code`, `field` and `cure` say why, `retry_after_s` when
+                to come back, if it is for load.
             Unavailable: unknown whether it was accepted; repeat with the intent id in `cure`.
             ValueError: `wait` is no duration.
         """
@@ -107,18 +129,19 @@ class Client:
             body=body,
             params={"wait": f"{wait_ms}ms" if wait_ms % 1000 else f"{wait_ms // 1000}s"},
             timeout_s=wait_ms / 1000 + ANSWER_S,
+            retry_s=self._retry_s,
             cure=f"Repeat with intent id {intent_id}.",
         )
         return read(ExecutionResult, answer)
 
     async def status(self, execution_id: str) -> ExecutionResult:
         """The short answer: status, success and error; errors as of `open_session`."""
-        answer = await call(self._http, "GET", f"{_path(execution_id)}/status")
+        answer = await self._get(f"{_path(execution_id)}/status")
         return read(ExecutionResult, answer)
 
     async def execution(self, execution_id: str) -> dict[str, Any]:
         """Everything known of an execution; errors as of `open_session`."""
-        answer = await call(self._http, "GET", _path(execution_id))
+        answer = await self._get(_path(execution_id))
         return read(_Document, answer).root
 
     async def executions(self, query: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -127,12 +150,12 @@ class Client:
         `query` has any of session, type, status, from, to, limit and cursor (of the page
         before); errors as of `open_session`.
         """
-        answer = await call(self._http, "GET", "/v1/executions", params=query)
+        answer = await self._get("/v1/executions", query)
         return read(_Document, answer).root
 
     async def events(self, execution_id: str) -> list[dict[str, Any]]:
         """The execution's events in order, with their places; errors as of `open_session`."""
-        answer = await call(self._http, "GET", f"{_path(execution_id)}/events")
+        answer = await self._get(f"{_path(execution_id)}/events")
         return read(EventList, answer).events
 
     async def stream(
@@ -164,8 +187,10 @@ class Client:
         path = f"{_path(execution_id)}/stream"
         clock = asyncio.get_running_loop().time
         appears_by = clock() + duration_ms(appears_within) / 1000
+        give_up = clock() + self._retry_s
         last_id = ""
         while True:
+            pause_s = _AGAIN_S
             resume = {"Last-Event-ID": last_id} if last_id else {}
             try:
                 async with lines(self._http, path, resume) as received:
@@ -174,12 +199,20 @@ class Client:
                         if event.name == "end":
                             return
                         last_id = event.id or last_id
+                        give_up = clock() + self._retry_s
             except ApiError as error:
-                if error.code != _NOT_FOUND or clock() >= appears_by:
+                if error.status == _TOO_MANY:
+                    pause_s = spread(error.retry_after_s)
+                    if clock() + pause_s > give_up:
+                        raise
+                elif error.code != _NOT_FOUND or clock() >= appears_by:
                     raise
             except Unavailable:  # cut, or the gateway starts again: resume
                 pass
-            await asyncio.sleep(_AGAIN_S)
+            await asyncio.sleep(pause_s)
+
+    async def _get(self, path: str, query: Mapping[str, str] | None = None) -> httpx.Response:
+        return await call(self._http, "GET", path, params=query, retry_s=self._retry_s)
 
 
 def _path(execution_id: str) -> str:

@@ -90,6 +90,7 @@ class Harms:
             if process.frozen:
                 process.resume()
         for owner in self._stage.owners:
+            owner.disarm()
             owner.ordained.clear()
             owner.disk.broken_in = None
             owner.state_faults.slow_us, owner.state_faults.failing = 0, []

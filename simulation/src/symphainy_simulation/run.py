@@ -33,7 +33,8 @@ from symphainy_transport.topics import DEAD_LETTERS, INTENTS, JOURNAL, STEPS
 
 SESSION_MS = 900
 OWNER_MESSAGE_TIMEOUT_MS = 500  # below the session's (rule 1)
-QUIET_WITHIN_S = 90
+STILL_S = 15  # nothing was decided for so long: nothing will be
+QUIET_WITHIN_S = 120
 LIVENESS = "G1"
 # One batch of inputs is decided whole, and each decision may send a task, a marker or a letter.
 IN_FLIGHT_BEYOND = 450
@@ -134,12 +135,15 @@ class Run:
         """Go on until nothing is left to do; what is left, if that never comes."""
         events = self.universe.events
         until = events.now + QUIET_WITHIN_S * S
-        left = "nothing was looked at"
-        while events.now < until:
+        since, decided = events.now, -1
+        while events.now < until and events.now - since < STILL_S * S:
             events.run_to(events.now + 100 * MS)
             left = self._left()
             if not left:
                 return ""
+            ends = sum(self.universe.log(JOURNAL, p).end for p in self.state)
+            if ends > decided:
+                since, decided = events.now, ends
         return left
 
     def _left(self) -> str:
@@ -307,7 +311,7 @@ def options(scenario: Scenario) -> OwnerOptions:
         flush_at=scenario.flush_at,
         state_every_ms=scenario.state_every_ms,
         state_retry_ms=scenario.state_every_ms,
-        housekeeping_ms=15,
+        housekeeping_ms=25,
         max_in_flight=scenario.max_in_flight,
         max_live=scenario.max_live,
         fold_slice=scenario.fold_slice,
@@ -327,16 +331,20 @@ _TIGHT = (
     (fold_partition, "EXPIRED_A_FLUSH", 2),
     (owner_partition, "DISPATCHES_A_TURN", 2),
     (loop, "BEHIND_LETTERS", 2),
+)
+# Times on the scale of a run, whose limits are tenths of seconds instead of minutes.
+_SCALED = (
     (saga, "REDELIVERY_BACKOFF_MS", 40),
-    (saga, "REDELIVERY_BACKOFF_MAX_MS", 400),
+    (saga, "REDELIVERY_BACKOFF_MAX_MS", 600),
 )
 
 
 @contextmanager
 def _tight(wanted: bool) -> Iterator[None]:
-    """Sizes that only show in millions, made small."""
-    before = [(module, name, getattr(module, name)) for module, name, _ in _TIGHT]
-    for module, name, value in _TIGHT if wanted else ():
+    """Times that show in minutes and, if `wanted`, sizes that show in millions: made small."""
+    changes = (*_SCALED, *_TIGHT) if wanted else _SCALED
+    before = [(module, name, getattr(module, name)) for module, name, _ in changes]
+    for module, name, value in changes:
         setattr(module, name, value)
     try:
         yield

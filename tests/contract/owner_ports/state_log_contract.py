@@ -195,6 +195,24 @@ class StateLogContract:
         log.stop(0)
         log.stop(1)
 
+    def test_an_outcome_that_was_not_heard_before_the_stop_is_forgotten(
+        self, harness: Harness
+    ) -> None:
+        log = harness.owner("o1").state_log
+        opened(harness, log)
+        batch, snapshot = state_batch(1, [session(1)])
+        log.write(0, batch)
+        until(
+            harness,
+            lambda: snapshot.released and harness.read("state"),
+            "the batch is written",
+            harness.go_on,
+        )
+        log.stop(0)
+        for _ in range(20):
+            assert log.poll() == []
+            harness.go_on()
+
     def test_asking_never_waits(self, harness: Harness) -> None:
         log = harness.owner("o1").state_log
         opened(harness, log)

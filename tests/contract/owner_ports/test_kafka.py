@@ -1,6 +1,8 @@
 """The Kafka adapter keeps the ports' contract; and what only Kafka can do to it.
 
 - Nothing is lost or reordered while the client's queue is full.
+- An acknowledgement without an offset acknowledges nothing.
+- A client that is broken for good says so.
 - A topic that is not there holds up its own records alone, and they come when it is there.
 - Ends of transactions leave holes in a log: reads end all the same.
 - A journal made anew under its old name has another identity.
@@ -14,9 +16,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]  # re-exported
 from msgspec.structs import replace
 from tests.contract.owner_ports.harness import REALM, session, state_batch, until
@@ -30,15 +33,51 @@ from tests.samples import SAMPLES, TASK
 
 from symphainy_processors.owner.kafka import ranges, state_writer
 from symphainy_processors.owner.kafka.port import KafkaPort
-from symphainy_processors.owner.ports import StateWritten
+from symphainy_processors.owner.ports import StateFailed, StateOpened, StateWritten
 from symphainy_runtime.configuration import write_config
 from symphainy_runtime.local import LocalServices
+from symphainy_schemas.errors import Unavailable
 from symphainy_schemas.records import Capability, Tenant
+from symphainy_transport import clients
 from symphainy_transport.clients import producer
 from symphainy_transport.topics import JOURNAL
 
 TENANT = cast(Tenant, SAMPLES["tenant"])
 CAPABILITY = cast(Capability, SAMPLES["capability"])
+
+
+class ForgetfulProducer(Producer):
+    """Tells its first acknowledgement without the offset."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__(config)
+        self._forgotten = False
+
+    def produce(self, *arguments: Any, **named: Any) -> None:
+        """As the real one; `on_delivery` is the fifth argument, as the adapters call it."""
+        topic, value, key, partition, delivered = arguments
+
+        def forget(error: KafkaError | None, message: Message) -> None:
+            if not self._forgotten and error is None:
+                self._forgotten = True
+                message = Message(topic=topic, partition=partition, key=key, value=value)
+            delivered(error, message)
+
+        super().produce(topic, value, key, partition, forget, **named)
+
+
+class BrokenProducer(Producer):
+    """Has met what the client calls fatal."""
+
+    def poll(self, timeout: float = -1) -> int:
+        """As the real one then."""
+        raise KafkaException(KafkaError(KafkaError._FATAL, "out of order", True))
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every producer made from here on is a forgetful one."""
+    monkeypatch.setattr(clients, "Producer", ForgetfulProducer)
 
 
 @pytest.fixture
@@ -72,6 +111,32 @@ class TestKafkaPort(PortContract):
         assert sorted(sent) == list(range(400))
         assert [x.value for x in harness.read(JOURNAL)] == [b"%d" % n for n in range(400)]
         port.close()
+
+    @pytest.mark.usefixtures("forgetful")
+    def test_an_append_without_an_offset_is_in_doubt(self, harness: KafkaHarness) -> None:
+        port = harness.owner("o1").port
+        answers: list[int | None] = []
+        for _ in range(3):
+            port.append(0, b"", b"v", lambda offset, _: answers.append(offset))
+        assert port.flush(ANSWER_S) == 0
+        assert answers == [None, 1, 2]
+
+    @pytest.mark.usefixtures("forgetful")
+    def test_what_was_sent_without_an_offset_is_sent_again(self, harness: KafkaHarness) -> None:
+        port = harness.owner("o1").port
+        sent: list[str] = []
+        port.send(TASK, lambda: sent.append("task"))
+        assert port.flush(ANSWER_S) == 0
+        assert sent == ["task"]
+        assert len(harness.read(f"tasks.{REALM}")) == 2
+
+    def test_a_client_that_is_broken_for_good_says_so(
+        self, harness: KafkaHarness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(clients, "Producer", BrokenProducer)
+        port = KafkaPort(harness.settings, "broken")
+        with pytest.raises(Unavailable):
+            port.serve(0.0)
 
     def test_a_topic_that_is_not_there_holds_up_its_own_records_alone(
         self, harness: KafkaHarness
@@ -126,11 +191,30 @@ class TestKafkaJournal(JournalContract):
         name = harness.topics.name(JOURNAL)
         harness.admin.delete_topics([name])[name].result(ANSWER_S)
         harness.admin.create_topics([NewTopic(name, 4, 1)])[name].result(ANSWER_S)
-        assert journal.identity() != before
+
+        def identity() -> str:
+            try:
+                return journal.identity()
+            except Unavailable:  # the brokers hear of both a moment later
+                return before
+
+        until(harness, lambda: identity() != before, "it has another id", harness.go_on)
 
 
 class TestKafkaStateLog(StateLogContract):
     """`KafkaStateLog`."""
+
+    @pytest.mark.usefixtures("forgetful")
+    def test_a_row_without_an_offset_is_not_committed(self, harness: KafkaHarness) -> None:
+        writer = state_writer.StateWriter(harness.settings, "forgetful")
+        writer.open(0, lambda: False)
+        batch, _ = state_batch(9, [session(1), session(2)])
+        told = writer.write(0, batch, lambda: False)
+        assert isinstance(told, StateFailed)
+        assert not told.overtaken
+        assert harness.read("state") == []
+        assert writer.open(0, lambda: False) == StateOpened(0, None)
+        writer.close()
 
     def test_a_batch_larger_than_the_clients_queue_is_one_transaction(
         self, harness: KafkaHarness, monkeypatch: pytest.MonkeyPatch

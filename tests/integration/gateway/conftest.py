@@ -32,12 +32,13 @@ def services(tmp_path: Path) -> Iterator[LocalServices]:
 
 
 @pytest.fixture
-def systems(tmp_path: Path) -> Iterator[Callable[[Endpoints], System]]:
-    """Makes a system, of which the test starts the roles that it needs."""
+def systems(tmp_path: Path) -> Iterator[Callable[..., System]]:
+    """Makes a system, of which the test starts the roles that it needs; `limits` are settings."""
     made: list[System] = []
 
-    def make(endpoints: Endpoints) -> System:
-        made.append(System(isolated(endpoints, tmp_path / "system")))
+    def make(endpoints: Endpoints, **limits: int) -> System:
+        settings = isolated(endpoints, tmp_path / "system")
+        made.append(System(settings.model_copy(update=limits)))
         return made[-1]
 
     yield make

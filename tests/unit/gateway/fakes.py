@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from symphainy_gateway.backlog import Sighting
 from symphainy_runtime.configuration import Configuration, config_key, new_api_key
 from symphainy_runtime.read_model.notifications import Watch
 from symphainy_runtime.read_model.reader import Document, Listing, Page
@@ -196,8 +197,14 @@ class FakeBackend:
         self.notifier = FakeNotifier()
         self.publisher = FakeOwner(self)
         self.reasons: dict[str, str] = {"kafka": "", "redis": ""}
+        self.seen: list[Sighting] = []
+        self.looked = asyncio.Event()
         self.read_model.sessions[SESSION] = session(SESSION)
         self.read_model.sessions[CLOSED_SESSION] = session(CLOSED_SESSION, "closed")
+
+    async def sightings(self) -> Sequence[Sighting]:
+        self.looked.set()
+        return self.seen
 
     async def checks(self) -> Mapping[str, str]:
         return self.reasons

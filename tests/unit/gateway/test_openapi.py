@@ -2,6 +2,7 @@
 
 - Every route is in it; every reference in it leads somewhere; every example keeps its schema.
 - Every code of a problem is documented with its status somewhere.
+- Every answer that asks to come back says that it tells when.
 """
 
 from __future__ import annotations
@@ -83,6 +84,29 @@ def test_every_operation_says_what_it_does_and_who_may(document: Any) -> None:
     for _, path, operation in _operations(document):
         assert operation["description"]
         assert operation["security"] == ([{"apiKey": []}] if path.startswith("/v1") else [])
+
+
+def test_every_answer_that_asks_to_come_back_tells_when(document: Any) -> None:
+    asking = [
+        response
+        for _, _, operation in _operations(document)
+        for status, response in operation["responses"].items()
+        if status in ("429", "503")
+    ]
+    assert asking
+    for response in asking:
+        assert response["headers"] == {"Retry-After": {"schema": {"type": "integer"}}}
+
+
+def test_every_way_into_the_log_may_be_refused_for_load(document: Any) -> None:
+    for method, path in (
+        ("post", "/v1/intents"),
+        ("post", "/v1/sessions"),
+        ("delete", "/v1/sessions/{session_id}"),
+    ):
+        responses = document["paths"][path][method]["responses"]
+        assert "`backlogged`" in responses["429"]["description"]
+        assert "`kafka_busy`" in responses["503"]["description"]
 
 
 def test_every_problem_is_documented_with_its_status(document: Any) -> None:

@@ -2,7 +2,7 @@
 
 - Every code has one status; one that the table does not know gets the status of who must act.
 - A document leaves out what it does not know, and never loses the code.
-- 401 and 503 carry the headers that HTTP asks of them.
+- 401, 429 and 503 carry the headers that HTTP asks of them; a refusal may say when to come back.
 """
 
 from __future__ import annotations
@@ -76,11 +76,21 @@ def test_a_refusal_tells_everything_that_it_knows() -> None:
 
 @pytest.mark.parametrize(
     ("code", "header"),
-    [("unauthenticated", b"www-authenticate"), ("wal_unavailable", b"retry-after")],
+    [
+        ("unauthenticated", b"www-authenticate"),
+        ("wal_unavailable", b"retry-after"),
+        ("backlogged", b"retry-after"),
+    ],
 )
 def test_the_headers_that_a_status_asks_for(code: str, header: bytes) -> None:
     reply = error_reply(CallerError("No.", code=code), "")
     assert header in dict(reply.raw_headers)
+
+
+def test_a_refusal_says_when_to_come_back() -> None:
+    reply = error_reply(Refused("No.", code="backlogged", retry_after_s=17), "")
+    assert dict(reply.raw_headers)[b"retry-after"] == b"17"
+    assert json.loads(bytes(reply.body))["retry_after_s"] == 17
 
 
 def test_a_rejection_tells_the_journaled_error() -> None:

@@ -121,14 +121,14 @@ class _Connection:
         self.gone = asyncio.Event()
         self.first = asyncio.Event()
         self.sent: list[Any] = []
-        self._gauge = caller.gateway.metrics.streams_open
+        self._streams = caller.gateway.pressure.streams
         chunks = caller.gateway.events.chunks("acme", execution_id, 0)
-        self._stream = EventStream(chunks, self.stopping, self._gauge)
+        self._stream = EventStream(chunks, self.stopping, caller.gateway.pressure.streaming("acme"))
 
     @property
-    def open(self) -> float:
-        """How many streams the metrics say are open."""
-        return float(self._gauge._value.get())
+    def open(self) -> int:
+        """How many streams are open."""
+        return self._streams.count
 
     async def run(self) -> None:
         """Answer the client."""

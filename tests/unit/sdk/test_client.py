@@ -4,10 +4,13 @@
 - A refusal is an `ApiError` with the problem's code, field and cure.
 - Where it is unknown whether something happened, it is `Unavailable`, with the id to repeat.
 - A stream that is cut goes on behind the last event.
+- A gateway that says when to come back is asked again then, with the same id, for so long as the
+  caller allows; never earlier, and what names no time is not repeated.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +20,7 @@ import pytest
 from pydantic import BaseModel
 
 from symphainy import ApiError, Client, Reference
+from symphainy_schemas import ids
 from symphainy_schemas.errors import CallerError, Unavailable
 from symphainy_schemas.state import ExecutionStatus
 
@@ -43,9 +47,10 @@ class Gateway:
         self.requests: list[httpx.Request] = []
         self._answers = list(answers)
 
-    def client(self) -> Client:
+    def client(self, retry_for: str = "30s") -> Client:
         """A client whose network this is."""
-        return Client("http://gateway", "key-1", transport=httpx.MockTransport(self._answer))
+        network = httpx.MockTransport(self._answer)
+        return Client("http://gateway", "key-1", retry_for=retry_for, transport=network)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
@@ -183,10 +188,98 @@ async def test_a_refusal_carries_code_field_and_cure() -> None:
 async def test_over_quota_says_when_to_come_back() -> None:
     problem = {"title": "Too many requests", "code": "over_quota"}
     gateway = Gateway(httpx.Response(429, json=problem, headers={"Retry-After": "7"}))
-    async with gateway.client() as client:
+    async with gateway.client("0s") as client:
         with pytest.raises(ApiError) as refused:
             await client.open_session()
     assert (refused.value.retry_after_s, refused.value.message) == (7.0, "Too many requests")
+
+
+def _full(after_s: str, status: int = 429) -> httpx.Response:
+    problem = {"code": "backlogged" if status == 429 else "kafka_busy", "detail": "Too much."}
+    return httpx.Response(status, json=problem, headers={"Retry-After": after_s})
+
+
+ACCEPTED = {"execution_id": EXECUTION, "status": "accepted", "success": False}
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_who_is_told_to_come_back_does_with_the_same_intent(status: int) -> None:
+    gateway = Gateway(_full("0", status), _full("0", status), httpx.Response(202, json=ACCEPTED))
+    async with gateway.client() as client:
+        result = await client.submit("content.read", {"n": 1}, session_id=SESSION)
+    assert result.status == "accepted"
+    assert len(gateway.requests) == 3
+    assert len({request.content for request in gateway.requests}) == 1
+
+
+async def test_a_session_is_asked_for_again_by_its_key() -> None:
+    opened = httpx.Response(201, json={"session_id": SESSION, "status": "open"})
+    gateway = Gateway(_full("0"), opened)
+    async with gateway.client() as client:
+        assert await client.open_session() == SESSION
+    first, again = [request.headers["Idempotency-Key"] for request in gateway.requests]
+    assert first == again
+    assert ids.INTENT_ID.fullmatch(first)
+
+
+async def test_nobody_comes_back_earlier_than_told() -> None:
+    clock = asyncio.get_running_loop().time
+    asked: list[float] = []
+
+    def refused() -> httpx.Response:
+        asked.append(clock())
+        return _full("1", 503)
+
+    def taken() -> httpx.Response:
+        asked.append(clock())
+        return httpx.Response(200, json={"execution_id": EXECUTION, "steps": []})
+
+    async with Gateway(refused, taken).client() as client:
+        await client.execution(EXECUTION)
+    assert asked[1] - asked[0] >= 1.0
+
+
+async def test_what_would_outlast_the_patience_is_told_at_once() -> None:
+    gateway = Gateway(_full("7", 503))
+    async with gateway.client("5s") as client:
+        with pytest.raises(Unavailable) as busy:
+            await client.submit("content.read", {}, session_id=SESSION, intent_id="i-1")
+    assert (busy.value.code, len(gateway.requests)) == ("kafka_busy", 1)
+    assert "i-1" in busy.value.cure
+
+
+async def test_who_is_refused_again_and_again_gives_up() -> None:
+    gateway = Gateway(*([_full("0")] * 20))
+    async with gateway.client("350ms") as client:
+        with pytest.raises(ApiError) as refused:
+            await client.submit("content.read", {}, session_id=SESSION)
+    assert (refused.value.code, refused.value.retry_after_s) == ("backlogged", 0.0)
+    assert 2 <= len(gateway.requests) <= 4
+
+
+@pytest.mark.parametrize("after", ["Wed, 21 Oct 2026 07:28:00 GMT", "-1", "soon", ""])
+async def test_what_names_no_seconds_is_not_repeated(after: str) -> None:
+    gateway = Gateway(_full(after))
+    async with gateway.client() as client:
+        with pytest.raises(ApiError):
+            await client.submit("content.read", {}, session_id=SESSION)
+    assert len(gateway.requests) == 1
+
+
+async def test_a_stream_without_a_place_is_asked_for_again() -> None:
+    gateway = Gateway(_full("0"), stream(event(0) + END))
+    async with gateway.client() as client:
+        assert await client.ended(EXECUTION) == "succeeded"
+    assert len(gateway.requests) == 2
+
+
+async def test_a_stream_that_never_finds_a_place_is_given_up() -> None:
+    gateway = Gateway(*([_full("0")] * 20))
+    async with gateway.client("350ms") as client:
+        with pytest.raises(ApiError) as refused:
+            await client.ended(EXECUTION)
+    assert refused.value.status == 429
+    assert 2 <= len(gateway.requests) <= 4
 
 
 def _no_connection() -> httpx.Response:

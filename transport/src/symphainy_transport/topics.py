@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 DAY_MS = 86_400_000
+# The largest record is a decision of 1,000,000 bytes, or an inline payload (<= 256 KiB) with
+# checkpoints beside it, and batch and record headers.
+MAX_MESSAGE_BYTES = 1_048_588
 INTENTS = "intents"
 STEPS = "steps"
 JOURNAL = "journal"
@@ -17,16 +20,32 @@ CONFIG = "config"
 OUTCOMES = "outcomes"
 EVENTS = "events"
 DEAD_LETTERS = "dead-letters"
+TASKS = "tasks."
+# Partition p of one is about what stands in partition p of the others.
+CO_PARTITIONED = (INTENTS, STEPS, JOURNAL, STATE)
 
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """One topic as it must be. `settings` are exact; `at_least` are floors (-1 is endless)."""
+    """One topic as it must be.
+
+    `settings` are exact. `floors` break a guarantee where they are missed, `at_least` only limit
+    one (-1 is endless).
+    """
 
     name: str
     partitions: int
     settings: Mapping[str, str]
     at_least: Mapping[str, int] = field(default_factory=dict)
+    floors: Mapping[str, int] = field(
+        default_factory=lambda: {"max.message.bytes": MAX_MESSAGE_BYTES}
+    )
+
+    @property
+    def config(self) -> dict[str, str]:
+        """What the topic is created with."""
+        least = {**self.at_least, **self.floors}
+        return {**self.settings, **{name: str(value) for name, value in least.items()}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +60,7 @@ class Topics:
 
     def tasks(self, realm: str) -> str:
         """The full name of a realm's task topic."""
-        return f"{self.prefix}tasks.{realm}"
+        return self.prefix + TASKS + realm
 
     def short(self, full: str) -> str:
         """The name without the prefix."""
@@ -75,8 +94,7 @@ def _log(name: str, partitions: int, *, retention_days: int) -> TopicSpec:
             "unclean.leader.election.enable": "false",
             "retention.bytes": "-1",
         },
-        # The largest record is an inline payload (<= 256 KiB) with checkpoints beside it.
-        {"retention.ms": retention_days * DAY_MS, "max.message.bytes": 1_048_588},
+        {"retention.ms": retention_days * DAY_MS},
     )
 
 
@@ -92,6 +110,5 @@ def _compacted(name: str, partitions: int) -> TopicSpec:
         {
             "min.compaction.lag.ms": 3_600_000,
             "delete.retention.ms": 7 * DAY_MS,
-            "max.message.bytes": 1_048_588,
         },
     )

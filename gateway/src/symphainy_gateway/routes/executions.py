@@ -78,7 +78,8 @@ class ExecutionRoutes:
         after = parameters.last_event_id(headers.get(b"last-event-id")) + 1
         document = await self._document(request)
         chunks = gateway.events.chunks(document["tenant_id"], document["execution_id"], after)
-        return EventStream(chunks, gateway.stopping, gateway.metrics.streams_open)
+        place = gateway.pressure.streaming(document["tenant_id"])
+        return EventStream(chunks, gateway.stopping, place)
 
     async def _document(self, request: Request) -> Document:
         caller = self._gateway.caller(request)
@@ -126,6 +127,6 @@ STREAM = Operation(
     tag="executions",
     answers={200: ("Events as they happen.", "EventStream")},
     media_type="text/event-stream",
-    problems=_ONE,
+    problems=(*_ONE, "too_many_streams"),
     parameters=(openapi.EXECUTION_ID, openapi.LAST_EVENT_ID),
 )

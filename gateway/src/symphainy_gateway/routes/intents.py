@@ -15,7 +15,8 @@ from symphainy_gateway.documents import BatchLine
 from symphainy_gateway.gateway import Gateway
 from symphainy_gateway.identity import authenticate
 from symphainy_gateway.intents import Origin, read_intent
-from symphainy_gateway.openapi import OF_TENANT, SUBMITTING, Operation
+from symphainy_gateway.leaving import unless_gone
+from symphainy_gateway.openapi import BODY, OF_TENANT, SUBMITTING, Operation
 from symphainy_gateway.problems import Refused, problem_of
 from symphainy_gateway.replies import NDJSON, Reply
 from symphainy_gateway.submitting import Acknowledged, Answer
@@ -43,8 +44,9 @@ class IntentRoutes:
         """Submit an intent.
 
         Answers 202 once the intent is in the write-ahead log, or 200 with the result when `wait`
-        was met. A repeat with the same intent id gets the first answer. After 503 it is unknown
-        whether the intent was taken: repeat it with the `intent_id` that the problem names.
+        was met. A repeat with the same intent id gets the first answer. After 429 nothing was
+        taken; after 503 that is unknown, unless the problem says so: repeat the intent after
+        `Retry-After`, with the `intent_id` that the problem names.
         """
         scope = request.scope
         headers = dict(scope["headers"])
@@ -53,8 +55,13 @@ class IntentRoutes:
         wait_s = parameters.wait_seconds(found.get("wait"))
         bodies.require_json(headers)
         origin = self._gateway.origin(request, caller)
-        body = await bodies.read(request.receive, headers, self._limit)
-        answer = await self._gateway.submitter.submit(read_intent(body, origin), wait_s)
+        with self._gateway.pressure.body(caller.tenant_id, headers):
+            body = await bodies.read(request.receive, headers, self._limit)
+            answering = self._gateway.submitter.submit(read_intent(body, origin), wait_s)
+            if wait_s is None:
+                answer = await answering
+            else:
+                answer = await unless_gone(request.receive, answering)
         status, document = _told(answer)
         location = b"/v1/executions/" + answer.execution_id.encode()
         return Reply(status, _encoder.encode(document), headers=((b"location", location),))
@@ -64,21 +71,23 @@ class IntentRoutes:
 
         Each line of the answer says, in the order of the lines, what POST /v1/intents would have
         answered to it. Lines are independent of each other: one that is refused stops no other.
+        A line that is refused with 429 or 503 has `retry_after_s` in its problem.
         """
         headers = dict(request.scope["headers"])
         caller = self._gateway.caller(request)
         parameters.query(request.scope["query_string"])
         bodies.require_ndjson(headers)
         origin = self._gateway.origin(request, caller, keyed=False)
-        body = await bodies.read(request.receive, headers, self._limit)
-        lines = await asyncio.gather(
-            *(
-                self._line(
-                    number, line, msgspec.structs.replace(origin, fresh_id=ids.new_intent_id())
+        with self._gateway.pressure.body(caller.tenant_id, headers):
+            body = await bodies.read(request.receive, headers, self._limit)
+            lines = await asyncio.gather(
+                *(
+                    self._line(
+                        number, line, msgspec.structs.replace(origin, fresh_id=ids.new_intent_id())
+                    )
+                    for number, line in _lines(body)
                 )
-                for number, line in _lines(body)
             )
-        )
         return Reply(200, _encoder.encode_lines(lines), NDJSON)
 
     async def _line(self, number: int, line: bytes, origin: Origin) -> BatchLine:
@@ -140,8 +149,7 @@ BATCH = Operation(
     media_type="application/x-ndjson",
     problems=(
         *OF_TENANT,
-        "body_too_large",
-        "unsupported_media_type",
+        *BODY,
         "empty_batch",
         "batch_too_large",
     ),

@@ -10,7 +10,14 @@ from starlette.responses import Response
 
 from symphainy_gateway import bodies, openapi, parameters
 from symphainy_gateway.gateway import Gateway
-from symphainy_gateway.intents import CLOSE_SESSION, OPEN_SESSION, Origin, control, read_session
+from symphainy_gateway.intents import (
+    CLOSE_SESSION,
+    OPEN_SESSION,
+    JsonObject,
+    Origin,
+    control,
+    read_session,
+)
 from symphainy_gateway.openapi import APPENDING, READING, SUBMITTING, Operation
 from symphainy_gateway.problems import Refused, rejection
 from symphainy_gateway.replies import json_reply
@@ -47,10 +54,15 @@ class SessionRoutes:
         caller = gateway.caller(request)
         parameters.query(request.scope["query_string"])
         origin = gateway.origin(request, caller)
-        body = await bodies.read(request.receive, headers, gateway.backend.settings.max_body_bytes)
-        if body:
-            bodies.require_json(headers)
-        payload = {"attributes": read_session(body, caller)}
+        with gateway.pressure.body(caller.tenant_id, headers):
+            limit = gateway.backend.settings.max_body_bytes
+            body = await bodies.read(request.receive, headers, limit)
+            if body:
+                bodies.require_json(headers)
+            return await self._open(caller, origin, {"attributes": read_session(body, caller)})
+
+    async def _open(self, caller: ApiKey, origin: Origin, payload: JsonObject) -> Response:
+        gateway = self._gateway
         session_id = self._new_id(origin)
         submission = control(OPEN_SESSION, session_id, payload, origin)
         if len(submission.intent.payload) > gateway.backend.settings.inline_limit_bytes:

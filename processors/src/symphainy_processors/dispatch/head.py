@@ -242,15 +242,12 @@ class Head:
             self._memory.held += len(found)
 
     def _refill(self, key: str) -> None:
-        """Read one page again for the steps of `key`, and for all keys that the page can serve.
-
-        Where many keys wait in turn, one of them so fetches for all.
-        """
+        """Read one page again for the steps of `key`, and for all others that it may hold."""
         start = self._parked[key].behind
         assert start is not None
         assert self._examined is not None
         room = self._memory.room
-        found = self._more(self.line, start, room)
+        found = self._more(self.line._replace(key=key), start, room)
         again = [item for item in found if item.place <= self._examined]
         for item in again:
             self._keep(item, start, room)

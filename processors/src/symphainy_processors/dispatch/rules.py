@@ -21,6 +21,7 @@ class Line(NamedTuple):
     realm: str
     tenant_id: str
     priority: int  # the lowest number goes first
+    key: str = ""  # of the queue's steps, those under this concurrency key; none: all
 
 
 class Ready(NamedTuple):
@@ -46,7 +47,8 @@ class Ready(NamedTuple):
 
 
 Share = Callable[[str], Limits]
-# The ready steps of a line behind a place, in order, at most so many; fewer means: no more.
+# The ready steps of a line behind a place, in order, at most so many; fewer means: no more. Asked
+# for one key, it may tell the others as well: where it has no index by key, that is all it can.
 More = Callable[[Line, Place | None, int], list[Ready]]
 
 

@@ -1,21 +1,25 @@
 """How many tasks of a realm may be outstanding: a window opened by completions, sized by delay.
 
 A task's `waited` is the time between its dispatch and its start, both ways to the worker included.
-The shortest wait seen is the way itself; what is above it was spent in a queue before the workers,
-where no fairness reaches it any more. The window holds that queueing delay near a target.
+What exceeds the way was spent in a queue before the workers, where no fairness reaches it any more.
+The window holds the mean wait near a target.
 
 The control is that of delay-based congestion control, on tasks instead of packets:
 
-- It doubles a round trip while no delay shows (slow start; Jacobson, "Congestion Avoidance and
-  Control", SIGCOMM 1988), and only if it was full (congestion window validation, RFC 7661).
-- Delay above the target shrinks it to what Little's law says would meet the target,
+- It doubles a round trip while the delay is well below the target (slow start; Jacobson,
+  "Congestion Avoidance and Control", SIGCOMM 1988; left before it overshoots, as HyStart does, RFC
+  9406), and only if it was full (congestion window validation, RFC 7661).
+- Delay above the target shrinks it to what by Little's law would meet the target,
   size × (ran + target) / (ran + waited), at most by half: FAST TCP's update (Wei, Jin, Low, Hegde,
   IEEE/ACM ToN 14(6), 2006), as Netflix's concurrency-limits (Gradient2) applies it to requests.
 - Then it grows by √size a round (Gradient2's queue allowance), so that the windows of many
-  partitions over the same workers come to equal shares; twice as fast after every round without
-  delay, so that new workers are soon found.
+  partitions over the same workers come to equal shares; and doubles that step after every round
+  with little delay, so that new workers are soon found.
 - One change a round trip, and only what was sent after the last change bears on the next (Swift,
   SIGCOMM 2020, and NewReno's recovery point, RFC 6582).
+- The target is a fixed one, as Swift's, for a shortest delay that every partition measures for
+  itself favours whoever comes last to a standing queue (LEDBAT's latecomers, RFC 6817). Only a
+  window that has long been at its floor concludes that the way itself is longer.
 """
 
 from __future__ import annotations
@@ -35,16 +39,18 @@ class Sizes(NamedTuple):
     ceiling: int = 10_000
 
 
-# Above what a loaded path through Kafka varies by (p99 some 20 to 50 ms), so that the broker's
-# hiccups do not close the window; below what a person notices.
+# Above a loaded way through Kafka, there and back (some 10 to 50 ms in the mean), so that it does
+# not close the window; a tenth of a second is what a person begins to notice.
 TARGET_MS = 100.0
 # Beside a long run a long wait costs nobody anything, and one task more than workers is a wait of
 # run / workers: a tenth keeps up to ten of them from swinging.
 TARGET_OF_RUN = 0.1
+SLIGHT = 0.5  # of the delay aimed at: below it there is room to find out how much more goes
 # No way to a worker and back takes longer; a longer shortest wait is somebody's queue.
 LONGEST_WAY_MS = 1_000.0
-# A single worker that stood still does not speak for all: its waits count as this many targets.
-OUTLIER = 4.0
+# Rounds at the floor before the way is taken to be longer: others who share the workers shrink in
+# the meantime, and a queue of theirs is gone.
+FLOOR_ROUNDS = 16
 MOST_SHRINK = 0.5
 # A round is half a window of answers, at most so many: enough to tell a mean.
 ENOUGH = 256
@@ -57,12 +63,12 @@ class Window:
     """The window of one realm. `size` is how many tasks may be outstanding."""
 
     __slots__ = (
-        "_base",
         "_blanks",
         "_count",
         "_exact",
         "_filled",
         "_filled_at",
+        "_floored",
         "_lowest",
         "_mark",
         "_ran",
@@ -70,6 +76,7 @@ class Window:
         "_sizes",
         "_step",
         "_sum",
+        "_way",
         "size",
     )
 
@@ -77,7 +84,8 @@ class Window:
         self._sizes = sizes
         self.size = sizes.start
         self._exact = self._step = float(sizes.start)
-        self._base: float | None = None
+        self._way = 0.0
+        self._floored = 0
         self._ran = 0.0
         self._sent = self._mark = 0
         self._filled = False
@@ -121,16 +129,16 @@ class Window:
     def waited(self, number: int, waited_ms: float) -> None:
         """Task `number` was started after `waited_ms`."""
         self._blanks = 0
-        if self._base is None or waited_ms < self._base:
-            self._base = min(waited_ms, LONGEST_WAY_MS)
+        self._way = min(self._way, waited_ms)
         if number <= self._mark:
             return
-        limit = self._base + max(TARGET_MS, self._ran * TARGET_OF_RUN)
+        aim = max(TARGET_MS, self._ran * TARGET_OF_RUN)
         self._count += 1
-        self._sum += min(waited_ms, OUTLIER * limit)
+        # One worker that stood still does not speak for all: more than what halves counts as that.
+        self._sum += min(waited_ms, self._ran + 2 * (self._way + aim))
         self._lowest = min(self._lowest, waited_ms)
         if self._count >= min(ENOUGH, max(1, self.size // 2)):
-            self._decide(limit)
+            self._decide(aim, self._sum / self._count)
 
     def _blank(self) -> None:
         """With no other evidence a small window opens again, one a round, to where it started."""
@@ -148,20 +156,28 @@ class Window:
             if self.size > self._sizes.start:
                 self._resize(max(float(self._sizes.start), self._exact / 2))
 
-    def _decide(self, limit: float) -> None:
-        mean = self._sum / self._count
-        if mean > limit:
-            if self.size == self._sizes.floor:
-                # What is left is not our queue: the way has become longer.
-                self._base = min(self._lowest, LONGEST_WAY_MS)
-            wanted = (self._ran + limit) / (self._ran + mean)
-            self._resize(self._exact * max(MOST_SHRINK, wanted))
+    def _decide(self, aim: float, mean: float) -> None:
+        target = self._way + aim
+        slight = mean <= self._way + SLIGHT * aim
+        if not slight:
             self._step = sqrt(self._exact)
+        if mean > target:
+            wanted = (self._ran + target) / (self._ran + mean)
+            self._learn_way()
+            self._resize(self._exact * max(MOST_SHRINK, wanted))
         elif self._filled:
             self._resize(self._exact + self._step)
-            self._step = min(self._exact, self._step * 2)
+            if slight:
+                self._step = min(self._exact, self._step * 2)
         else:
             self._new_round()
+
+    def _learn_way(self) -> None:
+        """At the floor, what is left of the delay is not our queue."""
+        self._floored = self._floored + 1 if self.size == self._sizes.floor else 0
+        if self._floored >= FLOOR_ROUNDS:
+            self._floored = 0
+            self._way = min(self._lowest, LONGEST_WAY_MS)
 
     def _resize(self, exact: float) -> None:
         self._exact = min(float(self._sizes.ceiling), max(float(self._sizes.floor), exact))

@@ -73,10 +73,15 @@ class Dispatching:
             self.dispatcher.release(item.execution_id, item.step, now_ms=self._now())
         return None
 
-    def freed(self, execution_id: str, step: StepState | None, events: tuple[e.Event, ...]) -> None:
-        """Free the slots of what these events end."""
+    def heard(self, execution_id: str, step: StepState, events: tuple[e.Event, ...]) -> None:
+        """Learn from what is decided of `step`: what starts was not queued for longer, what ends
+        frees its slot."""
+        if isinstance(events[-1], e.StepStarted):  # else what it ends with tells more exactly
+            sent_at = self._sent_at.get((execution_id, step.step))
+            if sent_at is not None and events[-1].step == step.step:
+                self.dispatcher.started(execution_id, step.step, max(0, self._now() - sent_at))
         for event in events:
-            if isinstance(event, _FREEING) and step is not None and event.step == step.step:
+            if isinstance(event, _FREEING) and event.step == step.step:
                 current = event.delivery == step.delivery
                 if current or isinstance(event, e.StepSucceeded | e.StepFailed):
                     self._free(execution_id, event)

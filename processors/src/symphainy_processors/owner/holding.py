@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Generator, Iterable
 
 from symphainy_processors.admission.contracts import Contracts
+from symphainy_processors.owner.figures import Figures
 from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.owner.partition import OwnedPartition, Shell
 from symphainy_processors.owner.ports import Input, Ports
@@ -39,7 +40,8 @@ class Holding:
         self._options = options
         self._clock = ports.clock
         self._port, self._intake = ports.port, ports.intake
-        shell = Shell(name, ports.port, ports.world, Contracts(), options)
+        self.figures = Figures()
+        shell = Shell(name, ports.port, ports.world, Contracts(), options, self.figures)
         self._restoring = Restoring(ports.journal, ports.state_log, options)
         self._takeover = Takeover(
             shell, self._restoring, ports.stores, ports.intake, ports.clock, named
@@ -50,6 +52,7 @@ class Holding:
         self._taken_at: dict[int, float] = {}
         self._not_before: dict[int, float] = {}
         self._under_way: tuple[int, Generator[None, None, None]] | None = None
+        self._more_due = False
         self._in_slice = False  # a slice may itself find its partition lost
         self._chance = random.Random(f"{name}/{ports.world.jitter()}")
 
@@ -94,11 +97,14 @@ class Holding:
                 return
 
     def _take(self, p: int) -> Generator[None, None, None]:
+        began = self._clock.monotonic()
         owned = yield from self._takeover.take(p)
         if owned is None:
             self._later(p, self._random_pause())
             return
         now = self._clock.monotonic()
+        self.figures.takeovers += 1
+        self.figures.takeover_s += now - began
         self.owned[p] = owned
         self._flushed_at[p] = self._taken_at[p] = now
         self._publishing[p] = Publishing(owned, self._ports.state_log, self._options)
@@ -120,8 +126,11 @@ class Holding:
         if owned is not None:
             self._guard(taken.partition, lambda: owned.take(taken))
 
-    def housekeep(self, named: frozenset[int]) -> None:
-        """Whatever is not input. `named` are the partitions that the group gives us."""
+    def housekeep(self, named: frozenset[int]) -> bool:
+        """Whatever is not input. `named` are the partitions that the group gives us.
+
+        True if more is due than was decided: come again soon.
+        """
         now = self._clock.monotonic()
         for p in [p for p, owned in self.owned.items() if owned.lost]:
             self._drop(p)
@@ -129,12 +138,14 @@ class Holding:
         self._renew(now)
         self._begin(named, now)
         self._hear_of_state()
+        self._more_due = False
         for p in list(self.owned):
             self._guard(p, lambda p=p: self._keep(p, now))  # type: ignore[misc]
+        return self._more_due
 
     def _keep(self, p: int, now: float) -> None:
         owned = self.owned[p]
-        owned.tick()
+        self._more_due |= owned.tick()
         behind = owned.state.unflushed
         late = (now - self._flushed_at[p]) * 1_000 >= self._options.flush_every_ms
         if behind >= self._options.flush_at or late:
@@ -210,6 +221,7 @@ class Holding:
     def _drop(self, p: int) -> None:
         """Forget a partition in doubt; if the group still names us, take it anew later."""
         log.warning("partition %d: term lost", p)
+        self.figures.terms_lost += 1
         self._intake.stop([p])
         self._forget(p)
         self._later(p, self._random_pause())

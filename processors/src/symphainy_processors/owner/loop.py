@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
+from symphainy_processors.owner.figures import Figures
 from symphainy_processors.owner.holding import Holding
 from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.owner.pace import Pace
@@ -37,6 +38,7 @@ class Owner:
         self._membership = ports.membership(self._revoked)
         self._holding = Holding(name, ports, options, self._membership.poll)
         self._housekept = 0.0
+        self._more_due = False
         self._announced: frozenset[int] = frozenset()
         self._pace = Pace()
         self._stopping = False
@@ -50,6 +52,11 @@ class Owner:
     def partitions(self) -> Mapping[int, OwnedPartition]:
         """Them."""
         return self._holding.owned
+
+    @property
+    def figures(self) -> Figures:
+        """What happened since the start."""
+        return self._holding.figures
 
     def stop(self) -> None:
         """End `run` soon; safe from a signal handler."""
@@ -73,12 +80,12 @@ class Owner:
     def turn(self) -> None:
         """One pass: what is due, a slice of a takeover, what has come in, what was acknowledged."""
         now = self._clock.monotonic()
-        if now - self._housekept >= self._options.housekeeping_ms / 1_000:
+        if self._more_due or now - self._housekept >= self._options.housekeeping_ms / 1_000:
             self._housekept = now
             self._world.refresh()
-            self._holding.housekeep(self._membership.poll())
-        busy = self._holding.take_over_a_slice()
-        self._take_in(busy)
+            self._more_due = self._holding.housekeep(self._membership.poll())
+        taking = self._holding.take_over_a_slice()
+        self._take_in(taking or self._more_due)
 
     def close(self) -> None:
         """Hand everything over, and leave."""

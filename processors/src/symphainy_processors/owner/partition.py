@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from symphainy_processors.admission.contracts import Contracts
 from symphainy_processors.admission.decide import Known, admit
@@ -16,6 +16,7 @@ from symphainy_processors.fold.partition import PartitionState
 from symphainy_processors.moment import Moment
 from symphainy_processors.owner import letters, poison
 from symphainy_processors.owner.dispatching import Dispatching, admitted, waiting
+from symphainy_processors.owner.figures import Figures
 from symphainy_processors.owner.ledger import Ledger
 from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.owner.ports import Input, Port, World
@@ -47,6 +48,7 @@ class Shell:
     world: World
     contracts: Contracts
     options: OwnerOptions
+    figures: Figures = field(default_factory=Figures)
 
 
 class OwnedPartition:
@@ -183,7 +185,7 @@ class OwnedPartition:
             step = None if state is None else find_step(state, name)
             if state is not None and step is not None:
                 moment = self._moment()
-                self._decide_step(state, step, saga.on_timeout(state, step, moment), moment)
+                self._decide_due(state, step, saga.on_timeout(state, step, moment), moment)
         self._passed()
 
     def _to_dead_letters(self, taken: Input, error: UnreadableRecord) -> None:
@@ -205,28 +207,34 @@ class OwnedPartition:
 
     # --- time -----------------------------------------------------------------------------------
 
-    def tick(self) -> None:
-        """Decide what is due; write down positions that have been idle for long."""
+    def tick(self) -> bool:
+        """Decide some of what is due; write down positions that have been idle for long.
+
+        True if more is due than one tick decides.
+        """
         if self.lost:
-            return
+            return False
         now = self._now()
-        if not self.ledger.clock_ahead:  # else nothing fires (rule 9)
-            self._fire(now)
+        more = not self.ledger.clock_ahead and self._fire(now)  # else nothing fires (rule 9)
         self.dispatch()
         news = self._since_record or self.ledger.has_news_of_effects or self.ledger.clock_ahead
         idle = not self.ledger.in_flight
         if news and idle and now - self.ledger.recorded_at >= self._options.position_every_ms:
             self._position()
+        return more
 
-    def _fire(self, now: int) -> None:
+    def _fire(self, now: int) -> bool:
+        decided = 0
         for state, step in self.state.due(now, self._options.due_per_tick):
+            decided += 1
             if step.status in _TIMED_OUT:
                 self._timeouts.add(state.execution_id, step)
             else:
-                self._decide_step(state, step, saga.on_due(step), self._moment())
+                self._decide_due(state, step, saga.on_due(step), self._moment())
         marker = self._timeouts.marker(now)
         if marker is not None:
             self._port.mark(self.partition, marker)
+        return decided == self._options.due_per_tick
 
     def dispatch(self) -> None:
         """Dispatch what waited for its turn, as far as windows and limits allow."""
@@ -259,10 +267,11 @@ class OwnedPartition:
 
     # --- deciding -------------------------------------------------------------------------------
 
-    def _decide_step(
+    def _decide_due(
         self, state: ExecutionState, step: StepState, events: Events, moment: Moment
     ) -> None:
         if events:
+            self._shell.figures.timer_fired(moment.now - step.due_at)
             self._decide(state, _heading(state, None, step.dispatched_at), events, moment)
 
     def _decide(
@@ -271,7 +280,7 @@ class OwnedPartition:
         """Record a decision; what became ready goes at once, or is journaled as waiting."""
         if before is not None:
             for step in before.steps:
-                self.dispatching.freed(before.execution_id, step, events)
+                self.dispatching.heard(before.execution_id, step, events)
         if not isinstance(events[-1], StepReady):
             self._record(heading, events, moment)
             return

@@ -21,7 +21,7 @@ from symphainy_processors.projection.project import Command, Projection
 from symphainy_runtime.journal.validity import Validity, judge
 from symphainy_runtime.read_model.keys import Keys
 from symphainy_runtime.settings import RuntimeSettings
-from symphainy_schemas.errors import OperatorError
+from symphainy_schemas.errors import JournalTooNew, OperatorError
 from symphainy_schemas.events import JournalRecord
 from symphainy_transport.clients import bounds, consumer
 from symphainy_transport.topics import JOURNAL, Topics
@@ -129,6 +129,8 @@ class Projector:
             p: PartitionProjector(Keys(settings.redis_prefix, p), retention_ms)
             for p in (partitions if partitions is not None else range(count))
         }
+        self.halted: dict[int, OperatorError] = {}
+        """The partitions that only an operator can set going again, and why."""
         self._stopping = threading.Event()
 
     def _count(self) -> int:
@@ -195,11 +197,21 @@ class Projector:
             partition, offset, value = message.partition(), message.offset(), message.value()
             assert partition is not None
             assert offset is not None
-            if value is not None:
-                self._partitions[partition].take(offset, value)
-                taken += 1
+            if value is not None and partition not in self.halted:
+                taken += self._take(partition, offset, value)
         self._write()
         return taken
+
+    def _take(self, partition: int, offset: int, value: bytes) -> int:
+        """What this version cannot read stops its partition; the others go on."""
+        try:
+            self._partitions[partition].take(offset, value)
+        except JournalTooNew as error:
+            log.error("partition %d is stopped: %s", partition, error)
+            self.halted[partition] = error
+            self._consumer.incremental_unassign([TopicPartition(self._topic, partition)])
+            return 0
+        return 1
 
     def _write(self) -> None:
         moved: dict[int, PartitionProjector] = {}
@@ -224,6 +236,8 @@ class Projector:
         """Read on from where Redis says that it stands, once it answers."""
         places = []
         for p, one in some.items():
+            if p in self.halted:
+                continue
             start = one.load(self._position(one.keys))
             low, _ = self._bounds(p)
             if 0 < start < low:

@@ -45,9 +45,15 @@ class Rebuild:
         return deleted
 
     def run(self, progress: Callable[[int], None]) -> None:
-        """Project to the end; `progress` is told the records that are behind."""
+        """Project to the end; `progress` is told the records that are behind.
+
+        Raises:
+            OperatorError: a partition cannot be read to its end.
+        """
         self._projector.start()
         while True:
+            for error in self._projector.halted.values():
+                raise error
             left = self._projector.behind(self._ends)
             progress(self.total - left)
             if left == 0:

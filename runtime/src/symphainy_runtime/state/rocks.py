@@ -15,6 +15,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from threading import Lock
+from time import sleep
 from types import TracebackType
 from typing import cast
 from weakref import WeakSet
@@ -37,8 +38,12 @@ MEMTABLE_BYTES = 16 * _MIB
 OPEN_FILES = 64
 # RocksDB writes a log of its own even when idle: at most two files of this size a partition.
 INFO_LOG_BYTES = _MIB
+# RocksDB stalls writes while its files wait to be compacted. A flood is compacted in a second or
+# two; what takes 5 s is a disk that is full or does not answer. Far below a session timeout.
+STALL_TRIES, STALL_PAUSE_S = 500, 0.01
 # How many beginnings of ranges are known to be empty; a partition reads few from the same start.
 GAPS = 64
+_STALL_FILES = 36  # RocksDB's own limit; its slowdown from 20 on would be a stall here
 _FOREIGN = (rocks.DbClosedError, OSError)
 _LOOK_AT_THE_DISK = "Look at the disk: its space, its permissions, its health."
 _HELD = "Stop the process that has it open, or give each process a folder of its own."
@@ -112,7 +117,12 @@ class _Place:
         with self:
             # Without the second, an existing store opens with the options it was written with:
             # a cache of its own, outside the budget.
-            return rocks.Rdict(str(self.path), self._options, {"default": self._options})
+            db = rocks.Rdict(str(self.path), self._options, {"default": self._options})
+            # A stalled write would wait for the disk holding the interpreter's lock; see `write`.
+            writing = rocks.WriteOptions()
+            writing.no_slowdown = True
+            db.set_write_options(writing)
+            return db
 
     def remove(self) -> None:
         """Remove it whatever is in it, unless somebody has it open."""
@@ -173,19 +183,23 @@ class RocksStore:
         """Set or remove keys, all of them or none."""
         self._gaps.written([key for key, value in batch if value is not None])
         with self._place:
-            writes = rocks.WriteBatch(raw_mode=True)
-            for key, value in batch:
-                if value is None:
-                    del writes[key]
-                else:
-                    writes[key] = value
-            self._db.write(writes)
+            for _ in range(STALL_TRIES):
+                try:
+                    self._db.write(_native(batch))
+                    return
+                except Exception as error:
+                    if "Write stall" not in str(error):
+                        raise
+                sleep(STALL_PAUSE_S)
+        raise StoreBroken(
+            f"State store {self._place.path}: the disk does not keep up with what is written.",
+            cure=_LOOK_AT_THE_DISK,
+        )
 
     def clear(self) -> None:
         """Remove everything by starting anew, which heals a damaged store; snapshots end."""
         self.close()
         self._place.remove()
-        self._gaps = _Gaps()
         self._db = self._place.connect()
 
     def snapshot(self) -> RocksSnapshot:
@@ -196,15 +210,29 @@ class RocksStore:
         return snapshot
 
     def close(self) -> None:
-        """Write what is in memory to disk, and give the store up."""
+        """Give it up; the next to open it replays its log."""
         for snapshot in self._snapshots:  # each would keep the database open
             snapshot.release()
         try:
-            with self._place:
-                self._db.close()
-        except StoreBroken as error:
-            if not isinstance(error.__cause__, rocks.DbClosedError):
-                log.warning("closed, and its log will be replayed: %s", error)
+            # Else closing writes the memtable to a table file first, and waits for the room to do
+            # so: for ever on a full disk, a quarter of a second on a sound one.
+            self._db.cancel_all_background(False)
+            self._db.close()
+        except rocks.DbClosedError:
+            pass
+        except Exception as error:  # bare Exception, as everywhere; the database is closed
+            if str(error) != "Shutdown in progress: ":
+                log.warning("state store %s, closing: %s", self._place.path, error)
+
+
+def _native(batch: Sequence[Write]) -> rocks.WriteBatch:
+    writes = rocks.WriteBatch(raw_mode=True)
+    for key, value in batch:
+        if value is None:
+            del writes[key]
+        else:
+            writes[key] = value
+    return writes
 
 
 class RocksSnapshot:
@@ -282,6 +310,9 @@ def _options(cache: rocks.Cache, memtables_bytes: int) -> rocks.Options:
         rocks.WriteBufferManager.new_write_buffer_manager_with_cache(memtables_bytes, False, cache)
     )
     options.set_write_buffer_size(MEMTABLE_BYTES)
+    options.set_max_write_buffer_number(4)  # one is written to while three wait for the disk
+    options.set_level_zero_slowdown_writes_trigger(_STALL_FILES)
+    options.set_level_zero_stop_writes_trigger(_STALL_FILES)
     # On every level: states of 1 KB shrink to 0.43 of it, reads and writes take no longer.
     options.set_compression_type(rocks.DBCompressionType.lz4())
     # Where half of a window of 4,096 keys are removals, the file is compacted at once: seconds
@@ -294,5 +325,4 @@ def _options(cache: rocks.Cache, memtables_bytes: int) -> rocks.Options:
     options.set_stats_dump_period_sec(0)
     options.set_stats_persist_period_sec(0)
     options.set_max_manifest_file_size(_MIB)
-    options.set_manifest_preallocation_size(64 << 10)
     return options

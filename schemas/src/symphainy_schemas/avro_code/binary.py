@@ -112,6 +112,8 @@ def block(data: bytes, at: int) -> tuple[int, int]:
     if twice & 1:
         _, at = unsigned(data, at)
         twice += 1
+    if twice >> 1 > len(data) - at:
+        raise Malformed("A block counts more items than bytes are left.")
     return twice, at
 
 
@@ -185,6 +187,9 @@ _LAST = [bytes((n,)) if n < 128 else bytes((n & 127 | 128, n >> 7)) for n in ran
 SMALL = _LAST[::2] + _LAST[127:0:-2]
 """The bytes of a long from -64 to 8,191: a list counts its negative indexes from the end."""
 
+BOOLEAN = {False: b"\0", True: b"\1"}
+"""The byte of a boolean."""
+
 TIME_BYTES: dict[int, bytes] = {}
 """The bytes of times."""
 
@@ -215,22 +220,3 @@ def time_bytes(value: int) -> bytes:
         TIME_BYTES.clear()
     TIME_BYTES[value] = made
     return made
-
-
-def recurring_write(write: Write) -> Write:
-    """`write`, for records that recur: those written lately are known with their bytes."""
-    known: dict[Any, bytes] = {}
-
-    def write_known(record: Any, out: list[bytes]) -> None:
-        whole = known.get(record)
-        if whole is None:
-            parts: list[bytes] = []
-            write(record, parts)
-            whole = b"".join(parts)
-            if len(known) >= _MOST_RECURRING:
-                known.clear()
-            if len(whole) <= _MOST_RECURRING_BYTES:
-                known[record] = whole
-        out.append(whole)
-
-    return write_known

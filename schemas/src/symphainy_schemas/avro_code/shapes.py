@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 from types import NoneType
-from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
 
+T = TypeVar("T")
 Kind = Literal["string", "bytes", "long", "time", "boolean", "double"]
 
 
@@ -133,10 +134,11 @@ class _Shaping:
                     hint,
                 )
             case {"type": "array", "items": items}:
-                return self._items(schema, self._shape(items, get_args(hint)[0]), hint)
+                item, _ = _arguments(tuple, schema, hint)
+                return _items(self._shape(items, item))
             case {"type": "map", "values": values}:
-                of = self._shape(values, get_args(hint)[1])
-                return _agreed(Entries(of), get_origin(hint) is dict, schema, hint)
+                _, value = _arguments(dict, schema, hint)
+                return Entries(self._shape(values, value))
         raise TypeError(f"No record here holds {schema}.")
 
     def _one_of(self, schema: Any, hint: Any) -> OneOf:
@@ -145,16 +147,23 @@ class _Shaping:
         _agreed(None, sorted(names) == sorted(classes), names, hint)
         return OneOf(tuple(self.record(one, classes[one["name"]]) for one in schema))
 
-    def _items(self, schema: Any, of: Shape, hint: Any) -> Items:
-        empty = isinstance(of, Members) and not of.fields
-        return _agreed(Items(of), get_origin(hint) is tuple and not empty, schema, hint)
+
+def _items(of: Shape) -> Items:
+    if isinstance(of, Members) and not of.fields:
+        raise TypeError(f"An array of {of.name} would have items of no bytes.")
+    return Items(of)
+
+
+def _arguments(origin: type, schema: Any, hint: Any) -> tuple[Any, Any]:
+    one, two = _agreed(get_args(hint), get_origin(hint) is origin, schema, hint)
+    return one, two
 
 
 def _others(hint: Any) -> tuple[Any, ...]:
     return tuple(one for one in get_args(hint) if one is not NoneType)
 
 
-def _agreed(shape: Any, agreed: bool, schema: Any, hint: Any) -> Any:
+def _agreed(shape: T, agreed: bool, schema: Any, hint: Any) -> T:
     if not agreed:
         raise TypeError(f"{hint} does not mirror {schema}.")
     return shape

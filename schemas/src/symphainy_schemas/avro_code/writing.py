@@ -20,20 +20,13 @@ from symphainy_schemas.avro_code.shapes import (
 )
 from symphainy_schemas.avro_code.text import Text
 
-_FROM_BINARY = (
-    "SMALL",
-    "TIME_BYTES",
-    "double_bytes",
-    "long_bytes",
-    "recurring_write",
-    "time_bytes",
-)
+_FROM_BINARY = ("BOOLEAN", "SMALL", "TIME_BYTES", "double_bytes", "long_bytes", "time_bytes")
 
 
-def writer(shape: Members, recurring: frozenset[type]) -> Write:
-    """The function that writes `shape`; records of classes in `recurring` are remembered."""
+def writer(shape: Members) -> Write:
+    """The function that writes `shape`."""
     names = {name: getattr(binary, name) for name in _FROM_BINARY}
-    writing = _Writing(Text(names), recurring)
+    writing = _Writing(Text(names))
     writing.record(shape)
     write: Write = writing.text.function(f"write_{shape.name}")
     return write
@@ -69,9 +62,8 @@ class _Body:
 
 
 class _Writing:
-    def __init__(self, text: Text, recurring: frozenset[type]) -> None:
+    def __init__(self, text: Text) -> None:
         self.text = text
-        self._recurring = recurring
 
     def record(self, shape: Members) -> str:
         """The name of the record's writer, which is in the text from here on."""
@@ -85,8 +77,6 @@ class _Writing:
         body.flush()
         self.text.put(0, f"def {function}(record, out):")
         self.text.put(1, *(body.lines or ["pass"]))
-        if shape.record in self._recurring:
-            self.text.put(0, f"{function} = recurring_write({function})")
         return function
 
     def _value(self, body: _Body, of: str, shape: Shape) -> None:
@@ -101,9 +91,11 @@ class _Writing:
             case Scalar(kind="long"):
                 body.add(_long(of))
             case Scalar(kind="time"):  # 1.0 is 1 as a key, and no long
-                body.add(f"(TIME_BYTES.get({of}) if type({of}) is int else None) or time_bytes({of})")
+                body.add(
+                    f"(TIME_BYTES.get({of}) if type({of}) is int else None) or time_bytes({of})"
+                )
             case Scalar(kind="boolean"):
-                body.add(f"b'\\1' if {of} else b'\\0'")
+                body.add(f"BOOLEAN[{of}]")
             case Scalar(kind="double"):
                 body.add(f"double_bytes({of})")
             case Symbols(name=name, members=members):
@@ -139,8 +131,8 @@ class _Writing:
         self._value(each, item, shape.of)
         each.flush()
         body.flush()
-        count = [f"{of}size = len({of})", f"out.append({_long(f'{of}size')})"]
-        body.put(f"if {of}:", *_in([*count, loop, *_in(each.lines)]))
+        count = f"out.append({_long(f'{of}size')})"
+        body.put(f"{of}size = len({of})", f"if {of}size:", *_in([count, loop, *_in(each.lines)]))
         body.add("b'\\0'")
 
     def _one_of(self, body: _Body, of: str, branches: tuple[Members, ...]) -> None:

@@ -10,21 +10,28 @@ from symphainy_processors.fold import layout
 from symphainy_processors.fold.checkpoint import unpack_checkpoint
 from symphainy_processors.owner.loop import Owner
 from symphainy_processors.owner.options import OwnerOptions
-from symphainy_processors.owner.ports import Membership, Ports, Revoked
+from symphainy_processors.owner.ports import Ports
 from symphainy_schemas.errors import SymphainyError
 from symphainy_schemas.records import Capability, Tenant
-from symphainy_simulation.actors.ports import SimIntake, SimJournal, SimPort, SimWorld
+from symphainy_simulation.actors.ports import (
+    SimIntake,
+    SimJournal,
+    SimMembership,
+    SimPort,
+    SimWorld,
+)
 from symphainy_simulation.actors.state_log import SimStateLog, StateFaults
 from symphainy_simulation.checking.history import Snapshot
 from symphainy_simulation.world.disk import Disk, SimStores
 from symphainy_simulation.world.events import MS, Event, Runaway
-from symphainy_simulation.world.group import Change, Group, Seat
+from symphainy_simulation.world.group import Group
 from symphainy_simulation.world.process import Crash, Process
 from symphainy_simulation.world.producing import Ordained
 from symphainy_simulation.world.state_topic import StatePartition
 from symphainy_simulation.world.universe import Universe
 
 RESTART_US = 200 * MS  # after it ended by itself
+IDLE_US = 20 * MS  # who has nothing to do for so long may as well be scheduled later
 SNAPSHOTS = 0.02  # of the turns
 
 
@@ -53,34 +60,6 @@ class Seen:
     def note(self, partition: int, snapshot: Snapshot) -> None:
         """Live state, or what a disk holds."""
         self.snapshots.setdefault(partition, []).append(snapshot)
-
-
-class SimMembership:
-    """Implements `ports.Membership`."""
-
-    def __init__(self, owner: OwnerProcess, seat: Seat, revoked: Revoked) -> None:
-        self._owner = owner
-        self._seat = seat
-        self._revoked = revoked
-        self._letting_go: set[int] = set()
-
-    def poll(self) -> frozenset[int]:
-        """What is ours now; runs the callbacks."""
-        self._owner.call()
-        for change, partitions in self._seat.poll():
-            if change is Change.GIVEN:
-                continue
-            self._letting_go |= partitions
-            self._revoked(partitions)
-            self._letting_go -= partitions
-            if change is Change.TAKEN:
-                self._seat.released(partitions)
-        return frozenset(self._seat.partitions - self._letting_go)
-
-    def close(self) -> None:
-        """Leave."""
-        self._owner.call()
-        self._seat.leave()
 
 
 class OwnerProcess:
@@ -131,15 +110,12 @@ class OwnerProcess:
             world=SimWorld(self, setting.capabilities.get, setting.tenants.get),
             port=self._port,
             intake=SimIntake(self),
-            membership=lambda revoked: self._member(seat, revoked),
+            membership=lambda revoked: SimMembership(self, seat, revoked),
             journal=SimJournal(self),
             state_log=SimStateLog(self, setting.state, self.state_faults),
             stores=SimStores(self.disk, self.call),
         )
         self.owner = Owner(self.process.name, ports, setting.options)
-
-    def _member(self, seat: Seat, revoked: Revoked) -> Membership:
-        return SimMembership(self, seat, revoked)
 
     def kill(self, how: str = "is killed", late_us: int = MS) -> None:
         """kill -9; what it had sent may still land within `late_us`."""
@@ -176,7 +152,7 @@ class OwnerProcess:
 
     def idle(self, us: int) -> None:
         """The turn would wait for so long."""
-        self._idle = max(self._idle, us)
+        self._idle = max(self._idle, 8 * us if us < IDLE_US else 2 * us)
 
     def _turn_in(self, us: int) -> None:
         at = self._events.now + us
@@ -226,8 +202,8 @@ class OwnerProcess:
         finally:
             self._lives.pop()
         if life == self.process.life and self.process.alive:
-            cost = self._chance.randrange(50, 400)
-            self._turn_in(cost if self._woken else max(cost, self._idle))
+            us = self._chance.randrange(50, 400)
+            self._turn_in(us if self._woken else max(4 * us, self._idle))
 
     def _ended_by(self, error: Exception, life: int) -> None:
         if life == self.process.life and self.process.alive:
@@ -252,6 +228,10 @@ class OwnerProcess:
     def arm(self, calls: int, action: Event) -> None:
         """Let `action` happen inside the `calls`th call from now."""
         heapq.heappush(self._armed, (self._calls + calls, self._events.now, action))
+
+    def disarm(self) -> None:
+        """Nothing that was armed happens any more."""
+        self._armed = []
 
     def wait(self, us: int) -> None:
         """Let the world go on for at most `us`, or until a completion comes."""

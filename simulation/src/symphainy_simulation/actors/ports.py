@@ -10,11 +10,12 @@ from collections.abc import Callable, Generator, Sequence
 from random import Random
 from typing import Protocol
 
-from symphainy_processors.owner.ports import Appended, Input, Sent
+from symphainy_processors.owner.ports import Appended, Input, Revoked, Sent
 from symphainy_schemas.codec import encode
 from symphainy_schemas.errors import OperatorError, Unavailable
 from symphainy_schemas.records import Capability, DeadLetter, StepReport, Task, Tenant
-from symphainy_simulation.world.events import MS, S, Event
+from symphainy_simulation.world.events import S, Event
+from symphainy_simulation.world.group import Change, Seat
 from symphainy_simulation.world.logs import Log
 from symphainy_simulation.world.process import Process
 from symphainy_simulation.world.producing import Producer
@@ -203,7 +204,7 @@ class SimIntake:
 
         def appended() -> None:
             if self._lanes.get(key) is not lane or not self._host.process.alive:
-                lane.log.listeners.remove(appended)
+                lane.log.listeners = [one for one in lane.log.listeners if one is not appended]
             else:
                 self._universe.events.after(self._delay(), came)
 
@@ -255,7 +256,7 @@ class SimIntake:
             self._host.idle(int(timeout_s * S))
         else:
             self._host.wake()
-        return found
+        return tuple(found)
 
     def _take(self, lane: _Lane, found: list[Input], most: int) -> None:
         log = lane.log
@@ -268,6 +269,34 @@ class SimIntake:
         for offset, stored in log.read(lane.position, end):
             found.append(Input(log.topic, log.partition, offset, stored.key, stored.value))
         lane.position = end
+
+
+class SimMembership:
+    """Implements `ports.Membership`."""
+
+    def __init__(self, host: Host, seat: Seat, revoked: Revoked) -> None:
+        self._host = host
+        self._seat = seat
+        self._revoked = revoked
+        self._letting_go: set[int] = set()
+
+    def poll(self) -> frozenset[int]:
+        """What is ours now; runs the callbacks."""
+        self._host.call()
+        for change, partitions in self._seat.poll():
+            if change is Change.GIVEN:
+                continue
+            self._letting_go |= partitions
+            self._revoked(partitions)
+            self._letting_go -= partitions
+            if change is Change.TAKEN:
+                self._seat.released(partitions)
+        return frozenset(self._seat.partitions - self._letting_go)
+
+    def close(self) -> None:
+        """Leave."""
+        self._host.call()
+        self._seat.leave()
 
 
 class SimJournal:

@@ -21,6 +21,9 @@ from symphainy_simulation.world.events import MS, Event
 from symphainy_simulation.world.state_topic import Fenced, Row, StatePartition
 
 
+ANSWER_US = 600 * MS
+
+
 class StateFaults:
     """What goes wrong with the writing of one process; the runner sets it."""
 
@@ -130,17 +133,29 @@ class SimStateLog:
         self._outcomes = deque(o for o in self._outcomes if o.partition != partition)
 
     def _step(self, then: Event, unanswered: Event) -> None:
-        """The thread's next step, after a while; or no answer."""
+        """The thread's next step, after a while; it waits for an answer, but not for ever."""
         process, network = self._host.process, self._host.universe.network
         us = 2 * network.delay(process) + self._chance.randrange(5 * MS) + self._faults.slow_us
+        done: list[bool] = []
 
-        def happen() -> None:
-            if network.reaches(process):
+        def answered() -> None:
+            if not done:
+                done.append(True)
                 then()
-            else:
+
+        def give_up() -> None:
+            if not done:
+                done.append(True)
                 unanswered()
 
-        process.later(us, happen)
+        def ask() -> None:
+            if network.reaches(process):
+                answered()
+                return
+            network.once_reached(process, lambda: process.later(0, answered))
+            process.later(ANSWER_US, give_up)
+
+        process.later(us, ask)
 
     def _tell(self, partition: int, turn: int, outcome: StateOutcome) -> None:
         if self._turns.get(partition, 0) == turn:

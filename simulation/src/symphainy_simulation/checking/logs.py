@@ -80,13 +80,15 @@ class PartitionLogs:
                 found.setdefault((cause.topic, cause.offset), entry)
         return found
 
-    @property
+    @cached_property
     def reached(self) -> tuple[int, int]:
-        """The last valid record's next intents and steps offsets."""
-        if self.valid:
-            last = self.valid[-1].record
-            return last.intents_next, last.steps_next
-        return self.before.intents_next, self.before.steps_next
+        """The next intents and steps offsets. An OwnershipTaken, which was written before its
+        writer knew the last owner's very last records, may name earlier ones."""
+        intents, steps = self.before.intents_next, self.before.steps_next
+        for entry in self.valid:
+            intents = max(intents, entry.record.intents_next)
+            steps = max(steps, entry.record.steps_next)
+        return intents, steps
 
     def told(self) -> Iterator[Told]:
         """Every valid event, in order."""

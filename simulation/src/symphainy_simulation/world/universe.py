@@ -17,9 +17,9 @@ MOST_EVENTS = 400_000
 class Universe:
     """Time, chance, the broker, the network, and the story of the run."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, most_events: int = MOST_EVENTS) -> None:
         self.chance = Chance(seed)
-        self.events = Events(MOST_EVENTS)
+        self.events = Events(most_events)
         self.broker = Broker(self.events)
         self.network = Network(self.events, self.chance.stream("network"))
         self.story: list[tuple[int, str]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Iterator
+from itertools import islice
 
 from symphainy_processors.dispatch.dispatcher import Dispatcher
 from symphainy_processors.dispatch.rules import Bounds, Limits, Line, Place, Ready
@@ -20,7 +21,9 @@ def line_of(item: Ready) -> Line:
 class Backlog:
     """The ready steps of a partition. Counts what is read of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, indexed: bool = True) -> None:
+        """`indexed`: by key as well; else asking for one key yields all."""
+        self._indexed = indexed
         self.lines: dict[Line, list[tuple[Place, Ready]]] = {}
         self.reads = 0
         self.items_read = 0
@@ -45,9 +48,15 @@ class Backlog:
     def more(self, line: Line, place: Place | None, limit: int) -> list[Ready]:
         """What is ready in a line behind `place`."""
         assert limit > 0
-        waiting = self.lines.get(line, [])
+        waiting = self.lines.get(line._replace(key=""), [])
         start = 0 if place is None else bisect_right(waiting, place, key=lambda one: one[0])
-        found = [item for _, item in waiting[start : start + limit]]
+        behind = (waiting[n][1] for n in range(start, len(waiting)))
+        wanted = (
+            item
+            for item in behind
+            if not (self._indexed and line.key) or item.concurrency_key == line.key
+        )
+        found = list(islice(wanted, limit))
         self.reads += 1
         self.items_read += len(found)
         return found
@@ -61,12 +70,14 @@ class Owner:
         limits: dict[str, Limits] | None = None,
         bounds: Bounds | None = None,
         sizes: Sizes = NO_WINDOW,
+        indexed: bool = True,
     ) -> None:
         self.limits = {} if limits is None else limits
-        self.backlog = Backlog()
+        self.backlog = Backlog(indexed)
         self.outstanding: dict[tuple[str, str], Ready] = {}
         self._bounds, self._sizes = bounds, sizes
         self._order = 0
+        self.asked = 0  # how often limits were
         self.dispatcher = self._dispatcher()
 
     def _dispatcher(self) -> Dispatcher:
@@ -74,6 +85,7 @@ class Owner:
 
     def share(self, tenant_id: str) -> Limits:
         """What the configuration says now."""
+        self.asked += 1
         return self.limits.get(tenant_id, Limits())
 
     def step(

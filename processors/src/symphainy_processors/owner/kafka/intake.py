@@ -42,7 +42,6 @@ class KafkaIntake:
             fetch_queue_backoff_ms=FULL_QUEUE_BACKOFF_MS,
         )
         self._next: dict[Place, int] = {}  # of what is being read
-        self._held: set[int] = set()
 
     def first_kept(self, partition: int) -> tuple[int, int]:
         """The first offsets that retention has left in `intents` and `steps`.
@@ -74,16 +73,15 @@ class KafkaIntake:
         place = [TopicPartition(self._names[INTENTS], partition)]
         if held:
             self._consumer.pause(place)
-            self._held.add(partition)
         else:
             self._consumer.resume(place)
-            self._held.discard(partition)
 
     def stop(self, partitions: Sequence[int]) -> None:
-        """Read them no more. The client drops what it has fetched of them by itself: it numbers
-        every assignment, and what an earlier one fetched does not come out of `poll`."""
-        for partition in self._held.intersection(partitions):
-            self.hold(partition, held=False)  # else it would still be when it is started again
+        """Read them no more; whether they were held is forgotten.
+
+        The client drops what it has fetched of them by itself: it numbers every assignment, and
+        what an earlier one fetched does not come out of `poll`.
+        """
         places = [
             (short, partition)
             for partition in partitions
@@ -142,7 +140,7 @@ class KafkaIntake:
                     code="position_out_of_range",
                     cure="See docs/operations.md, Expired positions.",
                 )
-        elif error.fatal():
+        elif error.fatal() or error.code() == KafkaError._FATAL:
             raise Unavailable(f"Kafka: {error.str()}")
         else:
             log.warning("intake: %s", error.str())

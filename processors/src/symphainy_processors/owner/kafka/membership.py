@@ -24,7 +24,7 @@ HEARTBEAT_MS = 1_500
 # A rebalance waits this long for an owner that is alive but does not poll, and what it owns is
 # stuck so long. Above the longest that a turn may block (a broker that does not answer: seconds).
 MAX_POLL_INTERVAL_MS = 60_000
-_FENCED = (KafkaError.FENCED_INSTANCE_ID, KafkaError._FENCED)
+_FATAL = (KafkaError._FATAL, KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID)
 
 
 class GroupMembership:
@@ -67,7 +67,10 @@ class GroupMembership:
         Raises:
             OperatorError: another process joined under our name.
         """
-        self._consumer.poll(0.0)
+        # Never a record: what comes is an error. That another has our name is told only so.
+        told = self._consumer.poll(0.0)
+        if told is not None:
+            self._on_error(told.error())
         if self._fatal is not None:
             raise OperatorError(
                 f"The group refused this owner: {self._fatal.str()}",
@@ -101,6 +104,10 @@ class GroupMembership:
         self._partitions -= partitions
         client.incremental_unassign(taken)
 
-    def _on_error(self, error: KafkaError) -> None:
-        if error.fatal() or error.code() in _FENCED:
+    def _on_error(self, error: KafkaError | None) -> None:
+        if error is None:
+            return
+        if error.fatal() or error.code() in _FATAL:
             self._fatal = error
+        else:
+            log.warning("membership: %s", error.str())

@@ -67,17 +67,20 @@ class KafkaPort:
 
     Nothing but `serve` polls the client. Were `append` or `send` to, completions would run in the
     middle of a decision; and inside a completion a poll aborts the process ("CallState_get").
+
+    An acknowledgement without an offset acknowledges nothing. The client gives it for what it takes
+    for a repeat; but a broker that does not know the producer yet takes a second batch while the
+    first is refused for a moment, and then the first is neither a repeat nor in the log. (Seen with
+    Kafka 4.3 and librdkafka 2.16, on topics just created.)
     """
 
     def __init__(
         self, settings: TransportSettings, client_id: str, queue_messages: int = QUEUE_MESSAGES
     ) -> None:
         """Connect lazily. `queue_messages` fit the client's queue; the rest waits in ours."""
-        self._fatal: KafkaError | None = None
         self._producer = producer(
             settings,
             client_id,
-            error_cb=self._on_error,
             message_timeout_ms=DELIVERY_TIMEOUT_MS,
             message_max_bytes=MESSAGE_MAX_BYTES,
             linger_ms=0,
@@ -105,7 +108,10 @@ class KafkaPort:
         Raises:
             Unavailable: the client is broken for good; only a new process helps.
         """
-        self._producer.poll(0.0 if self._refused else timeout_s)
+        try:
+            self._producer.poll(0.0 if self._refused else timeout_s)
+        except KafkaException as fatal:  # nothing else is raised here
+            raise Unavailable(f"The producer to Kafka failed for good: {fatal}") from fatal
         for _ in range(len(self._refused)):
             outgoing, error = self._refused.popleft()
             outgoing.delivered(error, None)
@@ -114,8 +120,6 @@ class KafkaPort:
             self._produce(self._again.popleft()[1])
         while self._backlog and self._enqueue(self._backlog[0]):
             self._backlog.popleft()
-        if self._fatal is not None:
-            raise Unavailable(f"The producer to Kafka failed for good: {self._fatal.str()}")
 
     def flush(self, timeout_s: float) -> int:
         """Wait for completions; how many are still missing when the time is over."""
@@ -213,12 +217,12 @@ class KafkaPort:
         return len(found.topics[topic].partitions)
 
     def _send(self, topic: str, value: bytes, key: bytes, partition: int, sent: Sent) -> None:
-        def delivered(error: KafkaError | None, _: Message | None) -> None:
-            if error is None:
+        def delivered(error: KafkaError | None, message: Message | None) -> None:
+            if message is not None and error is None and message.offset() is not None:
                 self._waiting -= 1
                 sent()
                 return
-            log.warning("sending to %s again after: %s", topic, error)
+            log.warning("sending to %s again after: %s", topic, error or "no offset")
             again = _Outgoing(topic, value, key, BY_KEY, delivered)
             self._again.append((time.monotonic() + RESEND_S, again))
 
@@ -245,10 +249,6 @@ class KafkaPort:
             self._refused.append((outgoing, error.args[0]))
         return True
 
-    def _on_error(self, error: KafkaError) -> None:
-        if error.fatal():
-            self._fatal = error
-
 
 def _answer(
     partition: int, error: KafkaError | None, message: Message | None
@@ -258,5 +258,4 @@ def _answer(
         return None, 0
     assert message is not None
     offset = message.offset()
-    # A repeat that Kafka had already taken is acknowledged without its offset.
     return (None, 0) if offset is None else (offset, message.timestamp()[1])

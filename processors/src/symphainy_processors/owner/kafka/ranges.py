@@ -25,6 +25,7 @@ QUEUED_KBYTES = 64 * 1024  # fetched ahead while batches are folded
 # When that is full the client pauses, by default for 1 s, in which the reader runs dry: 180,000
 # records a second instead of 700,000.
 FULL_QUEUE_BACKOFF_MS = 1
+_HOPELESS = (KafkaError._FATAL, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET)
 
 
 class RangeReader:
@@ -110,8 +111,5 @@ class RangeReader:
         return found, position
 
     def _raise_unless_passing(self, error: KafkaError) -> None:
-        if error.fatal() or error.code() in (
-            KafkaError.OFFSET_OUT_OF_RANGE,
-            KafkaError._AUTO_OFFSET_RESET,
-        ):
+        if error.fatal() or error.code() in _HOPELESS:
             raise Unavailable(f"{self._topic} cannot be read: {error.str()}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from symphainy_processors.owner.kafka.ranges import RangeReader
 from symphainy_processors.owner.ports import (
@@ -53,6 +53,18 @@ GivenUp = Callable[[], bool]
 
 class Abandoned(Exception):
     """The partition was stopped; nobody wants the outcome."""
+
+
+class _Reports:
+    """What Kafka said of the rows of one transaction."""
+
+    def __init__(self) -> None:
+        self.unplaced = False
+
+    def take(self, error: KafkaError | None, message: Message) -> None:
+        """An acknowledgement without an offset acknowledges nothing, see `KafkaPort`: committed,
+        the row would be missing from what every restore believes."""
+        self.unplaced = self.unplaced or (error is None and message.offset() is None)
 
 
 class StateWriter:
@@ -101,12 +113,10 @@ class StateWriter:
             return StateFailed(p, overtaken=False, reason="it is not open")
         try:
             client.begin_transaction()
-            paused_at = time.monotonic()
-            for key, value in rows(batch):
-                self._produce(client, p, key, value, given_up)
-                if time.monotonic() - paused_at >= RUN_S:
-                    _let_others_run(client, given_up)
-                    paused_at = time.monotonic()
+            refused = self._send(client, p, batch, given_up)
+            if refused:
+                self.drop(p)
+                return StateFailed(p, overtaken=False, reason=refused)
             _answered(client.commit_transaction, given_up)
         except KafkaException as error:
             self.drop(p)
@@ -128,17 +138,39 @@ class StateWriter:
             self.drop(p)
         self._ranges.close()
 
-    def _produce(
-        self, client: Producer, p: int, key: bytes, value: bytes | None, given_up: GivenUp
-    ) -> None:
-        while True:
-            try:
-                client.produce(self._topic, value, key, p)
-                return
-            except BufferError:
-                if given_up():
-                    raise Abandoned from None
+    def _send(self, client: Producer, p: int, batch: StateBatch, given_up: GivenUp) -> str:
+        """Send every row and hear of each; why they must not be committed, or nothing.
+
+        What failed is not told here: the commit fails by it.
+        """
+        reports = _Reports()
+        paused_at = time.monotonic()
+        for key, value in rows(batch):
+            while not self._enqueued(client, p, key, value, reports):
+                _look_up(given_up)
                 client.poll(FULL_QUEUE_WAIT_S)
+            if time.monotonic() - paused_at >= RUN_S:
+                _look_up(given_up)
+                client.poll(0)
+                time.sleep(PAUSE_S)
+                paused_at = time.monotonic()
+        deadline = time.monotonic() + ANSWER_TIMEOUT_S
+        # Not `flush`: it goes on calling us after it has raised a fatal error, and crashes.
+        while len(client):
+            client.poll(FULL_QUEUE_WAIT_S)
+            _look_up(given_up)
+            if time.monotonic() > deadline:
+                return "Kafka did not take all rows in time"
+        return "a row was acknowledged without an offset" if reports.unplaced else ""
+
+    def _enqueued(
+        self, client: Producer, p: int, key: bytes, value: bytes | None, reports: _Reports
+    ) -> bool:
+        try:
+            client.produce(self._topic, value, key, p, reports.take)
+        except BufferError:
+            return False
+        return True
 
     def _last_marker(self, p: int) -> State | None:
         """The marker of the last committed transaction.
@@ -166,8 +198,7 @@ def _answered(call: Callable[[float], None], given_up: GivenUp) -> None:
     """Wait for Kafka's answer in slices; the client goes on where it was when called again."""
     deadline = time.monotonic() + ANSWER_TIMEOUT_S
     while True:
-        if given_up():
-            raise Abandoned
+        _look_up(given_up)
         try:
             call(SLICE_S)
             return
@@ -178,11 +209,9 @@ def _answered(call: Callable[[float], None], given_up: GivenUp) -> None:
                 time.sleep(ASK_AGAIN_S)
 
 
-def _let_others_run(client: Producer, given_up: GivenUp) -> None:
+def _look_up(given_up: GivenUp) -> None:
     if given_up():
         raise Abandoned
-    client.poll(0)
-    time.sleep(PAUSE_S)
 
 
 def _failed(p: int, error: KafkaException) -> StateFailed:

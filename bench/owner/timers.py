@@ -1,0 +1,177 @@
+"""Durable timers that fire while intents flow: how late, and what it costs to wait for them.
+
+Planted executions sleep until times that are known to the millisecond. Late is the journaled time
+of the firing (`TimerFired` in a record's `at`) after the due time, Kafka's append time of that
+record after it, and a worker's start of the handler after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvloop
+from confluent_kafka import TopicPartition
+
+from bench.load import percentile
+from bench.owner.feeding import STALL_S, Feeder, Progress, Stalled, ends
+from bench.owner.figures import Figure, Report
+from bench.owner.flow import Flow
+from bench.owner.options import Options
+from bench.owner.planting import Planter
+from bench.owner.realms import naps
+from bench.owner.scene import Scene
+from symphainy_runtime.journal.validity import Validity, judge
+from symphainy_schemas.events import ExecutionSucceeded, JournalRecord, StepStarted, TimerFired
+from symphainy_transport.clients import consumer
+from symphainy_transport.topics import JOURNAL, Topics
+
+TENANT = "sleepy"
+NAP = {"until": 0}
+PLANTED_A_S = 4_000  # and folded by the owner: what to plan with
+WAITING_S = 15.0  # all sleep: what that costs is measured for so long
+_ROLES = ("owner", "kafka", "worker")
+
+
+class _Sleepers:
+    """Plants sleepers, waits with an intent flow beside, reads what fired."""
+
+    def __init__(self, scene: Scene, options: Options) -> None:
+        self._scene = scene
+        self._options = options
+        self._feeder = Feeder(scene.settings, TENANT)
+        capability = scene.know(naps)["naps.until"]
+        self._planter = Planter(scene.settings, TENANT, capability)
+
+    def measure(self, count: int, over_s: float) -> dict[str, Any]:
+        """So many due within `over_s` from a moment on, evenly; 0 for all at once."""
+        scene = self._scene
+        lead_ms = int((count / PLANTED_A_S + WAITING_S + 20.0) * 1e3)
+        due_from = scene.clock.now_ms() + lead_ms
+        first = self._planter.planted
+        starts = ends(scene.settings, JOURNAL)
+        self._planter.plant(count, _spread(due_from, first, count, over_s))
+        scene.own()
+        if not self._feeder.sessions:
+            scene.work_for("naps")
+            self._feeder.open_sessions(4)
+        progress = Progress(scene.settings)
+        self._feeder.state_on_each("naps.until", NAP)
+        progress.decided()
+        found = uvloop.run(self._wait_and_fire(due_from, over_s))
+        progress.decided()
+        progress.close()
+        scene.stop("owner")
+        return {**found, **_late(self._read(starts), count)}
+
+    async def _wait_and_fire(self, due_from: int, over_s: float) -> dict[str, Any]:
+        scene, rate = self._scene, self._options.flow_rate
+        left_s = (due_from - scene.clock.now_ms()) / 1e3 - WAITING_S
+        if left_s < 0:
+            raise Stalled("the timers are due before everything sleeps; PLANTED_A_S is too high")
+        await asyncio.sleep(left_s)
+        found: dict[str, Any] = {}
+        async with Flow(scene.settings, TENANT, self._feeder.sessions, "naps.until") as flow:
+            before = scene.cpu(*_ROLES)
+            await asyncio.sleep(WAITING_S / 3)
+            after = scene.cpu(*_ROLES)
+            found["waiting_cores"] = {r: (after[r] - before[r]) / (WAITING_S / 3) for r in _ROLES}
+            quiet = await flow.steady(NAP, rate, WAITING_S / 3)
+            await asyncio.sleep(max(0.0, (due_from - scene.clock.now_ms()) / 1e3 - 1.0))
+            before, began = scene.cpu(*_ROLES), scene.clock.monotonic()
+            loud = await flow.steady(NAP, rate, max(over_s, 4.0) + 2.0)
+            after, took_s = scene.cpu(*_ROLES), scene.clock.monotonic() - began
+            found["firing_cores"] = {r: (after[r] - before[r]) / took_s for r in _ROLES}
+        for name, took in (("flow_before", quiet), ("flow_beside", loud)):
+            found[name] = {"p50_ms": percentile(took, 0.5), "p99_ms": percentile(took, 0.99)}
+        return found
+
+    def _read(self, starts: dict[int, int]) -> Iterator[tuple[int, JournalRecord]]:
+        """The valid records from there to the end, each with its append time."""
+        settings, to = self._scene.settings, ends(self._scene.settings, JOURNAL)
+        reading = consumer(settings, "bench-timers", enable_partition_eof=True)
+        topic = Topics(settings.topic_prefix).name(JOURNAL)
+        try:
+            for p, start in starts.items():
+                reading.assign([TopicPartition(topic, p, start)])
+                standing, reached = Validity(), start
+                while reached < to[p]:
+                    message = reading.poll(STALL_S)
+                    if message is None:
+                        raise Stalled(f"the journal of {p} cannot be read behind {reached}")
+                    value, offset = message.value(), message.offset()
+                    if message.error() is not None or value is None or offset is None:
+                        continue
+                    reached = offset + 1
+                    stored = judge(value, offset, standing)
+                    standing = stored.standing
+                    if stored.valid and stored.record is not None:
+                        yield message.timestamp()[1], stored.record
+        finally:
+            reading.close()
+
+
+def _spread(due_from: int, first: int, count: int, over_s: float) -> Callable[[int], int]:
+    return lambda n: due_from + int((n - first) / count * over_s * 1e3)
+
+
+def _late(records: Iterator[tuple[int, JournalRecord]], count: int) -> dict[str, Any]:
+    """Lateness in seconds, summed up in ms.
+
+    Raises:
+        Stalled: not every timer fired once and led to the end.
+    """
+    due: dict[str, int] = {}
+    decided: list[float] = []
+    appended: list[float] = []
+    started: list[float] = []
+    ended = 0
+    for appended_at, record in records:
+        for event in record.events:
+            if isinstance(event, TimerFired) and record.execution_id not in due:
+                due[record.execution_id] = event.due_at
+                decided.append((record.at - event.due_at) / 1e3)
+                appended.append((appended_at - event.due_at) / 1e3)
+            elif record.execution_id in due:
+                if isinstance(event, StepStarted):
+                    started.append((event.started_at - due[record.execution_id]) / 1e3)
+                ended += isinstance(event, ExecutionSucceeded)
+    if len(due) != count or ended != count:
+        raise Stalled(f"{len(due)} of {count} timers fired, {ended} executions ended")
+    kinds = {"decided": decided, "appended": appended, "started": started}
+    points = {"p50_ms": 0.5, "p99_ms": 0.99, "max_ms": 1.0}
+    return {
+        f"late_{kind}": {name: percentile(values, q) for name, q in points.items()}
+        for kind, values in kinds.items()
+    }
+
+
+def run(options: Options) -> Report:
+    """Spread over a minute, then all at once."""
+    with Scene() as scene:
+        sleepers = _Sleepers(scene, options)
+        spread = sleepers.measure(options.timers, options.timers_over_s)
+        at_once = sleepers.measure(options.timers_at_once, 0.0)
+    report = Report(details={"spread": spread, "at once": at_once})
+    over = f"{options.timers:,} timers in {options.timers_over_s:g} s"
+    once = f"{options.timers_at_once:,} timers at once"
+    for name, found, most in ((over, spread, 250.0), (once, at_once, 100.0)):
+        for kind in ("decided", "appended", "started"):
+            late = found[f"late_{kind}"]
+            what = f"{name}: late p99, {kind}"
+            target = None if kind == "started" else most
+            report.figures.append(
+                Figure(what, late["p99_ms"], "ms", target, None, late["p50_ms"], "p50")
+            )
+        before, beside = found["flow_before"], found["flow_beside"]
+        for q in ("p50_ms", "p99_ms"):
+            what = f"{name}: intents beside, {q.split('_')[0]}"
+            report.figures.append(Figure(what, beside[q], "ms", None, None, before[q], "before"))
+        cores = found["waiting_cores"]["owner"]
+        what = f"{name}: owner's cores while they wait"
+        firing = round(found["firing_cores"]["owner"], 3)
+        report.figures.append(
+            Figure(what, round(cores, 3), "", None, None, firing, "while they fire")
+        )
+    return report

@@ -1,0 +1,76 @@
+"""A history of batches that tells by itself whether it is whole; and processes that write it.
+
+As a program: `python -m tests.integration.state.batches <work> <folder> …`.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from itertools import count
+from pathlib import Path
+from random import Random
+
+from symphainy_runtime.state.rocks import RocksStores
+from symphainy_runtime.state.store import StateStore, StoreBroken, Write
+
+SMALL_BUDGET_BYTES = 1 << 20  # a memtable is written out after some 600 batches
+
+
+def batch(number: int) -> list[Write]:
+    """Batch `number`: one key of its own, keys that every batch rewrites, one that it removes."""
+    filler = Random(number).randbytes(700)
+    rewritten: list[Write] = [(b"k%d" % n, b"%d" % number) for n in range(3)]
+    passing: list[Write] = [(b"p%06d" % number, b""), (b"p%06d" % (number - 1), None)]
+    return [(b"h%06d" % number, filler), *rewritten, *passing]
+
+
+def whole_prefix(store: StateStore) -> int:
+    """How many batches it holds: the first ones, each of them whole, and nothing else."""
+    found = store.scan(b"", b"\xff", 1_000_000)
+    size = sum(key.startswith(b"h") for key, _ in found)
+    expected: dict[bytes, bytes] = {}
+    for number in range(size):
+        for key, value in batch(number):
+            expected.pop(key, None)
+            if value is not None:
+                expected[key] = value
+    assert found == sorted(expected.items())
+    assert [(key, store.get(key)) for key in expected] == list(expected.items())
+    return size
+
+
+def write_for_ever(folder: str) -> None:
+    """Write batches, and tell of each when it is written."""
+    store = RocksStores(Path(folder), SMALL_BUDGET_BYTES).open(0)
+    for number in count(whole_prefix(store)):
+        store.write(batch(number))
+        print(number, flush=True)
+
+
+def hold_open(folder: str) -> None:
+    """Open the store, say so, and keep it until the input ends."""
+    store = RocksStores(Path(folder)).open(0)
+    store.write(batch(0))
+    print("open", flush=True)
+    sys.stdin.read()
+
+
+def write_until_refused(folder: str, limit_bytes: str) -> None:
+    """Write batches until no file may grow any more; then tell what was written, what is read."""
+    store = RocksStores(Path(folder)).open(0)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit_bytes), resource.RLIM_INFINITY))
+    written = 0
+    try:
+        for number in count():
+            store.write(batch(number))
+            written += 1
+    except StoreBroken as error:
+        print(written, whole_prefix(store), error.cure, sep="|", flush=True)
+    store.close()
+    print("closed", flush=True)
+
+
+if __name__ == "__main__":
+    WORKS = {work.__name__: work for work in (write_for_ever, hold_open, write_until_refused)}
+    WORKS[sys.argv[1]](*sys.argv[2:])
