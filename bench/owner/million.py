@@ -16,12 +16,11 @@ from bench.owner.feeding import Feeder, Progress, await_state
 from bench.owner.figures import Figure, Report
 from bench.owner.flow import Flow
 from bench.owner.options import Options
-from bench.owner.planting import Planter
+from bench.owner.planting import Planter, waiting
 from bench.owner.realms import parked
 from bench.owner.scene import Scene
 
 IN_FLIGHT = (1, 16)
-DAY_MS = 86_400_000
 NAP = {"until": 0}
 
 
@@ -34,12 +33,11 @@ class _Holding:
         self._feeder = Feeder(scene.settings, "busy")
         capability = scene.know(parked)["parked.wait"]
         self._planter = Planter(scene.settings, "busy", capability)
-        self._tomorrow = scene.clock.now_ms() + DAY_MS
 
     def hold(self, more: int) -> dict[str, Any]:
         """Plant `more`, start the owner, and measure new intents when nothing is left to do."""
-        every = self._options.asleep_every
-        self._planter.plant(more, lambda n: 0 if n % every else self._tomorrow + n)
+        every, partitions = self._options.asleep_every, self._scene.settings.partitions
+        self._planter.plant(more, waiting(every, partitions, self._scene.clock.now_ms()))
         began = self._scene.clock.monotonic()
         self._scene.own()
         owned_s = self._scene.clock.monotonic() - began

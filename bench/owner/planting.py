@@ -34,6 +34,12 @@ OWNER = "bench-planter"
 NOTE = "x" * 240  # a payload of about 300 bytes, as in the other benchmarks
 _NOT_YET = Error(code="retryable_error", message="not yet", step=saga.MAIN_STEP, retryable=True)
 Due = Callable[[int], int]  # of the n-th execution: ms since the epoch, 0 for ready at once
+DAY_MS = 86_400_000
+
+
+def waiting(every: int, partitions: int, now: int) -> Due:
+    """One in so many of every partition sleeps for a day, the others are ready."""
+    return lambda n: 0 if n // partitions % every else now + DAY_MS + n
 
 
 class Planter:

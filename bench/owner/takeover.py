@@ -20,7 +20,7 @@ from confluent_kafka import TopicPartition
 from bench.owner.feeding import STALL_S, Feeder, Flood, Progress, Stalled, await_state, ends
 from bench.owner.figures import Figure, Report
 from bench.owner.options import Options
-from bench.owner.planting import Planter
+from bench.owner.planting import Planter, waiting
 from bench.owner.realms import parked
 from bench.owner.scene import OWNER, Scene
 from symphainy_runtime.cluster import Cluster
@@ -29,7 +29,6 @@ from symphainy_transport.clients import admin, consumer
 from symphainy_transport.topics import INTENTS, JOURNAL, STATE, Topics
 
 TRICKLE = 20.0  # intents a second on every partition
-DAY_MS = 86_400_000
 _OWNING = re.compile(r"owning (\d+): term \d+, (\d+) live executions, taken in ([\d.]+) s")
 
 
@@ -128,10 +127,8 @@ def run(options: Options) -> Report:
         report.details["nothing live"] = repeated(options.repeat, lambda: None)
         progress.decided()
         scene.stop("owner")
-        tomorrow = scene.clock.now_ms() + DAY_MS
-        Planter(scene.settings, "idle", capability).plant(
-            options.live, lambda n: 0 if n % options.asleep_every else tomorrow + n
-        )
+        due = waiting(options.asleep_every, scene.settings.partitions, scene.clock.now_ms())
+        Planter(scene.settings, "idle", capability).plant(options.live, due)
         scene.own()
         report.details["local"] = repeated(options.repeat, lambda: None)
         report.details["state"] = repeated(options.repeat, takeovers.forget_disk)

@@ -80,6 +80,12 @@ def explore(
     return Explored(origins, None)
 
 
+def up_to(symmetry: Callable[[State], State], successors: Successors[State]) -> Successors[State]:
+    """The same successors, one for all that `symmetry` maps to it: fewer states, labels that may
+    name the wrong one."""
+    return lambda state: ((label, symmetry(found)) for label, found in successors(state))
+
+
 def stranded(
     states: Iterable[State],
     successors: Successors[State],

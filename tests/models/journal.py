@@ -328,6 +328,15 @@ class JournalModel:
                 return record.seq == reader.seq + 1
 
 
+def alike(state: State) -> State:
+    """One of the two states that differ only in the owners' names, which mean nothing while the
+    group names both."""
+    one, other = state.owners
+    if state.named != OWNERS or one <= other:
+        return state
+    return state._replace(owners=(other, one))
+
+
 def broken(state: State) -> str | None:
     """What must not be, if it is."""
     return state.broken or None

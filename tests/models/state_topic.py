@@ -151,6 +151,18 @@ class StateTopicModel:
         return label, written._replace(topic=topic)
 
 
+def alike(state: State) -> State:
+    """One of the two states that differ only in the owners' names."""
+    keys = [
+        (owner or (), disk, i == state.unfenced)
+        for i, (owner, disk) in enumerate(zip(state.owners, state.disks, strict=True))
+    ]
+    if keys[0] <= keys[1]:
+        return state
+    unfenced = NOWHERE if state.unfenced == NOWHERE else 1 - state.unfenced
+    return state._replace(owners=state.owners[::-1], disks=state.disks[::-1], unfenced=unfenced)
+
+
 def last_change(journal: tuple[int, ...], key: int, to: int) -> int:
     """The offset of the last change of `key` at or before `to`."""
     return max((at for at in range(to + 1) if journal[at] == key), default=NOWHERE)

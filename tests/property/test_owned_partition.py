@@ -44,9 +44,7 @@ from symphainy_transport.topics import INTENTS, STEPS
 
 WINDOW_MS = 10**12
 APPENDED_AT = 10**12  # the broker's clock is never behind
-OPTIONS = OwnerOptions(
-    partitions=1, dedupe_window_ms=WINDOW_MS, start_by_ms=1_000, skew_ms=100
-)
+OPTIONS = OwnerOptions(partitions=1, dedupe_window_ms=WINDOW_MS, start_by_ms=1_000, skew_ms=100)
 SESSION = "ses-0-" + "0" * 32
 CAPABILITY = Capability(
     name="work.do",

@@ -14,7 +14,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError, Message, TopicPartition
 
 from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.errors import Unavailable, UnreadableRecord
@@ -112,7 +112,13 @@ def write_config(settings: TransportSettings, *records: ConfigRecord) -> None:
     Raises:
         Unavailable: Kafka did not.
     """
-    failures: list[KafkaError] = []
+    failures: list[str] = []
+
+    def delivered(error: KafkaError | None, message: Message) -> None:
+        # librdkafka has reported success without a place for records that the log does not hold.
+        if error is not None or message.offset() is None:
+            failures.append(str(error or "no offset was told"))
+
     out = producer(settings, "symphainy-config", message_timeout_ms=10_000)
     topic = Topics(settings.topic_prefix).name(CONFIG)
     for record in records:
@@ -121,7 +127,7 @@ def write_config(settings: TransportSettings, *records: ConfigRecord) -> None:
             encode(record),
             key=config_key(record),
             partition=0,
-            on_delivery=lambda error, _: failures.append(error) if error else None,
+            on_delivery=delivered,
         )
     if out.flush(CONNECT_TIMEOUT_S + 2) or failures:
         raise Unavailable(f"Kafka did not take the configuration: {failures or 'time-out'}")

@@ -94,7 +94,7 @@ def encode(record: Record) -> bytes:
     except (AttributeError, struct.error) as error:
         raise TypeError(f"A member of {type(record).__name__} has a wrong type: {error}") from error
     except KeyError as error:
-        raise ValueError(f"No schema of {type(record).__name__} has {error}.") from error
+        raise ValueError(f"The schema of {type(record).__name__} has no {error}.") from error
 
 
 def decode(data: bytes | bytearray | memoryview | None, expected: type[R]) -> R:

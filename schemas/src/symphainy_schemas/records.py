@@ -122,6 +122,12 @@ class ReportKind(StrEnum):
     UNKNOWN = "unknown"
 
 
+# Why a worker hands a delivery back: it found the task when it took over a partition, so another
+# worker may have started it and may run on (rules 12 and 13). The other reasons say that nobody
+# will start it.
+REDELIVERED = "redelivered_after_assignment"
+
+
 class StepReport(Struct, frozen=True, kw_only=True):
     """What a realm worker reports about one delivery; also the owner's own marker."""
 

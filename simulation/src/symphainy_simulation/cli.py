@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from symphainy_simulation.drawing import plan_of
 from symphainy_simulation.plan import Token
 from symphainy_simulation.plants import PLANTS, planted
 from symphainy_simulation.run import Outcome, simulate
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(token: Token, plant: str | None, *, tell_all: bool = False) -> Outcome:
     with planted(PLANTS[plant] if plant else None):
-        return simulate(token.plan(), tell_all=tell_all)
+        return simulate(plan_of(token), tell_all=tell_all)
 
 
 def _look(seed: int, plant: str | None) -> Found | None:
@@ -125,13 +126,14 @@ def _progress(done: int, of: int, found: int, began: float) -> None:
         bar = "#" * width + "." * (30 - width)
         end = "\n" if done == of else ""
         print(
-            f"\r[{bar}] {done}/{of}  {rate:.0f}/s  {found} found", end=end, file=sys.stderr, flush=True
+            f"\r[{bar}] {done}/{of}  {rate:.0f}/s  {found} found",
+            end=end,
+            file=sys.stderr,
+            flush=True,
         )
 
 
-def _summary(
-    options: argparse.Namespace, found: Sequence[Found], seconds: float
-) -> dict[str, Any]:
+def _summary(options: argparse.Namespace, found: Sequence[Found], seconds: float) -> dict[str, Any]:
     return {
         "seeds": options.seeds,
         "from": options.first,
@@ -174,7 +176,7 @@ def _guarantees(outcome: Outcome) -> list[str]:
 
 
 def _print(token: Token, outcome: Outcome) -> None:
-    plan = token.plan()
+    plan = plan_of(token)
     print(f"Seed {token}: {len(plan.stated)} things stated, {len(plan.faults)} faults")
     print(f"  {plan.scenario}")
     for line in outcome.story:

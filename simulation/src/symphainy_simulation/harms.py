@@ -102,7 +102,7 @@ class Harms:
 
     def _processes(self) -> list[Process]:
         stage = self._stage
-        return [one.process for one in (*stage.owners, *stage.workers)]
+        return [o.process for o in stage.owners] + [w.process for w in stage.workers]
 
     # --- who ------------------------------------------------------------------------------------
 
@@ -270,8 +270,9 @@ class Harms:
         self._later(fault.ms, fast)
 
     def _clock(self, fault: Fault) -> None:
-        actors = self._owner(fault) if fault.variant == "owner" else self._worker(fault)
-        process, scenario = actors.process, self._stage.scenario
+        of_owner = fault.variant == "owner"
+        process = self._owner(fault).process if of_owner else self._worker(fault).process
+        scenario = self._stage.scenario
         most = scenario.skew_ms // 2
         if not scenario.clocks_kept and fault.share < 0.5:
             most = 20 * scenario.skew_ms

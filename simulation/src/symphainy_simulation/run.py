@@ -7,25 +7,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from symphainy_processors.fold import agenda
-from symphainy_processors.fold import partition as fold_partition
-from symphainy_processors.owner import loop
-from symphainy_processors.owner import partition as owner_partition
-from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.owner.ports import MARKER_KEY
 from symphainy_processors.owner.rows import read_row
-from symphainy_processors.saga import decide as saga
 from symphainy_schemas.state import StateMarker
 from symphainy_simulation import gaps
 from symphainy_simulation.actors import catalogue
+from symphainy_simulation.actors.job import Start
 from symphainy_simulation.actors.owner import OwnerProcess, Seen, Setting
 from symphainy_simulation.actors.ports import TASK_PARTITIONS
 from symphainy_simulation.actors.users import Users
-from symphainy_simulation.actors.worker import Realm, Start, WorkerProcess
+from symphainy_simulation.actors.worker import Realm, WorkerProcess
 from symphainy_simulation.checking import History, Violation, Written, check_all
+from symphainy_simulation.drawing import HEALED_AT_MS
 from symphainy_simulation.harms import Harms
-from symphainy_simulation.plan import HEALED_AT_MS, Plan, Scenario
-from symphainy_simulation.world.events import MS, S, Runaway
+from symphainy_simulation.plan import Plan
+from symphainy_simulation.scale import options, scaled
+from symphainy_simulation.world.events import MS, Runaway, S
 from symphainy_simulation.world.group import Group
 from symphainy_simulation.world.state_topic import StatePartition
 from symphainy_simulation.world.universe import Universe
@@ -57,7 +54,7 @@ def simulate(plan: Plan, *, tell_all: bool = False) -> Outcome:
 
     Two calls with one plan give one trace.
     """
-    with _tight(plan.scenario.tight):
+    with scaled(tight=plan.scenario.tight):
         return Run(plan, tell_all=tell_all).go()
 
 
@@ -109,7 +106,8 @@ class Run:
         """Every clock is somewhat wrong, any two by no more than the allowed skew."""
         chance = self.universe.stream("clocks")
         half = self.scenario.skew_ms // 2
-        for one in (*self.owners, *self.workers):
+        actors: list[OwnerProcess | WorkerProcess] = [*self.owners, *self.workers]
+        for one in actors:
             one.process.clock.ahead_ms = chance.randint(-half, half)
 
     # --- going ----------------------------------------------------------------------------------
@@ -118,7 +116,8 @@ class Run:
         """Everything."""
         with self._listening():
             chance = self.universe.stream("starts")
-            for one in (*self.owners, *self.workers):
+            actors: list[OwnerProcess | WorkerProcess] = [*self.owners, *self.workers]
+            for one in actors:
                 self.universe.events.at(chance.randrange(200 * MS), one.start)
             harms = Harms(self)
             harms.arrange(self.plan.faults)
@@ -295,59 +294,3 @@ class _Ears(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._run.heard(record)
-
-
-def options(scenario: Scenario) -> OwnerOptions:
-    """The owners' times and sizes."""
-    return OwnerOptions(
-        partitions=scenario.partitions,
-        dedupe_window_ms=scenario.dedupe_window_ms,
-        start_by_ms=scenario.start_by_ms,
-        skew_ms=scenario.skew_ms,
-        position_every_inputs=scenario.position_every_inputs,
-        position_every_ms=scenario.position_every_ms,
-        due_per_tick=scenario.due_per_tick,
-        flush_every_ms=scenario.flush_every_ms,
-        flush_at=scenario.flush_at,
-        state_every_ms=scenario.state_every_ms,
-        state_retry_ms=scenario.state_every_ms,
-        housekeeping_ms=25,
-        max_in_flight=scenario.max_in_flight,
-        max_live=scenario.max_live,
-        fold_slice=scenario.fold_slice,
-        retry_takeover_s=(0.02, 0.2),
-        operator_retry_s=1.0,
-        revoke_deadline_s=0.3,
-        term_timeout_s=0.8,
-        renew_term_ms=scenario.renew_term_ms,
-        marker_again_ms=scenario.marker_again_ms,
-    )
-
-
-_TIGHT = (
-    (agenda, "LOOKAHEAD_MS", 40),
-    (agenda, "LOAD", 2),
-    (fold_partition, "CACHED", 10),
-    (fold_partition, "EXPIRED_A_FLUSH", 2),
-    (owner_partition, "DISPATCHES_A_TURN", 2),
-    (loop, "BEHIND_LETTERS", 2),
-)
-# Times on the scale of a run, whose limits are tenths of seconds instead of minutes.
-_SCALED = (
-    (saga, "REDELIVERY_BACKOFF_MS", 40),
-    (saga, "REDELIVERY_BACKOFF_MAX_MS", 600),
-)
-
-
-@contextmanager
-def _tight(wanted: bool) -> Iterator[None]:
-    """Times that show in minutes and, if `wanted`, sizes that show in millions: made small."""
-    changes = (*_SCALED, *_TIGHT) if wanted else _SCALED
-    before = [(module, name, getattr(module, name)) for module, name, _ in changes]
-    for module, name, value in changes:
-        setattr(module, name, value)
-    try:
-        yield
-    finally:
-        for module, name, value in before:
-            setattr(module, name, value)

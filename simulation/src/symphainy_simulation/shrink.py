@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from symphainy_simulation.drawing import plan_of
 from symphainy_simulation.plan import Token
 
 MOST_RUNS = 300
@@ -23,7 +24,7 @@ class Shrinking:
 
     def shrink(self, token: Token) -> Token:
         """The smallest that was found: faults first, since they explain most."""
-        plan = token.plan()
+        plan = plan_of(token)
         token = Token(
             token.seed,
             frozenset(one.number for one in plan.stated),

@@ -17,7 +17,7 @@ from symphainy_processors.owner.ports import Membership
 from symphainy_schemas.errors import OperatorError
 
 EVERY = frozenset(range(PARTITIONS))
-HAND_OVER_MS = 1_000  # long enough for a group that does not wait to give them to somebody else
+HAND_OVER_MS = 2_000  # a group that does not wait gives them away at the next heartbeats (1.5 s)
 
 
 class Member:

@@ -123,6 +123,7 @@ class StateLogContract:
         opened(harness, first)
         for as_of in range(10):
             assert write(harness, first, as_of, [session(as_of)]) == StateWritten(0)
+        assert opened(harness, first) == 9
         assert write(harness, first, 2_000, [session(n) for n in range(2_000)]) == StateWritten(0)
         assert opened(harness, first) == 2_000
         assert opened(harness, harness.owner("o2").state_log) == 2_000

@@ -17,13 +17,8 @@ from tests.contract.owner_ports.port_contract import PortContract
 from tests.contract.owner_ports.state_log_contract import StateLogContract
 
 from symphainy_processors.owner.ports import Ports
-from symphainy_simulation.actors.ports import (
-    SimIntake,
-    SimJournal,
-    SimMembership,
-    SimPort,
-    SimWorld,
-)
+from symphainy_simulation.actors.ports import SimPort, SimWorld
+from symphainy_simulation.actors.reading import SimIntake, SimJournal, SimMembership
 from symphainy_simulation.actors.state_log import SimStateLog, StateFaults
 from symphainy_simulation.world.disk import Disk, SimStores
 from symphainy_simulation.world.events import MS
@@ -80,12 +75,10 @@ class SimulatedHarness:
         disk = Disk(self.universe.stream(name))
         return Ports(
             clock=host.process.clock,
-            world=SimWorld(host, {}.get, {}.get),
+            world=SimWorld(host, lambda name: None, lambda name: None),
             port=SimPort(host, MESSAGE_TIMEOUT_MS),
             intake=SimIntake(host),
-            membership=lambda revoked: SimMembership(
-                host, self._group.join(host.process), revoked
-            ),
+            membership=lambda revoked: SimMembership(host, self._group.join(host.process), revoked),
             journal=SimJournal(host),
             state_log=SimStateLog(host, self._state, StateFaults()),
             stores=SimStores(disk, host.call),

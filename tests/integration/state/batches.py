@@ -48,10 +48,11 @@ def write_for_ever(folder: str) -> None:
         print(number, flush=True)
 
 
-def hold_open(folder: str) -> None:
-    """Open the store, say so, and keep it until the input ends."""
+def hold_open(folder: str, to: str) -> None:
+    """Write the batches up to `to`, say so, and keep the store open until the input ends."""
     store = RocksStores(Path(folder)).open(0)
-    store.write(batch(0))
+    for number in range(whole_prefix(store), int(to)):
+        store.write(batch(number))
     print("open", flush=True)
     sys.stdin.read()
 

@@ -33,21 +33,32 @@ PATIENCE_S = 60
 ROOT = Path(__file__).parents[3]
 
 
+@contextmanager
+def process(work: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """Another process that does one of the works of `batches`; killed at the end."""
+    command = [sys.executable, "-m", "tests.integration.state.batches", work, *map(str, arguments)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+            running.wait(PATIENCE_S)
+
+
+def output_of(running: subprocess.Popen[str]) -> IO[str]:
+    assert running.stdout is not None
+    return running.stdout
+
+
 @pytest.fixture(scope="module")
 def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a process leaves that died after `FLUSHED` + `LOGGED` batches."""
     folder = tmp_path_factory.mktemp("left")
-    stores = RocksStores(folder / "live")
-    store = stores.open(0)
-    for number in range(FLUSHED):
-        store.write(batch(number))
-    store.close()
-    store = stores.open(0)
-    for number in range(FLUSHED, FLUSHED + LOGGED):
-        store.write(batch(number))
-    shutil.copytree(folder / "live", folder / "dead")
-    store.close()
-    return folder / "dead"
+    for batches in FLUSHED, FLUSHED + LOGGED:  # opening writes what was logged into a table
+        with process("hold_open", folder, batches) as holder:
+            assert output_of(holder).readline() == "open\n"
+    return folder
 
 
 @pytest.fixture
@@ -192,23 +203,6 @@ def test_what_is_no_store_of_ours_gives_way(tmp_path: Path, make: Callable[[Path
 # --- other processes, and their death -----------------------------------------------------------
 
 
-@contextmanager
-def process(work: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """Another process that does one of the works of `batches`; killed at the end."""
-    command = [sys.executable, "-m", "tests.integration.state.batches", work, *map(str, arguments)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as running:
-        try:
-            yield running
-        finally:
-            running.kill()
-
-
-def output_of(running: subprocess.Popen[str]) -> IO[str]:
-    assert running.stdout is not None
-    return running.stdout
-
-
 def test_killed_writers_leave_whole_batches_in_order_and_lose_none(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     told = -1
@@ -220,6 +214,10 @@ def test_killed_writers_leave_whole_batches_in_order_and_lose_none(tmp_path: Pat
             writer.kill()
             writer.wait(PATIENCE_S)
             told = max([told, *map(int, output.read().split())])
+        for missing in (folder / "0").glob("*.log"):
+            copy = Path(shutil.copytree(folder, tmp_path / f"{patience} without {missing.name}"))
+            (copy / "0" / missing.name).unlink()
+            assert whole_prefix(RocksStores(copy).open(0)) <= told + 2
         store = RocksStores(folder).open(0)
         assert told + 1 <= whole_prefix(store) <= told + 2  # one may be written but not told
         store.close()
@@ -228,7 +226,7 @@ def test_killed_writers_leave_whole_batches_in_order_and_lose_none(tmp_path: Pat
 def test_a_store_in_use_by_another_process_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     stores = RocksStores(folder)
-    with process("hold_open", folder) as holder:
+    with process("hold_open", folder, 1) as holder:
         assert output_of(holder).readline() == "open\n"
         with pytest.raises(StoreBroken, match="Stop the process that has it open"):
             stores.open(0)
@@ -236,8 +234,6 @@ def test_a_store_in_use_by_another_process_is_left_alone(tmp_path: Path) -> None
             stores.drop(0)
         stores.open(1).close()
         assert holder.poll() is None
-        holder.kill()
-        holder.wait(PATIENCE_S)
     assert whole_prefix(stores.open(0)) == 1
 
 
@@ -255,17 +251,15 @@ def test_a_disk_that_refuses_breaks_the_store_and_takes_nothing(tmp_path: Path) 
 
 
 def stalling(folder: Path) -> RocksStore:
-    """A store that stalls after two memtables: none of its files is compacted any more."""
+    """A store that stalls after two memtables, for its files are not compacted."""
     store = RocksStores(folder, SMALL_BUDGET_BYTES).open(0)
-    limits = dict.fromkeys(
-        (
-            "level0_file_num_compaction_trigger",
-            "level0_slowdown_writes_trigger",
-            "level0_stop_writes_trigger",
-        ),
-        "2",
+    store._db.set_options(
+        {
+            "level0_file_num_compaction_trigger": "100",
+            "level0_slowdown_writes_trigger": "2",
+            "level0_stop_writes_trigger": "2",
+        }
     )
-    store._db.set_options({"disable_auto_compactions": "true", **limits})
     return store
 
 
@@ -277,7 +271,7 @@ def test_a_write_waits_while_the_disk_is_behind(
 
     def compact_and_wait(pause_s: float) -> None:
         waits.append(pause_s)
-        store._db.set_options({"disable_auto_compactions": "false"})
+        store._db.set_options({"level0_file_num_compaction_trigger": "2"})
         sleep(pause_s)
 
     monkeypatch.setattr("symphainy_runtime.state.rocks.sleep", compact_and_wait)

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.samples import REPORT, STATE
+from tests.samples import JOURNAL, REPORT, STATE
 
+from symphainy_processors.fold.evolve import evolve_step
 from symphainy_processors.moment import Moment
 from symphainy_processors.saga import decide as saga
 from symphainy_schemas import events as e
-from symphainy_schemas.records import Checkpoint, Error, ReportKind, StepReport
+from symphainy_schemas.records import REDELIVERED, Checkpoint, Error, ReportKind, StepReport
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 
 NOW = Moment(now=10_000, jitter=0.5)
@@ -89,6 +90,25 @@ def test_a_hand_back_makes_a_delivery_not_an_attempt() -> None:
     assert again == e.StepReady(step="main", attempt=2)
     sent = saga.delivery(STEP, again, 500, "fresh", start_by=77)
     assert (sent.attempt, sent.delivery, sent.token, sent.start_by) == (2, 4, "tok", 77)
+
+
+def test_what_another_worker_had_first_stays_open_and_is_delivered_after_a_marker() -> None:
+    told = report(ReportKind.HANDED_BACK, name=REDELIVERED)
+    back, again = saga.on_report(execution(), told, NOW)
+    assert isinstance(back, e.StepHandedBack)
+    assert again == e.StepRetryScheduled(step="main", attempt=2, due_at=NOW.now)
+    step: StepState = STEP
+    for event in (back, again):
+        step = evolve_step(step, 500, JOURNAL, 50, event)
+    assert (step.status, step.open, step.token) == (StepStatus.BACKING_OFF, (3,), "tok")
+    assert saga.needs_marker(step)
+    alive = saga.on_report(execution(step), report(ReportKind.STARTED), NOW)
+    assert [type(event) for event in alive] == [e.StepStarted]
+    fired, ready = saga.on_timeout(execution(step), step, NOW)
+    assert isinstance(fired, e.TimerFired)
+    assert ready == e.StepReady(step="main", attempt=2)
+    last = saga.on_report(execution(replace(step, delivery=4, open=(3, 4))), failed(False), NOW)
+    assert not any(isinstance(event, e.ExecutionFailed) for event in last)
 
 
 def test_hand_backs_that_pile_up_are_slowed_down() -> None:
@@ -167,9 +187,8 @@ def test_an_execution_does_not_fail_while_another_delivery_may_still_start() -> 
 
 def test_a_delivery_that_nobody_started_in_time_is_delivered_anew() -> None:
     unstarted = replace(STEP, status=StepStatus.DISPATCHED)
-    fired, closed, again = saga.on_timeout(execution(unstarted), unstarted, NOW)
+    fired, again = saga.on_timeout(execution(unstarted), unstarted, NOW)
     assert isinstance(fired, e.TimerFired)
-    assert closed == e.DeliveryClosed(step="main", delivery=3)
     assert again == e.StepReady(step="main", attempt=2)
 
 

@@ -1,6 +1,7 @@
 """Invariants of the generated readers and writers.
 
 - A record class that does not mirror its schema has none.
+- Numbers of every length have fastavro's bytes, and are read from them.
 - Arrays and maps are read in whatever blocks they come; strings in whatever bytes they come.
 - A recurring record is read once, and only where its very bytes stand; what is remembered is
   bounded.
@@ -9,11 +10,13 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import traceback
 from enum import StrEnum
 from typing import Any
 
+import fastavro
 import pytest
 from msgspec import Struct
 from tests.samples import JOURNAL, SAMPLES
@@ -52,10 +55,14 @@ MAP = {"type": "map", "values": ONE}
 ARRAY = {"type": "array", "items": "bytes"}
 
 
-def made(type_: Any, hint: Any) -> tuple[binary.Read, binary.Write]:
+def made(type_: Any, hint: Any, *times: str) -> tuple[binary.Read, binary.Write]:
     """Reader and writer of a record with one field."""
     record = type("Holder", (Struct,), {"__annotations__": {"held": hint}}, frozen=True)
-    return compiled(schema_of("Holder", held=type_), record, Habits())
+    return compiled(schema_of("Holder", held=type_), record, Habits(times=frozenset(times)))
+
+
+def holding(value: Any) -> Any:
+    return type("Any", (), {"held": value})
 
 
 MIRRORED = [
@@ -83,7 +90,7 @@ def test_whatever_mirrors_its_schema_is_read_as_it_was_written(
 ) -> None:
     read, write = made(type_, hint)
     out: list[bytes] = []
-    write(type("Any", (), {"held": value}), out)
+    write(holding(value), out)
     written = b"".join(out)
     record, end = read(b"before" + written + b"after", 6)
     assert (record.held, end) == (value, 6 + len(written))
@@ -122,6 +129,30 @@ def test_what_does_not_mirror_its_schema_has_no_code(type_: Any, hint: Any) -> N
         made(type_, hint)
 
 
+@pytest.mark.parametrize("times", [(), ("held",)], ids=["long", "time"])
+def test_numbers_near_every_border_have_fastavros_bytes(times: tuple[str, ...]) -> None:
+    read, write = made("long", int, *times)
+    borders = [0, *(sign * 2**n for n in range(64) for sign in (1, -1))]
+    for number in sorted({border + d for border in borders for d in range(-3, 4)}):
+        if -(2**63) <= number < 2**63:
+            reference, out = io.BytesIO(), list[bytes]()
+            fastavro.schemaless_writer(reference, "long", number)
+            write(holding(number), out)
+            assert b"".join(out) == reference.getvalue()
+            for after in (b"\x00\x00", b"\x00\x00", b""):  # what is read again may be remembered
+                record, end = read(reference.getvalue() + after, 0)
+                assert (record.held, end) == (number, len(reference.getvalue()))
+
+
+def test_every_byte_but_0_is_true_as_it_is_for_fastavro() -> None:
+    read, _ = made("boolean", bool)
+    for byte in range(256):
+        data = bytes((byte,))
+        assert read(data, 0)[0].held is fastavro.schemaless_reader(
+            io.BytesIO(data), "boolean", None
+        )
+
+
 def in_blocks(*blocks: tuple[bytes, ...], sizes: bool) -> bytes:
     """An array or map of items, in blocks, with the blocks' sizes or without."""
     out = b""
@@ -149,6 +180,7 @@ def test_arrays_and_maps_are_read_in_any_blocks(sizes: bool) -> None:
         ("string", str, b"\x01"),
         ("string", str, b"\x81\x01"),
         ("string", str, b"\x04\xc3\x28"),
+        ("long", int, b"\x80" * 10 + b"\x00"),
         ("long", int, b"\x80" * 10 + b"\x01"),
         ("long", int, b"\xff" * 9 + b"\x02"),
         ("boolean", bool, b""),

@@ -89,6 +89,9 @@ def consumer(
         "auto.offset.reset": "error",
         "fetch.wait.max.ms": 500,
         "fetch.error.backoff.ms": 50,
+        # When its queue is full the client pauses its fetches, by default for 1 s, in which a
+        # reader of a backlog runs dry: 45,000 records a second instead of 240,000.
+        "fetch.queue.backoff.ms": 1,
         "queued.max.messages.kbytes": 16_384,
         "allow.auto.create.topics": False,
     }

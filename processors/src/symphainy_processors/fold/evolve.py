@@ -10,7 +10,7 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from symphainy_schemas import events as e
-from symphainy_schemas.records import Checkpoint
+from symphainy_schemas.records import REDELIVERED, Checkpoint
 from symphainy_schemas.state import (
     ExecutionState,
     ExecutionStatus,
@@ -131,14 +131,20 @@ def evolve_step(
                 token=step.token if event.attempt == step.attempt else "",
             )
         case e.StepHandedBack():
-            still_open = _without(step.open, event.delivery)
-            if event.delivery != step.delivery:
-                return replace(step, open=still_open)
-            return replace(step, status=StepStatus.READY, due_at=0, open=still_open)
+            return _handed_back(step, event)
         case e.DeliveryClosed():
             return replace(step, open=_without(step.open, event.delivery))
         case _:
             assert_never(event)
+
+
+def _handed_back(step: StepState, event: e.StepHandedBack) -> StepState:
+    still_open = step.open
+    if event.reason != REDELIVERED:  # else whoever had it first may still run it
+        still_open = _without(step.open, event.delivery)
+    if event.delivery != step.delivery:
+        return replace(step, open=still_open)
+    return replace(step, status=StepStatus.READY, due_at=0, open=still_open)
 
 
 def _without(numbers: tuple[int, ...], gone: int) -> tuple[int, ...]:

@@ -15,8 +15,9 @@ from symphainy_processors.fold.partition import PartitionState
 from symphainy_runtime.journal.writer import Heading
 from symphainy_schemas import events as e
 from symphainy_schemas.records import Tenant
-from symphainy_schemas.state import ExecutionState, StepState
+from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 
+_WAITING = frozenset({StepStatus.READY, StepStatus.BACKING_OFF})
 _FREEING = (e.StepSucceeded, e.StepFailed, e.StepHandedBack, e.DeliveryClosed)
 
 
@@ -73,29 +74,41 @@ class Dispatching:
             self.dispatcher.release(item.execution_id, item.step, now_ms=self._now())
         return None
 
-    def heard(self, execution_id: str, step: StepState, events: tuple[e.Event, ...]) -> None:
+    def heard(self, state: ExecutionState, step: StepState, events: tuple[e.Event, ...]) -> None:
         """Learn from what is decided of `step`: what starts was not queued for longer, what ends
         frees its slot."""
-        if isinstance(events[-1], e.StepStarted):  # else what it ends with tells more exactly
-            sent_at = self._sent_at.get((execution_id, step.step))
-            if sent_at is not None and events[-1].step == step.step:
-                self.dispatcher.started(execution_id, step.step, max(0, self._now() - sent_at))
+        execution_id = state.execution_id
+        self._heard_start(state, step, events)
         for event in events:
+            if isinstance(event, e.TimerFired) and event.timer == f"start_by:{step.step}":
+                self._free(execution_id, event, step.step)
             if isinstance(event, _FREEING) and event.step == step.step:
                 current = event.delivery == step.delivery
                 if current or isinstance(event, e.StepSucceeded | e.StepFailed):
-                    self._free(execution_id, event)
+                    self._free(execution_id, event, step.step)
 
-    def _free(self, execution_id: str, event: e.Event) -> None:
-        assert isinstance(event, _FREEING)
+    def _heard_start(
+        self, state: ExecutionState, step: StepState, events: tuple[e.Event, ...]
+    ) -> None:
+        if not any(isinstance(x, e.StepStarted) and x.step == step.step for x in events):
+            return
+        if step.status in _WAITING:  # it was given up, but lives: it has a slot again
+            self.dispatcher.occupy(waiting(state, step.step, step.dispatched_at))
+        sent_at = self._sent_at.get((state.execution_id, step.step))
+        if sent_at is not None and not isinstance(events[-1], e.ExecutionSucceeded):
+            # What it ends with would tell more exactly.
+            waited = max(0, self._now() - sent_at)
+            self.dispatcher.started(state.execution_id, step.step, waited)
+
+    def _free(self, execution_id: str, event: e.Event, step: str) -> None:
         now = self._now()
-        sent_at = self._sent_at.pop((execution_id, event.step), None)
+        sent_at = self._sent_at.pop((execution_id, step), None)
         waited = ran = None
         if isinstance(event, e.StepSucceeded) and sent_at is not None:
             # Differences on each clock by itself: no skew between owner and worker enters.
             ran = max(0, event.ended_at - event.started_at)
             waited = max(0, now - sent_at - ran)
-        self.dispatcher.release(execution_id, event.step, waited_ms=waited, ran_ms=ran, now_ms=now)
+        self.dispatcher.release(execution_id, step, waited_ms=waited, ran_ms=ran, now_ms=now)
 
     def _more(self, line: Line, place: tuple[int, str, str] | None, limit: int) -> list[Ready]:
         key = LineKey(line.realm, line.tenant_id, line.priority)

@@ -156,7 +156,7 @@ class Ledger:
             self.lost = True
             return
         # Written before it was appended, so only a clock ahead of the broker's says otherwise.
-        self.clock_ahead = pending.written_at > appended_at + self._skew_ms
+        self._judge_clock(pending.written_at - appended_at)
         self._state.settle(pending.applied)
         self._acked = offset
         if pending.dispatches:
@@ -164,6 +164,18 @@ class Ledger:
             for state, dispatched in pending.dispatches:
                 task = task_for(state, dispatched, self._partition, offset, self._skew_ms)
                 self._port.send(task, lambda: self._sent(offset))
+
+    def _judge_clock(self, ahead_ms: int) -> None:
+        """Too far ahead of the broker's it fires nothing, and says so (rule 9)."""
+        ahead = ahead_ms > self._skew_ms
+        if ahead and not self.clock_ahead:
+            log.error(
+                "partition %d: this clock is %d ms ahead of the broker's; no timer fires until it "
+                "is set right",
+                self._partition,
+                ahead_ms,
+            )
+        self.clock_ahead = ahead
 
     def _sent(self, offset: int) -> None:
         left = self._unsent[offset] - 1

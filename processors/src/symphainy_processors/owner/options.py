@@ -15,9 +15,10 @@ class OwnerOptions:
 
     partitions: int = 8
     dedupe_window_ms: int = 7 * DAY_MS
-    # Longer than any queue in front of a healthy realm, shorter than an operator's patience; a task
-    # read after it is handed back and delivered anew, so a lower value costs only repeats.
-    start_by_ms: int = 600_000
+    # Longer than any queue in front of a healthy realm, which the window keeps to a second or so. A
+    # task read after it is handed back and delivered anew; a lower value costs repeats, a higher
+    # one delays the end of an execution whose worker died.
+    start_by_ms: int = 60_000
     # Between the clocks of owners, workers and brokers; NTP keeps them within tens of ms.
     skew_ms: int = 5_000
     # A restart decides at most this many inputs again that yielded nothing: cheap to repeat, and

@@ -36,7 +36,6 @@ from symphainy_transport.topics import INTENTS, STEPS
 log = logging.getLogger(__name__)
 Events = tuple[Event, ...]
 DISPATCHES_A_TURN = 200  # bounds a turn when a window opens onto a deep backlog: about 30 ms
-_TIMED_OUT = frozenset({StepStatus.STARTED, StepStatus.DISPATCHED})
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,8 @@ class OwnedPartition:
         )
         self._since_record = 0
         self._timeouts = Timeouts(shell.owner, term.offset, shell.options.marker_again_ms)
+        self._taking_over = False
+        self._unsent: dict[tuple[str, str], int] = {}  # what a takeover has still to deliver anew
         self._lettering = False
         self._behind_letter: deque[Input] = deque()
 
@@ -181,11 +182,19 @@ class OwnedPartition:
 
     def _on_marker(self, marker: StepReport) -> None:
         for execution_id, name in self._timeouts.read(marker):
+            unsent = self._unsent.pop((execution_id, name), None)
             state = self.state.execution(execution_id)
             step = None if state is None else find_step(state, name)
-            if state is not None and step is not None:
-                moment = self._moment()
-                self._decide_due(state, step, saga.on_timeout(state, step, moment), moment)
+            if state is None or step is None:
+                continue
+            if step.status is StepStatus.DISPATCHED and step.dispatched_at == unsent:
+                self._deliver_again(state, step)
+                continue
+            moment = self._moment()
+            self._decide_due(state, step, saga.on_timeout(state, step, moment), moment)
+        if self._taking_over and not self._unsent:
+            self._taking_over = False
+            self.ledger.release_acted_to()
         self._passed()
 
     def _to_dead_letters(self, taken: Input, error: UnreadableRecord) -> None:
@@ -216,6 +225,7 @@ class OwnedPartition:
             return False
         now = self._now()
         more = not self.ledger.clock_ahead and self._fire(now)  # else nothing fires (rule 9)
+        self._mark(now)
         self.dispatch()
         news = self._since_record or self.ledger.has_news_of_effects or self.ledger.clock_ahead
         idle = not self.ledger.in_flight
@@ -227,14 +237,16 @@ class OwnedPartition:
         decided = 0
         for state, step in self.state.due(now, self._options.due_per_tick):
             decided += 1
-            if step.status in _TIMED_OUT:
+            if saga.needs_marker(step):
                 self._timeouts.add(state.execution_id, step)
             else:
                 self._decide_due(state, step, saga.on_due(step), self._moment())
+        return decided == self._options.due_per_tick
+
+    def _mark(self, now: int) -> None:
         marker = self._timeouts.marker(now)
         if marker is not None:
             self._port.mark(self.partition, marker)
-        return decided == self._options.due_per_tick
 
     def dispatch(self) -> None:
         """Dispatch what waited for its turn, as far as windows and limits allow."""
@@ -249,16 +261,23 @@ class OwnedPartition:
             self._record(_heading(state, None, step.ready_at), (event,), moment)
 
     def take_over(self) -> None:
-        """Deliver anew what the last owner may not have sent (rules 11 and 12)."""
+        """Deliver anew what the last owner may not have sent (rules 11 and 12), once all is read
+        that workers have reported of what it did send (rule 14)."""
         self.dispatching.restore()
-        self.ledger.hold_acted_to()
-        for state, step in list(self.state.unsent()):
-            moment = self._moment()
-            again = StepReady(step=step.step, attempt=step.attempt)
-            event = self._delivery(state.timeout_ms, step, again, moment)
-            self._record(_heading(state, None, step.dispatched_at), (event,), moment)
-        self.ledger.release_acted_to()
+        for state, step in self.state.unsent():
+            self._unsent[state.execution_id, step.step] = step.dispatched_at
+            self._timeouts.add(state.execution_id, step)
+        if self._unsent:
+            self._taking_over = True
+            self.ledger.hold_acted_to()
+        self._mark(self._now())
         self.dispatch()
+
+    def _deliver_again(self, state: ExecutionState, step: StepState) -> None:
+        moment = self._moment()
+        again = StepReady(step=step.step, attempt=step.attempt)
+        event = self._delivery(state.timeout_ms, step, again, moment)
+        self._record(_heading(state, None, step.dispatched_at), (event,), moment)
 
     def finish(self) -> None:
         """Write down how far we came, before a clean hand-over."""
@@ -280,7 +299,7 @@ class OwnedPartition:
         """Record a decision; what became ready goes at once, or is journaled as waiting."""
         if before is not None:
             for step in before.steps:
-                self.dispatching.heard(before.execution_id, step, events)
+                self.dispatching.heard(before, step, events)
         if not isinstance(events[-1], StepReady):
             self._record(heading, events, moment)
             return

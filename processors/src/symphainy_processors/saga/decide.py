@@ -13,7 +13,7 @@ from typing import assert_never
 from symphainy_processors.fold.evolve import find_step
 from symphainy_processors.moment import Moment
 from symphainy_schemas import events as e
-from symphainy_schemas.records import Error, ReportKind, StepReport
+from symphainy_schemas.records import REDELIVERED, Error, ReportKind, StepReport
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 
 MAIN_STEP = "main"
@@ -24,6 +24,7 @@ REDELIVERY_BACKOFF_MAX_MS = 30_000
 # All of a step's checkpoints travel in one task, beside an inline payload of at most 256 KiB.
 CHECKPOINTS_BYTES = 524_288
 _ENDED = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
+_WAITING = frozenset({StepStatus.BACKING_OFF, StepStatus.READY})
 _CLOSING = frozenset({ReportKind.SUCCEEDED, ReportKind.FAILED, ReportKind.HANDED_BACK})
 Events = tuple[e.Event, ...]
 
@@ -62,6 +63,14 @@ def on_report(state: ExecutionState, report: StepReport, moment: Moment) -> Even
             assert_never(report.kind)
 
 
+def needs_marker(step: StepState) -> bool:
+    """Whether what is due gives up a delivery that somebody may be running: what was reported
+    before must be read first (rule 14)."""
+    if step.status is StepStatus.BACKING_OFF:
+        return step.delivery in step.open
+    return step.status in (StepStatus.STARTED, StepStatus.DISPATCHED)
+
+
 def on_due(step: StepState) -> Events:
     """A retry's or redelivery's time has come, or nobody may start a failed step any more."""
     if step.status is StepStatus.BACKING_OFF:
@@ -74,14 +83,16 @@ def on_due(step: StepState) -> Events:
 
 
 def on_timeout(state: ExecutionState, step: StepState, moment: Moment) -> Events:
-    """An attempt passed its limit, or a delivery its `start_by`; what was reported before has been
-    read (rule 14)."""
+    """An attempt passed its limit, or a delivery its `start_by`, or it may be delivered anew; what
+    was reported before has been read (rule 14)."""
     if not 0 < step.due_at <= moment.now:
         return ()
+    if step.status is StepStatus.BACKING_OFF:
+        return on_due(step)
     if step.status is StepStatus.DISPATCHED:
+        # It stays open: a worker may have started it in time and have had no time to say so.
         fired = e.TimerFired(timer=f"start_by:{step.step}", due_at=step.due_at)
-        closed = e.DeliveryClosed(step=step.step, delivery=step.delivery)
-        return (fired, closed, e.StepReady(step=step.step, attempt=step.attempt))
+        return (fired, e.StepReady(step=step.step, attempt=step.attempt))
     if step.status is not StepStatus.STARTED:
         return ()
     error = Error(
@@ -126,6 +137,8 @@ def _closed(step: StepState, report: StepReport) -> Events:
     stale = report.attempt < step.attempt or report.token == step.token
     if report.kind not in _CLOSING or report.delivery not in step.open or not stale:
         return ()
+    if report.kind is ReportKind.HANDED_BACK and report.name == REDELIVERED:
+        return ()  # whoever had it first may still run it
     if report.delivery == step.delivery and step.status not in _ENDED:
         return ()  # names another attempt than the one that it was: not from whom it was sent to
     closed = e.DeliveryClosed(step=step.step, delivery=report.delivery)
@@ -136,7 +149,14 @@ def _closed(step: StepState, report: StepReport) -> Events:
 
 
 def _started(step: StepState, report: StepReport) -> Events:
-    return (_start_event(report),) if step.status is StepStatus.DISPATCHED else ()
+    if step.status is StepStatus.DISPATCHED or (step.status in _WAITING and _may_run(step, report)):
+        return (_start_event(report),)
+    return ()
+
+
+def _may_run(step: StepState, report: StepReport) -> bool:
+    """Whether a delivery that another worker handed back shows signs of life."""
+    return report.delivery in step.open
 
 
 def _start_event(report: StepReport) -> e.StepStarted:
@@ -264,8 +284,10 @@ def _handed_back(step: StepState, report: StepReport, moment: Moment) -> Events:
         reason=report.name,
     )
     extra = step.delivery - step.attempt - PROMPT_REDELIVERIES
-    if extra < 0:
+    delay = 0
+    if extra >= 0:
+        delay = min(REDELIVERY_BACKOFF_MAX_MS, REDELIVERY_BACKOFF_MS * 2 ** min(extra, 10))
+    elif report.name != REDELIVERED:
         return (back, e.StepReady(step=step.step, attempt=step.attempt))
-    delay = min(REDELIVERY_BACKOFF_MAX_MS, REDELIVERY_BACKOFF_MS * 2 ** min(extra, 10))
     again = e.StepRetryScheduled(step=step.step, attempt=step.attempt, due_at=moment.now + delay)
     return (back, again)

@@ -55,8 +55,8 @@ class Chain:
             return
         if named.offset > last.offset:
             raise self._broken(
-                at, f"was written after offset {named.offset}; what stood behind {last.offset} "
-                "is gone"
+                at,
+                f"was written after offset {named.offset}; what stood behind {last.offset} is gone",
             )
         if named.offset == last.offset and record.prev_hash != last.hash:
             raise self._broken(at, f"was written after another record at {last.offset}")

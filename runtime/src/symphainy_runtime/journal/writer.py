@@ -54,7 +54,11 @@ class JournalWriter:
         self.seq = 0
         self._prev_hash = term.hash
         self._previous: Predecessor | None = Predecessor(before.term, before.offset, before.hash)
-        self._before = (self.seq, self._prev_hash, self._previous)
+        self._before: tuple[int, bytes, Predecessor | None] = (
+            self.seq,
+            self._prev_hash,
+            self._previous,
+        )
 
     def standing(self, offset: int) -> Validity:
         """A reader's standing after the last record written, if that stands at `offset`."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-from bisect import bisect_left
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
@@ -22,6 +21,8 @@ from weakref import WeakSet
 
 import rocksdict as rocks
 
+from symphainy_runtime.state import manifest
+from symphainy_runtime.state.gaps import Gaps
 from symphainy_runtime.state.store import StoreBroken, Write
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ _MIB = 1 << 20
 # Cached blocks, indexes, filters and memtables of all partitions of a process. RocksDB may exceed
 # it by what is pinned: a memtable that is being flushed, the blocks of a running read.
 MEMORY_BYTES = 128 * _MIB
-# A partition's memtable: about 30,000 states. Larger ones make the takeover after a crash slower,
+# A partition's memtable: about 15,000 states. Larger ones make the takeover after a crash slower,
 # which replays it; smaller ones write more often what changes often.
 MEMTABLE_BYTES = 16 * _MIB
 # A partition's files kept open, the others are reopened when read. A million states of 1 KB are
@@ -41,8 +42,6 @@ INFO_LOG_BYTES = _MIB
 # RocksDB stalls writes while its files wait to be compacted. A flood is compacted in a second or
 # two; what takes 5 s is a disk that is full or does not answer. Far below a session timeout.
 STALL_TRIES, STALL_PAUSE_S = 500, 0.01
-# How many beginnings of ranges are known to be empty; a partition reads few from the same start.
-GAPS = 64
 _STALL_FILES = 36  # RocksDB's own limit; its slowdown from 20 on would be a stall here
 _FOREIGN = (rocks.DbClosedError, OSError)
 _LOOK_AT_THE_DISK = "Look at the disk: its space, its permissions, its health."
@@ -115,6 +114,8 @@ class _Place:
     def connect(self) -> rocks.Rdict:
         """Open it, empty if there is none."""
         with self:
+            if found := manifest.damage(self.path):
+                raise StoreBroken(f"State store {self.path}: {found}.")
             # Without the second, an existing store opens with the options it was written with:
             # a cache of its own, outside the budget.
             db = rocks.Rdict(str(self.path), self._options, {"default": self._options})
@@ -140,9 +141,18 @@ class RocksStore:
 
     def __init__(self, place: _Place) -> None:
         self._place = place
-        self._db = place.connect()
-        self._gaps = _Gaps()
+        self._connect()
+        self._gaps = Gaps()
         self._snapshots: WeakSet[RocksSnapshot] = WeakSet()
+
+    def _connect(self) -> None:
+        self._db = self._place.connect()
+        with self._place:
+            self._manifest = manifest.Manifest(self._place.path, self._oldest_log)
+            self._manifest.note()
+
+    def _oldest_log(self) -> int:
+        return self._db.property_int_value("rocksdb.min-log-number-to-keep") or 0
 
     def get(self, key: bytes) -> bytes | None:
         """The value of `key`."""
@@ -186,6 +196,7 @@ class RocksStore:
             for _ in range(STALL_TRIES):
                 try:
                     self._db.write(_native(batch))
+                    self._manifest.note()
                     return
                 except Exception as error:
                     if "Write stall" not in str(error):
@@ -200,7 +211,7 @@ class RocksStore:
         """Remove everything by starting anew, which heals a damaged store; snapshots end."""
         self.close()
         self._place.remove()
-        self._db = self._place.connect()
+        self._connect()
 
     def snapshot(self) -> RocksSnapshot:
         """The store as it is now; it costs nothing but what is overwritten meanwhile."""
@@ -216,7 +227,8 @@ class RocksStore:
         try:
             # Else closing writes the memtable to a table file first, and waits for the room to do
             # so: for ever on a full disk, a quarter of a second on a sound one.
-            self._db.cancel_all_background(False)
+            self._db.cancel_all_background(True)
+            self._manifest.note()
             self._db.close()
         except rocks.DbClosedError:
             pass
@@ -266,38 +278,6 @@ class RocksSnapshot:
             self._native = None
 
 
-class _Gaps:
-    """Stretches at the start of scanned ranges that are known to hold nothing.
-
-    RocksDB steps over every removed key that is not compacted away yet, 0.3 µs each. Timers,
-    expiries and queues are removed at the front, so a scan from the front would step over hundreds
-    of thousands; with this it steps over what was removed since the last one.
-    """
-
-    def __init__(self) -> None:
-        self._firsts: dict[bytes, bytes] = {}  # start of a scan: nothing lies before this key
-
-    def behind(self, start: bytes) -> bytes:
-        """Where a scan from `start` may begin."""
-        first = self._firsts.pop(start, start)
-        self._firsts[start] = first
-        if len(self._firsts) > GAPS:
-            del self._firsts[next(iter(self._firsts))]  # the one that was not asked for longest
-        return first
-
-    def found(self, start: bytes, first: bytes) -> None:
-        """A scan from `start` has met nothing before `first`."""
-        self._firsts[start] = first
-
-    def written(self, keys: list[bytes]) -> None:
-        """These keys may hold something from here on."""
-        keys.sort()
-        for start, first in self._firsts.items():
-            at = bisect_left(keys, start)
-            if at < len(keys) and keys[at] < first:
-                self._firsts[start] = keys[at]
-
-
 def _options(cache: rocks.Cache, memtables_bytes: int) -> rocks.Options:
     table = rocks.BlockBasedOptions()
     table.set_block_cache(cache)
@@ -324,5 +304,4 @@ def _options(cache: rocks.Cache, memtables_bytes: int) -> rocks.Options:
     options.set_keep_log_file_num(2)
     options.set_stats_dump_period_sec(0)
     options.set_stats_persist_period_sec(0)
-    options.set_max_manifest_file_size(_MIB)
     return options

@@ -47,9 +47,9 @@ TIMES: dict[bytes, int] = {}
 """Times by their bytes. No long's bytes begin another's, so equal bytes are the whole time."""
 
 _FIRST = [None if n & 1 or n < 128 else (n & 127) >> 1 for n in range(256)]
-_SECOND = [(n & 127) << 6 for n in range(256)]
-_THIRD = [(n & 127) << 13 for n in range(256)]
-_FOURTH = [n << 20 for n in range(128)]
+_SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH = (
+    [(n & 127) << shift for n in range(256)] for shift in (6, 13, 20, 27, 34)
+)
 
 
 def unsigned(data: bytes, at: int) -> tuple[int, int]:
@@ -71,18 +71,32 @@ def unsigned(data: bytes, at: int) -> tuple[int, int]:
 
 
 def long(data: bytes, at: int) -> tuple[int, int]:
-    """A long of any length, by tables if it is not negative and takes 2, 3 or 4 bytes."""
-    first = _FIRST[data[at]]
-    if first is not None:
-        second = data[at + 1]
-        if second < 128:
-            return first + _SECOND[second], at + 2
-        third = data[at + 2]
-        if third < 128:
-            return first + _SECOND[second] + _THIRD[third], at + 3
-        fourth = data[at + 3]
-        if fourth < 128:
-            return first + _SECOND[second] + _THIRD[third] + _FOURTH[fourth], at + 4
+    """A long of any length, by tables if it is not negative and takes 2 to 6 bytes."""
+    value = _FIRST[data[at]]
+    if value is None:
+        return _any_long(data, at)
+    byte = data[at + 1]
+    value += _SECOND[byte]
+    if byte < 128:
+        return value, at + 2
+    byte = data[at + 2]
+    value += _THIRD[byte]
+    if byte < 128:
+        return value, at + 3
+    byte = data[at + 3]
+    value += _FOURTH[byte]
+    if byte < 128:
+        return value, at + 4
+    byte = data[at + 4]
+    value += _FIFTH[byte]
+    if byte < 128:
+        return value, at + 5
+    byte = data[at + 5]
+    value += _SIXTH[byte]
+    return (value, at + 6) if byte < 128 else _any_long(data, at)
+
+
+def _any_long(data: bytes, at: int) -> tuple[int, int]:
     value, at = unsigned(data, at)
     return (value >> 1) ^ -(value & 1), at
 
@@ -195,13 +209,16 @@ TIME_BYTES: dict[int, bytes] = {}
 
 
 def long_bytes(value: int) -> bytes:
-    """The bytes of a long, by tables from 8,192 to 134,217,727.
+    """The bytes of a long, by tables from 8,192 to 2,199,023,255,551, where times lie.
 
     Raises:
         OverflowError: it takes more than 64 bits.
     """
     if 8_192 <= value < 1 << 27:
         return _CONTINUED[value & 8_191] + _LAST[value >> 13]
+    if 1 << 27 <= value < 1 << 41:
+        third, fourth = value >> 13 & 127 | 128, value >> 20 & 127 | 128
+        return _CONTINUED[value & 8_191] + bytes((third, fourth)) + _LAST[value >> 27]
     if not _LEAST <= value <= _MOST:
         raise OverflowError(f"{value} takes more than 64 bits.")
     rest = value << 1 ^ value >> 63

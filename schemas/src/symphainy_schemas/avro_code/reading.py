@@ -18,7 +18,7 @@ from symphainy_schemas.avro_code.shapes import (
     Shape,
     Symbols,
 )
-from symphainy_schemas.avro_code.text import Text
+from symphainy_schemas.avro_code.text import Text, indented
 
 _SLICE = """\
 start = at + 1
@@ -62,6 +62,12 @@ while True:
     for _ in range(count >> 1):"""
 
 
+_FROM_BINARY = (
+    *("LONG", "SPAN", "THERE", "TIMES", "block", "branches", "double", "long", "present"),
+    *("recurring_read", "span", "symbol", "time"),
+)
+
+
 def reader(shape: Members, recurring: frozenset[type]) -> Read:
     """The function that reads `shape`; records of classes in `recurring` are remembered."""
     names = {name: getattr(binary, name) for name in _FROM_BINARY}
@@ -69,12 +75,6 @@ def reader(shape: Members, recurring: frozenset[type]) -> Read:
     reading.record(shape)
     read: Read = reading.text.function(f"read_{shape.name}")
     return read
-
-
-_FROM_BINARY = (
-    *("LONG", "SPAN", "THERE", "TIMES", "block", "branches", "double", "long", "present"),
-    *("recurring_read", "span", "symbol", "time"),
-)
 
 
 class _Reading:
@@ -105,17 +105,15 @@ class _Reading:
             case Scalar(kind=kind):
                 return _SCALARS[kind].format(to=to).splitlines()
             case Symbols(name=name, members=members):
-                self.text.names[name], self.text.names[f"{name}_BY_BYTE"] = (
-                    members,
-                    binary.by_byte(members),
-                )
+                by_byte = binary.by_byte(members)
+                self.text.names |= {name: members, f"{name}_BY_BYTE": by_byte}
                 call = f"symbol(data, at, {name})"
                 return _BY_TABLE.format(to=to, table=f"{name}_BY_BYTE", call=call).splitlines()
             case Maybe(of=of):
                 call = "present(data, at)"
                 there = _BY_TABLE.format(to=to, table="THERE", call=call).splitlines()
                 value = self._value(to, of)
-                return [*there, f"if {to}:", *_in(value), "else:", *_in([f"{to} = None"])]
+                return [*there, f"if {to}:", *indented(value), "else:", *indented([f"{to} = None"])]
             case Items(of=of):
                 return self._items(to, of)
             case Entries(of=of):
@@ -129,15 +127,15 @@ class _Reading:
 
     def _items(self, to: str, of: Shape) -> list[str]:
         item = f"{to}item"
-        block = [*_BLOCKS.splitlines(), *_in(self._value(item, of), 2)]
-        some = [f"{to} = []", *block, *_in([f"{to}.append({item})"], 2), f"{to} = tuple({to})"]
-        return ["if data[at] == 0:", *_in([f"{to} = ()", "at += 1"]), "else:", *_in(some)]
+        block = [*_BLOCKS.splitlines(), *indented(self._value(item, of), 2)]
+        some = [f"{to} = []", *block, *indented([f"{to}.append({item})"], 2), f"{to} = tuple({to})"]
+        return ["if data[at] == 0:", *indented([f"{to} = ()", "at += 1"]), "else:", *indented(some)]
 
     def _entries(self, to: str, of: Shape) -> list[str]:
         key, item = f"{to}key", f"{to}item"
         entry = [*self._value(key, Scalar("string")), *self._value(item, of)]
-        return [f"{to} = {{}}", *_BLOCKS.splitlines(), *_in([*entry, f"{to}[{key}] = {item}"], 2)]
-
-
-def _in(lines: list[str], depth: int = 1) -> list[str]:
-    return ["    " * depth + line for line in lines]
+        return [
+            f"{to} = {{}}",
+            *_BLOCKS.splitlines(),
+            *indented([*entry, f"{to}[{key}] = {item}"], 2),
+        ]

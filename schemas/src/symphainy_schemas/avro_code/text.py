@@ -23,7 +23,7 @@ class Text:
 
     def put(self, depth: int, *lines: str) -> None:
         """Adds lines, indented by `depth`."""
-        self._lines += ("    " * depth + line for line in lines)
+        self._lines += indented([*lines], depth)
 
     def later(self, value: str) -> str:
         """The name of a value that is computed once all functions stand."""
@@ -38,3 +38,8 @@ class Text:
         linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
         exec(compile(source, file, "exec"), self.names)
         return self.names[name]
+
+
+def indented(lines: list[str], depth: int = 1) -> list[str]:
+    """The lines, `depth` blocks further in."""
+    return ["    " * depth + line for line in lines]

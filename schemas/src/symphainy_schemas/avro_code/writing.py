@@ -18,7 +18,7 @@ from symphainy_schemas.avro_code.shapes import (
     Shape,
     Symbols,
 )
-from symphainy_schemas.avro_code.text import Text
+from symphainy_schemas.avro_code.text import Text, indented
 
 _FROM_BINARY = ("BOOLEAN", "SMALL", "TIME_BYTES", "double_bytes", "long_bytes", "time_bytes")
 
@@ -104,7 +104,7 @@ class _Writing:
             case Maybe(of=inner):
                 body.flush()
                 some = self._some(of, inner, "b'\\2'")
-                body.put(f"if {of} is None:", "    out.append(b'\\0')", "else:", *_in(some))
+                body.put(f"if {of} is None:", "    out.append(b'\\0')", "else:", *indented(some))
             case Items() | Entries():
                 self._blocks(body, of, shape)
             case OneOf(branches=branches):
@@ -132,7 +132,11 @@ class _Writing:
         each.flush()
         body.flush()
         count = f"out.append({_long(f'{of}size')})"
-        body.put(f"{of}size = len({of})", f"if {of}size:", *_in([count, loop, *_in(each.lines)]))
+        body.put(
+            f"{of}size = len({of})",
+            f"if {of}size:",
+            *indented([count, loop, *indented(each.lines)]),
+        )
         body.add("b'\\0'")
 
     def _one_of(self, body: _Body, of: str, branches: tuple[Members, ...]) -> None:
@@ -143,7 +147,3 @@ class _Writing:
         table = self.text.later("{" + ", ".join(rows) + "}")
         body.flush()
         body.put(f"index, write = {table}[type({of})]", "out.append(index)", f"write({of}, out)")
-
-
-def _in(lines: list[str]) -> list[str]:
-    return ["    " + line for line in lines]

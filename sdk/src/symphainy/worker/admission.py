@@ -15,7 +15,6 @@ from symphainy_schemas.records import Task
 # whose `started` report could come later than that.
 ANNOUNCE_MS = 50
 
-REDELIVERED = "redelivered_after_assignment"
 PAST_START_BY = "past_start_by"
 UNKNOWN_HANDLER = "unknown_handler"
 STOPPING = "worker_stopping"

@@ -18,7 +18,6 @@ from confluent_kafka import Message
 from symphainy.artifacts import Store
 from symphainy.worker.admission import (
     ANNOUNCE_MS,
-    REDELIVERED,
     STOPPING,
     Entry,
     refusal,
@@ -30,7 +29,7 @@ from symphainy.worker.reports import buried, told
 from symphainy.worker.threads import Threads
 from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.errors import SymphainyError, UnreadableRecord
-from symphainy_schemas.records import ReportKind, StepReport, Task
+from symphainy_schemas.records import REDELIVERED, ReportKind, StepReport, Task
 from symphainy_transport.clock import Clock
 
 T = TypeVar("T")

@@ -177,18 +177,23 @@ def _write(entries: Iterable[Capability], registration: Registration) -> None:
     topic = Topics(settings.topic_prefix).name(CONFIG)
     producer = clients.producer(settings, registration.worker_id)
     refused: list[KafkaError] = []
+    unplaced = False
 
     def delivered(error: KafkaError | None, message: Message) -> None:
+        nonlocal unplaced
         if error is not None:
             refused.append(error)
+        elif message.offset() is None:  # it may not be in the log
+            unplaced = True
 
     for entry in entries:
         key = f"capability/{entry.name}/{entry.version}"
         producer.produce(topic, encode(entry), key, 0, on_delivery=delivered)
-    if producer.flush(_ANSWER_S):
-        raise Unavailable("Kafka did not acknowledge the capabilities.", cure="Start again.")
+    missing = producer.flush(_ANSWER_S)
     if refused:
         raise KafkaException(refused[0])
+    if missing or unplaced:
+        raise Unavailable("Kafka did not acknowledge the capabilities.", cure="Start again.")
 
 
 def _translated(error: KafkaException) -> SymphainyError:

@@ -46,7 +46,16 @@ _SEND_AGAIN = frozenset(
 class _Sent:
     """One record on its way. `delivered` runs in the poll thread, all else on the loop."""
 
-    __slots__ = ("acknowledged", "error", "key", "partition", "settled", "topic", "value")
+    __slots__ = (
+        "acknowledged",
+        "error",
+        "key",
+        "partition",
+        "placed",
+        "settled",
+        "topic",
+        "value",
+    )
 
     def __init__(
         self,
@@ -64,9 +73,12 @@ class _Sent:
         self.acknowledged = acknowledged
         self.settled = settled
         self.error: KafkaError | None = None
+        self.placed = False
 
     def delivered(self, error: KafkaError | None, message: Any) -> None:
         self.error = error
+        # librdkafka has reported success without a place for records that the log does not hold.
+        self.placed = error is None and message.offset() is not None
         self.settled.append(self)
 
 
@@ -156,26 +168,30 @@ class Reporter:
     def _serve(self) -> None:
         """The poll thread: callbacks fill `_settled`; one hop to the loop for all of them."""
         while not self._closing.is_set():
-            if self._producer.poll(_POLL_S) and self._settled and not self._settling:
-                self._settling = True
-                try:
+            try:
+                if self._producer.poll(_POLL_S) and self._settled and not self._settling:
+                    self._settling = True
                     self._loop.call_soon_threadsafe(self._settle)
-                except RuntimeError:  # the loop was closed without us
-                    return
+            except KafkaException as error:  # the client is broken for good
+                self._loop.call_soon_threadsafe(self._refused, error.args[0])
+                return
+            except RuntimeError:  # the loop was closed without us
+                return
 
     def _settle(self) -> None:
         self._settling = False  # first: what settles from here on calls us again
         while self._settled:
             sent = self._settled.popleft()
-            if sent.error is None:
+            if sent.placed:
                 self._outstanding -= 1
                 sent.acknowledged()
                 if self._emptied is not None and not self._outstanding:
                     self._emptied.set()
-            elif sent.error.code() in _SEND_AGAIN and not sent.error.fatal():
-                _log.warning(
-                    "a report of %s was not taken (%s); again", sent.key, sent.error.name()
-                )
+            elif sent.error is None or (
+                sent.error.code() in _SEND_AGAIN and not sent.error.fatal()
+            ):
+                why = "no offset was told" if sent.error is None else sent.error.name()
+                _log.warning("a report of %s was not taken (%s); again", sent.key, why)
                 self._send(sent)
             else:
                 self._refused(sent.error)

@@ -13,13 +13,8 @@ from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.owner.ports import Ports
 from symphainy_schemas.errors import SymphainyError
 from symphainy_schemas.records import Capability, Tenant
-from symphainy_simulation.actors.ports import (
-    SimIntake,
-    SimJournal,
-    SimMembership,
-    SimPort,
-    SimWorld,
-)
+from symphainy_simulation.actors.ports import SimPort, SimWorld
+from symphainy_simulation.actors.reading import SimIntake, SimJournal, SimMembership
 from symphainy_simulation.actors.state_log import SimStateLog, StateFaults
 from symphainy_simulation.checking.history import Snapshot
 from symphainy_simulation.world.disk import Disk, SimStores
@@ -215,7 +210,7 @@ class OwnerProcess:
 
     def call(self) -> None:
         """Die, stand still or be overtaken here, if that was arranged."""
-        if self._lives and self._lives[-1] != self.process.life or not self.process.alive:
+        if (self._lives and self._lives[-1] != self.process.life) or not self.process.alive:
             raise Crash
         self._calls += 1
         while self._armed and self._armed[0][0] <= self._calls:

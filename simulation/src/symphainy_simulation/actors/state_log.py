@@ -20,7 +20,6 @@ from symphainy_simulation.actors.ports import BATCHES, Host
 from symphainy_simulation.world.events import MS, Event
 from symphainy_simulation.world.state_topic import Fenced, Row, StatePartition
 
-
 ANSWER_US = 600 * MS
 
 
@@ -37,9 +36,7 @@ class StateFaults:
 class SimStateLog:
     """Implements `ports.StateLog`."""
 
-    def __init__(
-        self, host: Host, topic: dict[int, StatePartition], faults: StateFaults
-    ) -> None:
+    def __init__(self, host: Host, topic: dict[int, StatePartition], faults: StateFaults) -> None:
         self._host = host
         self._topic = topic
         self._faults = faults

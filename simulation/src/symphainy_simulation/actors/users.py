@@ -87,7 +87,9 @@ class Users:
         one = Stated(0, 0, Kind.INTENT, TENANTS[0], 0, intent_type="work.quick")
         self._knocks += 1
         intent = replace(
-            self._intent(one), intent_id=f"knock{self._knocks}", session_id=f"ses-{partition}-{9:032x}"
+            self._intent(one),
+            intent_id=f"knock{self._knocks}",
+            session_id=f"ses-{partition}-{9:032x}",
         )
         self.waiting += 1
         self._produce(one, intent, partition)
@@ -175,7 +177,12 @@ class Users:
         self._write(STEPS, partition, encode(self._report(one, execution)))
 
     def _report(self, one: Stated, execution_id: str) -> StepReport:
-        kinds = (ReportKind.SUCCEEDED, ReportKind.FAILED, ReportKind.HANDED_BACK, ReportKind.STARTED)
+        kinds = (
+            ReportKind.SUCCEEDED,
+            ReportKind.FAILED,
+            ReportKind.HANDED_BACK,
+            ReportKind.STARTED,
+        )
         return StepReport(
             kind=kinds[one.variant % 4],
             execution_id=execution_id,

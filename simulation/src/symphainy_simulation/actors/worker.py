@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from symphainy.worker.admission import ANNOUNCE_MS, PAST_START_BY, REDELIVERED, STOPPING
+from symphainy.worker.admission import ANNOUNCE_MS, PAST_START_BY, STOPPING
 from symphainy.worker.ledger import Lease, begin
 from symphainy_schemas.codec import decode, encode
-from symphainy_schemas.records import Error, ReportKind, StepReport, Task
-from symphainy_simulation.actors import programs
-from symphainy_simulation.actors.programs import Program
-from symphainy_simulation.checking.history import HandlerStart
+from symphainy_schemas.records import REDELIVERED, ReportKind, StepReport, Task
+from symphainy_simulation.actors.job import Job, Start, told
 from symphainy_simulation.world.events import MS
 from symphainy_simulation.world.group import Change, Group, News, Seat
 from symphainy_simulation.world.logs import Log
@@ -46,29 +44,6 @@ class Realm:
     def log(self, partition: int) -> Log:
         """A partition of the realm's task topic."""
         return self.universe.log(f"tasks.{self.name}", partition)
-
-
-@dataclass
-class Start:
-    """A handler that was called; `ran` grows."""
-
-    task: Task
-    at_ms: int
-    ran: list[str] = field(default_factory=list)
-
-    def noted(self) -> HandlerStart:
-        """As the checkers take it."""
-        task = self.task
-        return HandlerStart(
-            task.execution_id,
-            task.step,
-            task.attempt,
-            task.delivery,
-            task.token,
-            self.at_ms,
-            tuple(known.name for known in task.checkpoints),
-            tuple(self.ran),
-        )
 
 
 class WorkerProcess:
@@ -298,127 +273,3 @@ class WorkerProcess:
         """It ended, and its final report is acknowledged."""
         self._running.pop((job.lease.partition, job.offset), None)
         self.wake()
-
-
-class Job:
-    """A delivery whose handler was started."""
-
-    def __init__(self, worker: WorkerProcess, task: Task, lease: Lease, offset: int) -> None:
-        self.task = task
-        self.lease = lease
-        self.offset = offset
-        self._worker = worker
-        self._process = worker.process
-        self.started_at = worker.process.clock.now_ms()
-        self._program = Program(task)
-        self._final = self._announced = self._acknowledged = False
-        self._start = worker.entered(self)
-
-    def begin(self) -> None:
-        """Call the handler."""
-        self._process.later(ANNOUNCE_MS * MS, self._announce)
-        timeout_ms = self.task.timeout_ms
-        if timeout_ms:
-            # As the real one: the limit is watched only from the announcement on.
-            self._process.later(max(ANNOUNCE_MS, timeout_ms) * MS, self._time_out)
-        self._go_on()
-
-    def adopt(self, lease: Lease) -> None:
-        """The partition came back."""
-        self.lease = lease
-        if self._acknowledged:
-            lease.done(self.offset)
-
-    def hand_back(self, reason: str) -> None:
-        """Give it back although it runs."""
-        if not self._final:
-            self._end(told(self.task, ReportKind.HANDED_BACK, self._worker, self, name=reason))
-
-    def _go_on(self) -> None:
-        """The program's next piece."""
-        if self._final:
-            return
-        piece = self._program.next()
-        match piece:
-            case programs.Work(us):
-                self._process.later(us, self._go_on)
-            case programs.Step(name, us):
-                self._start.ran.append(name)
-                self._process.later(us, lambda: self._checkpoint(name))
-            case programs.Progress():
-                self._tell(ReportKind.PROGRESS, "going on")
-            case programs.Hangs():
-                pass
-            case programs.Fails(error, after_ms):
-                report = told(
-                    self.task, ReportKind.FAILED, self._worker, self, error=error, after_ms=after_ms
-                )
-                self._end(report)
-            case programs.Succeeds(result, changes):
-                report = told(
-                    self.task, ReportKind.SUCCEEDED, self._worker, self, result=result
-                )
-                self._end(programs.with_changes(report, changes))
-
-    def _checkpoint(self, name: str) -> None:
-        if not self._final:
-            result = f'"{name} of {self.task.delivery}"'.encode()
-            self._tell(ReportKind.CHECKPOINT, name, result)
-
-    def _tell(self, kind: ReportKind, name: str, result: bytes = b"") -> None:
-        """Report, and go on when Kafka has it."""
-        self._announce()
-        report = told(self.task, kind, self._worker, self, name=name, result=result)
-        self._worker.send(report, self.task, self._go_on)
-
-    def _announce(self) -> None:
-        if not self._announced and not self._final:
-            self._announced = True
-            report = told(self.task, ReportKind.STARTED, self._worker, self)
-            self._worker.send(report, self.task, lambda: None)
-
-    def _time_out(self) -> None:
-        if not self._final:
-            error = Error(code="timeout", message="The handler did not end.", retryable=True)
-            self._end(told(self.task, ReportKind.FAILED, self._worker, self, error=error))
-
-    def _end(self, report: StepReport) -> None:
-        self._final = True
-        self._worker.send(report, self.task, self._ended)
-
-    def _ended(self) -> None:
-        self.lease.done(self.offset)
-        self._acknowledged = True
-        self._worker.left(self)
-
-
-def told(
-    task: Task,
-    kind: ReportKind,
-    worker: WorkerProcess,
-    job: Job | None = None,
-    *,
-    name: str = "",
-    result: bytes = b"",
-    error: Error | None = None,
-    after_ms: int = -1,
-) -> StepReport:
-    """A report about a task."""
-    return StepReport(
-        kind=kind,
-        execution_id=task.execution_id,
-        session_id=task.session_id,
-        tenant_id=task.tenant_id,
-        step=task.step,
-        attempt=task.attempt,
-        delivery=task.delivery,
-        token=task.token,
-        dispatched_at=task.dispatched_at,
-        worker=worker.process.name,
-        at=worker.process.clock.now_ms(),
-        started_at=0 if job is None else job.started_at,
-        name=name,
-        result=result,
-        error=error,
-        retry_after_ms=after_ms,
-    )

@@ -58,7 +58,7 @@ def _partition(book: Book, logs: PartitionLogs) -> Iterator[Violation]:
             elif isinstance(event, e.StepDispatched):
                 current[name, event.step] = event.delivery
                 yield from _dispatched(book, entry, event, policies.get(name), places)
-            elif isinstance(event, _RESULTS):
+            elif isinstance(event, _RESULTS + (e.StepReady,)):
                 places.free((name, event.step))
             elif isinstance(event, _GIVEN_UP):
                 if event.delivery == current.get((name, event.step)):

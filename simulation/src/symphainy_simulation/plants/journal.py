@@ -66,9 +66,7 @@ def _sends_the_same_again(original: Any) -> Any:
                 start_by=step.start_by,
                 timeout_ms=state.timeout_ms,
             )
-            task = task_for(
-                state, event, self.partition, step.dispatched_at, self._options.skew_ms
-            )
+            task = task_for(state, event, self.partition, step.dispatched_at, self._options.skew_ms)
             self._port.send(task, lambda: None)
         self.dispatch()
 
@@ -175,7 +173,7 @@ PLANTS = (
     Plant(
         "takeover-positions-believed",
         "6",
-        "The positions in an OwnershipTaken count, though its writer did not know the last records.",
+        "The positions in an OwnershipTaken count, although its writer knew less than the journal.",
         (Patch(PartitionState, "apply", _believes_takeovers),),
     ),
     Plant(

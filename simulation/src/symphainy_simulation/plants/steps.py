@@ -42,8 +42,12 @@ def _times_out_at_once(original: Any) -> Any:
 def _counts_old_checkpoints(original: Any) -> Any:
     def on_report(state: Any, report: Any, moment: Any) -> Any:
         step = next((step for step in state.steps if step.step == report.step), None)
-        late = step is not None and report.kind is ReportKind.CHECKPOINT
-        if late and report.delivery < step.delivery and saga._concerns(step, report):
+        if (
+            step is not None
+            and report.kind is ReportKind.CHECKPOINT
+            and report.delivery < step.delivery
+            and saga._concerns(step, report)
+        ):
             return saga._checkpointed(state, step, report, moment)
         return original(state, report, moment)
 

@@ -33,6 +33,10 @@ class News(NamedTuple):
     partitions: frozenset[int]
 
 
+class Superseded(Exception):
+    """Another process joined under this name."""
+
+
 class Seat:
     """A member's end."""
 
@@ -40,42 +44,70 @@ class Seat:
         self.process = process
         self.partitions: set[int] = set()
         self.expired = False
-        self.learns_at = 0
+        self._learns_at = 0
         self._group = group
         self._inbox: deque[tuple[int, Change, int]] = deque()
+        self._silent_from: int | None = None
 
     def tell(self, at: int, change: Change, partition: int) -> None:
         """The coordinator's message, which arrives at `at`."""
         self._inbox.append((at, change, partition))
 
     def poll(self) -> list[News]:
-        """What has come. After TAKEN the member lets go, then calls `released`."""
+        """What has come. After TAKEN the member lets go, then calls `released`.
+
+        Raises:
+            Superseded: the name is another's now.
+        """
         now = self.process.events.now
-        if self.process.cut or not self._group.network.up:
-            return []
+        if not self._group.network.reaches(self.process):
+            return self._hear_nothing(now)
+        self._silent_from = None
         if self.expired:
             return self._learn(now)
-        told: list[News] = []
+        if not self._group.seats(self):
+            raise Superseded
+        given: set[int] = set()
+        taken: set[int] = set()
         while self._inbox and self._inbox[0][0] <= now:
-            _, change, partition = self._inbox.popleft()
+            _, change, partition = self._inbox[0]
+            if partition in given:
+                break  # given and taken again: one poll tells one of them
+            self._inbox.popleft()
             if change is Change.GIVEN and partition not in self.partitions:
                 self.partitions.add(partition)
-                told.append(News(change, frozenset((partition,))))
+                given.add(partition)
             elif change is Change.TAKEN and partition in self.partitions:
-                told.append(News(change, frozenset((partition,))))
-        return told
+                taken.add(partition)
+        told = [News(Change.GIVEN, frozenset(given)), News(Change.TAKEN, frozenset(taken))]
+        return [news for news in told if news.partitions]
+
+    def _hear_nothing(self, now: int) -> list[News]:
+        """A client whose heartbeats are not answered for a session takes itself for lost."""
+        if self._silent_from is None:
+            self._silent_from = now
+        if now - self._silent_from < self._group.session_us or not self.partitions:
+            return []
+        return self._lose()
+
+    def _lose(self) -> list[News]:
+        lost, self.partitions = frozenset(self.partitions), set()
+        self._inbox.clear()
+        self._group.rejoin(self)
+        return [News(Change.LOST, lost)] if lost else []
 
     def _learn(self, now: int) -> list[News]:
         """The next heartbeat's answer says that it was expired; then it joins anew."""
-        if not self.learns_at:
-            self.learns_at = now + self._group.chance.randrange(HEARTBEAT_MS * MS)
-        if now < self.learns_at:
+        if not self._learns_at:
+            self._learns_at = now + self._group.chance.randrange(HEARTBEAT_MS * MS)
+        if now < self._learns_at:
             return []
-        lost, self.partitions = frozenset(self.partitions), set()
-        self._inbox.clear()
-        self.expired, self.learns_at = False, 0
-        self._group.rejoin(self)
-        return [News(Change.LOST, lost)] if lost else []
+        self.expired, self._learns_at = False, 0
+        return self._lose()
+
+    def expire(self) -> None:
+        """The coordinator has taken it for dead; it has not heard of that."""
+        self.expired, self._learns_at = True, 0
 
     def released(self, partitions: frozenset[int]) -> None:
         """They were let go."""
@@ -90,15 +122,13 @@ class Seat:
 class Group:
     """The coordinator."""
 
-    def __init__(
-        self, universe: Universe, name: str, partitions: int, session_ms: int
-    ) -> None:
+    def __init__(self, universe: Universe, name: str, partitions: int, session_ms: int) -> None:
         self.name = name
         self.network = universe.network
         self.chance = universe.stream(f"group/{name}")
         self._universe = universe
         self._events = universe.events
-        self._session_us = session_ms * MS
+        self.session_us = session_ms * MS
         self._members: dict[str, Seat] = {}
         self._owner: dict[int, str | None] = dict.fromkeys(range(partitions))
         self._target: dict[int, str] = {}
@@ -120,9 +150,16 @@ class Group:
             self._soon_rebalance()
         return seat
 
+    def seats(self, seat: Seat) -> bool:
+        """Whether this is the member that has its name."""
+        return self._members.get(seat.process.name) is seat
+
     def rejoin(self, seat: Seat) -> None:
-        """An expired member joins anew."""
-        self._members[seat.process.name] = seat
+        """Who was expired, or takes itself for expired, joins anew."""
+        name = seat.process.name
+        if name in self._members:
+            self._remove(name)
+        self._members[name] = seat
         self._soon_rebalance()
 
     def leave(self, seat: Seat) -> None:
@@ -146,7 +183,7 @@ class Group:
         """The coordinator takes a member for dead."""
         seat = self._members.get(name)
         if seat is not None:
-            seat.expired, seat.learns_at = True, 0
+            seat.expire()
             self._universe.tell(f"group {self.name} expires {name}")
             self._remove(name)
 
@@ -170,7 +207,7 @@ class Group:
             if process.silent_since == since and process.name in self._members:
                 self.expire(process.name)
 
-        self._events.after(self._session_us, look)
+        self._events.after(self.session_us, look)
 
     def _remove(self, name: str) -> None:
         del self._members[name]
@@ -208,9 +245,9 @@ class Group:
 
     def _aim(self, target: dict[int, str]) -> None:
         self._target = target
+        learnt = self._soon() + self.chance.randrange(HEARTBEAT_MS * MS)
         for partition, owner in self._owner.items():
             if owner is not None and owner != target[partition]:
-                learnt = self._soon() + self.chance.randrange(HEARTBEAT_MS * MS)
                 self._members[owner].tell(learnt, Change.TAKEN, partition)
         self._give()
 

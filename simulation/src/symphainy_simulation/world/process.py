@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from symphainy_simulation.world.events import EPOCH_MS, MS, S, Event, Events
+from symphainy_simulation.world.events import EPOCH_MS, MS, Event, Events, S
 
 
 class Crash(BaseException):

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from symphainy_simulation.checking.history import Written
-from symphainy_simulation.world.logs import Trace
 from symphainy_simulation.world.events import Events
+from symphainy_simulation.world.logs import Trace
 
 Row = tuple[bytes, bytes | None]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 
 from symphainy_simulation.world.chance import Chance
-from symphainy_simulation.world.events import S, Events
+from symphainy_simulation.world.events import Events, S
 from symphainy_simulation.world.logs import Broker, Log
 from symphainy_simulation.world.process import Network
 from symphainy_simulation.world.producing import Fate

@@ -1,0 +1,274 @@
+"""Draws a plan from a seed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+from symphainy_simulation.actors.programs import Line
+from symphainy_simulation.plan import (
+    SESSIONS,
+    TENANTS,
+    Fault,
+    Harm,
+    Kind,
+    Plan,
+    Scenario,
+    Stated,
+    Token,
+)
+from symphainy_simulation.world.chance import Chance
+
+STATED_FOR_MS = 2_600
+FAULTS_FOR_MS = 3_600
+HEALED_AT_MS = 4_500
+
+
+def plan_of(token: Token) -> Plan:
+    """What a token expands to."""
+    return token.of(expand(token.seed))
+
+
+def expand(seed: int) -> Plan:
+    """Draw everything."""
+    chance = Chance(seed)
+    scenario = _scenario(chance.stream("scenario"))
+    stated = _stated(chance.stream("stated"), scenario)
+    faults = _faults(chance.stream("faults"), scenario)
+    return Plan(seed, scenario, tuple(stated), tuple(faults))
+
+
+def _scenario(chance: Random) -> Scenario:
+    partitions = chance.choice((1, 2, 2, 3, 4))
+    return Scenario(
+        owners=chance.choice((1, 2, 2, 3)),
+        partitions=partitions,
+        workers=chance.choice((1, 2, 2, 3)),
+        realms=chance.choice((1, 1, 2)),
+        concurrency=chance.choice((2, 4, 4, 16)),
+        skew_ms=chance.choice((20, 60, 150)),
+        clocks_kept=chance.random() < 0.93,
+        start_by_ms=chance.choice((300, 700, 1_500)),
+        dedupe_window_ms=chance.choice((600, 2_500, 10**10, 10**10)),
+        position_every_inputs=chance.choice((1, 4, 50)),
+        position_every_ms=chance.choice((60, 250)),
+        due_per_tick=chance.choice((1, 5, 100)),
+        flush_every_ms=chance.choice((30, 120, 600)),
+        flush_at=chance.choice((1, 8, 200)),
+        state_every_ms=chance.choice((60, 250, 900)),
+        max_in_flight=chance.choice((2, 10, 200)),
+        max_live=chance.choice((3, 10**6, 10**6)),
+        fold_slice=chance.choice((2, 20, 500)),
+        renew_term_ms=chance.choice((900, 3_000, 10**9, 10**9)),
+        marker_again_ms=chance.choice((150, 500)),
+        tenant_limit=chance.choice((0, 0, 1, 4)),
+        key_limit=chance.choice((1, 1, 2)),
+        attempts=chance.choice((1, 2, 3)),
+        timeout_ms=chance.choice((120, 250, 500)),
+        tight=chance.random() < 0.4,
+    )
+
+
+# --- what is stated -----------------------------------------------------------------------------
+
+_COMMON = (
+    ("quick", 8),
+    ("steps", 6),
+    ("flaky", 4),
+    ("slow", 3),
+    ("keyed", 4),
+    ("refuse", 1),
+    ("hang", 2),
+    ("untimed", 2),
+)
+
+
+def _stated(chance: Random, scenario: Scenario) -> list[Stated]:
+    """Sessions are opened first, most of them; then whatever comes."""
+    tenants = TENANTS[: chance.choice((1, 2, 3))]
+    found: list[Stated] = []
+
+    def add(at_ms: int, kind: Kind, tenant: str, session: int, **more: object) -> None:
+        one = Stated(len(found), at_ms, kind, tenant, session)
+        found.append(replace(one, fate=_fate(chance), **more))  # type: ignore[arg-type]
+
+    for tenant in tenants:
+        for session in range(SESSIONS):
+            late = chance.random() < 0.1
+            add(chance.randrange(600 if late else 60), Kind.OPEN, tenant, session)
+    count = chance.choice((4, 10, 18, 30, 40))
+    burst = chance.random() < 0.3
+    flavour = chance.sample([name for name, _ in _COMMON], chance.choice((1, 3, 8)))
+    weights = [weight for name, weight in _COMMON if name in flavour]
+    names = [name for name, _ in _COMMON if name in flavour]
+    for _ in range(count):
+        at_ms = chance.randrange(60, 400 if burst else STATED_FOR_MS)
+        tenant, session = chance.choice(tenants), chance.randrange(SESSIONS)
+        kind = _kind(chance)
+        if kind is Kind.INTENT:
+            name = chance.choices(names, weights)[0]
+            add(
+                at_ms,
+                kind,
+                tenant,
+                session,
+                intent_type=_type(name, chance, scenario),
+                key=chance.choice("xxy") if name == "keyed" else "",
+                priority=chance.choice((3, 3, 3, 1, 5)),
+                lines=_lines(name, chance, scenario),
+            )
+            continue
+        intents = [one for one in found if one.kind is Kind.INTENT]
+        if kind in (Kind.AGAIN, Kind.OTHER, Kind.FORGED) and intents:
+            first = chance.choice(intents)
+            later = max(at_ms, first.at_ms) + chance.randrange(300)
+            add(
+                later,
+                kind,
+                first.tenant,
+                first.session,
+                of=first.number,
+                variant=chance.randrange(8),
+            )
+        else:
+            kind = Kind.GARBAGE if kind in (Kind.AGAIN, Kind.OTHER, Kind.FORGED) else kind
+            add(at_ms, kind, tenant, session, variant=chance.randrange(64))
+    return found
+
+
+def _kind(chance: Random) -> Kind:
+    kinds = (
+        (Kind.INTENT, 76),
+        (Kind.AGAIN, 6),
+        (Kind.OTHER, 2),
+        (Kind.FORGED, 4),
+        (Kind.GARBAGE, 4),
+        (Kind.CLOSE, 1),
+        (Kind.OPEN, 1),
+        (Kind.MISPLACED, 1),
+        (Kind.WRONG, 3),
+        (Kind.SKIP, 2),
+    )
+    return chance.choices([k for k, _ in kinds], [w for _, w in kinds])[0]
+
+
+def _fate(chance: Random) -> str:
+    return chance.choices(
+        ("", "is lost", "lands only after its producer gave it up",
+         "lands, but its acknowledgement is lost"),
+        (88, 3, 4, 5),
+    )[0]  # fmt: skip
+
+
+def _type(name: str, chance: Random, scenario: Scenario) -> str:
+    realm = "work" if scenario.realms == 1 or chance.random() < 0.6 else "side"
+    return f"{realm}.{name}"
+
+
+def _lines(name: str, chance: Random, scenario: Scenario) -> tuple[Line, ...]:
+    def work(most: int) -> Line:
+        return Line("work", ms=chance.randrange(1, most))
+
+    attempts = scenario.attempts
+    match name:
+        case "quick" | "keyed":
+            return (work(40),) if chance.random() < 0.7 else ()
+        case "untimed":
+            return (work(300),)
+        case "slow":
+            return (work(2 * scenario.timeout_ms),)
+        case "flaky":
+            delay = chance.choice((0, 0, 30, 200))
+            return (work(20), Line("fail", ms=delay, until=chance.randint(1, attempts + 1)))
+        case "refuse":
+            return (work(60), Line("refuse"))
+        case "hang":
+            return (Line("hang", until=chance.randint(1, attempts)),)
+        case _:
+            lines: list[Line] = []
+            for number in range(chance.randint(1, 4)):
+                lines.append(Line("step", name=f"s{number}", ms=chance.randrange(1, 60)))
+                if chance.random() < 0.25:
+                    lines.append(Line("fail", until=chance.randint(1, attempts)))
+                if chance.random() < 0.1:
+                    lines.append(Line("progress"))
+                if chance.random() < 0.3:
+                    lines.append(work(80))
+            return tuple(lines)
+
+
+# --- what goes wrong ----------------------------------------------------------------------------
+
+DISKS = ("kept", "kept", "kept", "machine", "lost", "older", "corrupt", "swapped")
+APPENDS = ("is lost", "lands only after its producer gave it up",
+           "lands, but its acknowledgement is lost",
+           "is sent again under a new producer epoch and lands twice", "is slow")  # fmt: skip
+STATES = ("fails", "commits untold", "slow")
+_WEIGHTS: dict[Harm, int] = {
+    Harm.KILL_OWNER: 10,
+    Harm.PAUSE_OWNER: 6,
+    Harm.STOP_OWNER: 4,
+    Harm.CUT_OWNER: 3,
+    Harm.PREEMPT: 5,
+    Harm.EXPIRE_OWNER: 5,
+    Harm.SHUFFLE_OWNERS: 4,
+    Harm.OUTAGE: 2,
+    Harm.APPEND: 7,
+    Harm.SEND: 3,
+    Harm.STORE: 1,
+    Harm.STATE: 3,
+    Harm.CLOCK: 2,
+    Harm.SLOW: 2,
+    Harm.RETENTION: 2,
+    Harm.COMPACT: 2,
+    Harm.KILL_WORKER: 5,
+    Harm.PAUSE_WORKER: 5,
+    Harm.STOP_WORKER: 2,
+    Harm.CUT_WORKER: 2,
+    Harm.EXPIRE_WORKER: 3,
+    Harm.SHUFFLE_WORKERS: 3,
+    Harm.REPORT: 5,
+}
+
+
+def _faults(chance: Random, scenario: Scenario) -> list[Fault]:
+    """Some kinds only, so that what one kind hides another seed shows (swarm testing)."""
+    count = chance.choice((0, 1, 3, 6, 10, 16))
+    kinds = chance.sample(list(_WEIGHTS), chance.choice((2, 4, 8, len(_WEIGHTS))))
+    weights = [_WEIGHTS[kind] for kind in kinds]
+    found = []
+    for number in range(count):
+        harm = chance.choices(kinds, weights)[0]
+        found.append(
+            Fault(
+                number=number,
+                at_ms=chance.randrange(20, FAULTS_FOR_MS),
+                harm=harm,
+                target=chance.randrange(12),
+                calls=int(chance.expovariate(1 / 15)),
+                ms=_duration(chance),
+                variant=_variant(harm, chance),
+                share=chance.random(),
+            )
+        )
+    return sorted(found, key=lambda fault: (fault.at_ms, fault.number))
+
+
+def _duration(chance: Random) -> int:
+    return chance.choice(
+        (chance.randrange(1, 60), chance.randrange(50, 600), chance.randrange(2_200))
+    )
+
+
+def _variant(harm: Harm, chance: Random) -> str:
+    match harm:
+        case Harm.KILL_OWNER | Harm.STOP_OWNER:
+            return chance.choice(DISKS)
+        case Harm.APPEND | Harm.SEND | Harm.REPORT:
+            return chance.choice(APPENDS)
+        case Harm.STATE:
+            return chance.choice(STATES)
+        case Harm.CLOCK:
+            return chance.choice(("owner", "worker"))
+        case _:
+            return ""

@@ -1,0 +1,70 @@
+"""The owners' times and sizes in a run, and the constants that are scaled with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from symphainy_processors.fold import agenda
+from symphainy_processors.fold import partition as fold_partition
+from symphainy_processors.owner import loop
+from symphainy_processors.owner import partition as owner_partition
+from symphainy_processors.owner.options import OwnerOptions
+from symphainy_processors.saga import decide as saga
+from symphainy_simulation.plan import Scenario
+
+
+def options(scenario: Scenario) -> OwnerOptions:
+    """The owners' times and sizes."""
+    return OwnerOptions(
+        partitions=scenario.partitions,
+        dedupe_window_ms=scenario.dedupe_window_ms,
+        start_by_ms=scenario.start_by_ms,
+        skew_ms=scenario.skew_ms,
+        position_every_inputs=scenario.position_every_inputs,
+        position_every_ms=scenario.position_every_ms,
+        due_per_tick=scenario.due_per_tick,
+        flush_every_ms=scenario.flush_every_ms,
+        flush_at=scenario.flush_at,
+        state_every_ms=scenario.state_every_ms,
+        state_retry_ms=scenario.state_every_ms,
+        housekeeping_ms=25,
+        max_in_flight=scenario.max_in_flight,
+        max_live=scenario.max_live,
+        fold_slice=scenario.fold_slice,
+        retry_takeover_s=(0.02, 0.2),
+        operator_retry_s=1.0,
+        revoke_deadline_s=0.3,
+        term_timeout_s=0.8,
+        renew_term_ms=scenario.renew_term_ms,
+        marker_again_ms=scenario.marker_again_ms,
+    )
+
+
+_TIGHT = (
+    (agenda, "LOOKAHEAD_MS", 40),
+    (agenda, "LOAD", 2),
+    (fold_partition, "CACHED", 10),
+    (fold_partition, "EXPIRED_A_FLUSH", 2),
+    (owner_partition, "DISPATCHES_A_TURN", 2),
+    (loop, "BEHIND_LETTERS", 2),
+)
+# Times on the scale of a run, whose limits are tenths of seconds instead of minutes.
+_SCALED = (
+    (saga, "REDELIVERY_BACKOFF_MS", 40),
+    (saga, "REDELIVERY_BACKOFF_MAX_MS", 600),
+)
+
+
+@contextmanager
+def scaled(*, tight: bool) -> Iterator[None]:
+    """Times that show in minutes and, if `tight`, sizes that show in millions: made small."""
+    changes = (*_SCALED, *_TIGHT) if tight else _SCALED
+    before = [(module, name, getattr(module, name)) for module, name, _ in changes]
+    for module, name, value in changes:
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for module, name, value in before:
+            setattr(module, name, value)
