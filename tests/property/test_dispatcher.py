@@ -62,6 +62,7 @@ class DispatcherUnderFire(RuleBasedStateMachine):
         self.ended: list[Ready] = []
         self.withdrawn: set[Ready] = set()
         self.limits: dict[str, Limits] = {}
+        self.changed = False  # limits, since nothing more could go
         self.passed: Counter[Line] = Counter()
         self.overtaken: Counter[Line] = Counter()
         self.order = 0
@@ -107,11 +108,13 @@ class DispatcherUnderFire(RuleBasedStateMachine):
         went = self.dispatcher.direct(item)
         if went:
             assert free
-            assert not others or self.tight  # what lies deep is not seen yet
+            # What lies deep, or waits for a limit that was just changed, only `take` sees.
+            assert not others or self.tight or self.changed
             assert all(self._name(one) != self._name(item) for one in self.backlog)
             self._occupied(item, before)
         else:
-            assert not free or others or scanning or self._may_be_seen_waiting(item)
+            seen_waiting = self.changed or self._may_be_seen_waiting(item)
+            assert not free or others or scanning or seen_waiting
             self._wait(item)
 
     def _may_be_seen_waiting(self, item: Ready) -> bool:
@@ -156,6 +159,7 @@ class DispatcherUnderFire(RuleBasedStateMachine):
                 self.withdrawn.remove(item)
                 self._release(item)
         assert not eligible, f"{eligible} could go"
+        self.changed = False
         return False
 
     def _check_order(self, item: Ready, eligible: list[Ready]) -> None:
@@ -215,6 +219,7 @@ class DispatcherUnderFire(RuleBasedStateMachine):
     @rule(tenant_id=st.sampled_from(TENANTS), limits=caps)
     def limits_change(self, tenant_id: str, limits: Limits) -> None:
         self.limits[tenant_id] = limits
+        self.changed = True
 
     @rule()
     def the_owner_dies(self) -> None:

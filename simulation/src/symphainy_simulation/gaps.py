@@ -1,8 +1,8 @@
 """What is known not to hold, and why; everything else is a violation.
 
 A delivery may be started more than once: Kafka may hold its task twice (a send in doubt is sent
-again), and a worker that the group has given up reads on until it learns of it. So a delivery
-that has ended may start again, until its `start_by`, after its execution has failed (rule 13).
+again), and a worker that the group has given up reads on until it learns of it. So a delivery that
+has ended may start again, until its `start_by`, after its execution has failed (rule 13).
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ _STARTED_LATE = re.compile(
 
 
 def known(violation: Violation, history: History) -> bool:
-    """Whether it is one of those."""
+    """Whether it is that."""
     found = _STARTED_LATE.match(violation.sentence) if violation.guarantee == "G7" else None
     if found is None:
         return False
-    delivery = found[1], int(found[2])
     starts = Counter((start.execution_id, start.delivery) for start in history.starts)
-    return starts[delivery] > 1
+    return starts[found[1], int(found[2])] > 1

@@ -169,7 +169,7 @@ class Ledger:
         """Too far ahead of the broker's it fires nothing, and says so (rule 9)."""
         ahead = ahead_ms > self._skew_ms
         if ahead and not self.clock_ahead:
-            log.error(
+            log.warning(
                 "partition %d: this clock is %d ms ahead of the broker's; no timer fires until it "
                 "is set right",
                 self._partition,

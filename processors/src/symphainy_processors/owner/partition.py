@@ -190,6 +190,8 @@ class OwnedPartition:
             if step.status is StepStatus.DISPATCHED and step.dispatched_at == unsent:
                 self._deliver_again(state, step)
                 continue
+            if step.due_at > marker.at:  # it went on meanwhile; that time has its own marker
+                continue
             moment = self._moment()
             self._decide_due(state, step, saga.on_timeout(state, step, moment), moment)
         if self._taking_over and not self._unsent:

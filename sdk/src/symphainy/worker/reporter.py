@@ -81,6 +81,12 @@ class _Sent:
         self.placed = error is None and message.offset() is not None
         self.settled.append(self)
 
+    @property
+    def passing(self) -> bool:
+        """Whether Kafka may take it the next time."""
+        error = self.error
+        return error is None or (error.code() in _SEND_AGAIN and not error.fatal())
+
 
 class Reporter:
     """Sends a worker's reports and dead letters. Made and used on one event loop."""
@@ -187,13 +193,11 @@ class Reporter:
                 sent.acknowledged()
                 if self._emptied is not None and not self._outstanding:
                     self._emptied.set()
-            elif sent.error is None or (
-                sent.error.code() in _SEND_AGAIN and not sent.error.fatal()
-            ):
+            elif sent.passing:
                 why = "no offset was told" if sent.error is None else sent.error.name()
                 _log.warning("a report of %s was not taken (%s); again", sent.key, why)
                 self._send(sent)
-            else:
+            elif sent.error is not None:
                 self._refused(sent.error)
 
     def _refused(self, error: KafkaError) -> None:

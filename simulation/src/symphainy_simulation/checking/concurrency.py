@@ -18,6 +18,7 @@ from symphainy_simulation.checking.violation import Violation
 G = "G13"
 Slot = tuple[str, str]
 _RESULTS = (e.StepSucceeded, e.StepFailed)
+_NOT_OUTSTANDING = (*_RESULTS, e.StepReady)
 _GIVEN_UP = (e.StepHandedBack, e.DeliveryClosed)
 
 
@@ -58,7 +59,7 @@ def _partition(book: Book, logs: PartitionLogs) -> Iterator[Violation]:
             elif isinstance(event, e.StepDispatched):
                 current[name, event.step] = event.delivery
                 yield from _dispatched(book, entry, event, policies.get(name), places)
-            elif isinstance(event, _RESULTS + (e.StepReady,)):
+            elif isinstance(event, _NOT_OUTSTANDING):
                 places.free((name, event.step))
             elif isinstance(event, _GIVEN_UP):
                 if event.delivery == current.get((name, event.step)):
