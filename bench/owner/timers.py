@@ -29,7 +29,6 @@ from symphainy_transport.topics import JOURNAL, Topics
 
 TENANT = "sleepy"
 NAP = {"until": 0}
-PLANTED_A_S = 4_000  # and folded by the owner: what to plan with
 WAITING_S = 15.0  # all sleep: what that costs is measured for so long
 _ROLES = ("owner", "kafka", "worker")
 
@@ -47,7 +46,7 @@ class _Sleepers:
     def measure(self, count: int, over_s: float) -> dict[str, Any]:
         """So many due within `over_s` from a moment on, evenly; 0 for all at once."""
         scene = self._scene
-        lead_ms = int((count / PLANTED_A_S + WAITING_S + 20.0) * 1e3)
+        lead_ms = int((count / self._options.planted_a_s + WAITING_S + 20.0) * 1e3)
         due_from = scene.clock.now_ms() + lead_ms
         first = self._planter.planted
         starts = ends(scene.settings, JOURNAL)
@@ -69,7 +68,7 @@ class _Sleepers:
         scene, rate = self._scene, self._options.flow_rate
         left_s = (due_from - scene.clock.now_ms()) / 1e3 - WAITING_S
         if left_s < 0:
-            raise Stalled("the timers are due before everything sleeps; PLANTED_A_S is too high")
+            raise Stalled("the timers are due before all of them sleep; lower --planted-a-s")
         await asyncio.sleep(left_s)
         found: dict[str, Any] = {}
         async with Flow(scene.settings, TENANT, self._feeder.sessions, "naps.until") as flow:
@@ -148,15 +147,17 @@ def _late(records: Iterator[tuple[int, JournalRecord]], count: int) -> dict[str,
 
 
 def run(options: Options) -> Report:
-    """Spread over a minute, then all at once."""
+    """Spread over a minute, then as fast as clients submit them, then all in one millisecond."""
     with Scene() as scene:
         sleepers = _Sleepers(scene, options)
         spread = sleepers.measure(options.timers, options.timers_over_s)
+        burst = sleepers.measure(options.timers_at_once, options.timers_burst_s)
         at_once = sleepers.measure(options.timers_at_once, 0.0)
-    report = Report(details={"spread": spread, "at once": at_once})
+    report = Report(details={"spread": spread, "burst": burst, "at once": at_once})
     over = f"{options.timers:,} timers in {options.timers_over_s:g} s"
+    some = f"{options.timers_at_once:,} timers in {options.timers_burst_s:g} s"
     once = f"{options.timers_at_once:,} timers at once"
-    for name, found, most in ((over, spread, 250.0), (once, at_once, 100.0)):
+    for name, found, most in ((over, spread, 250.0), (some, burst, 100.0), (once, at_once, 100.0)):
         for kind in ("decided", "appended", "started"):
             late = found[f"late_{kind}"]
             what = f"{name}: late p99, {kind}"
