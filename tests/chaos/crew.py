@@ -31,6 +31,8 @@ class Options:
     rate: float = 150.0
     seed: int = 0
     size: Size = field(default_factory=Size)
+    least_faults: int = 0
+    """A round goes on until so many things were broken, for at most four times its length."""
     quiet_within_s: float = 180.0
     """How long after healing everything may take to end."""
 

@@ -88,9 +88,14 @@ class Soak:
         self._merge(verdict, self._clock.monotonic() - began)
 
     def _watch(self, crew: Crew, length_s: float) -> None:
+        """Until the time is over; on a slow machine, until enough was broken."""
         until = self._clock.monotonic() + length_s
-        while (left := until - self._clock.monotonic()) > 0 and crew.monkey.failure is None:
-            crew.pause.wait(min(PROGRESS_S, left))
+        while crew.monkey.failure is None:
+            left = until - self._clock.monotonic()
+            enough = sum(crew.monkey.counts.values()) >= self._options.least_faults
+            if left <= 0 and (enough or left < -3 * length_s):
+                return
+            crew.pause.wait(min(PROGRESS_S, max(left, _LOOK_S)))
             self.say(crew.progress())
 
     def _quiet(self, crew: Crew) -> tuple[Marks, str]:

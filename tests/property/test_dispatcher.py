@@ -212,6 +212,16 @@ class DispatcherUnderFire(RuleBasedStateMachine):
         self.withdrawn.add(item)
         self.ended.append(item)
 
+    @precondition(lambda self: not self.plain and any(True for _ in self.backlog))
+    @rule(data=st.data())
+    def a_waiting_step_turns_out_to_be_running(self, data: st.DataObject) -> None:
+        """It was given up, and lives: it has a slot again, and waits no longer."""
+        item = data.draw(st.sampled_from(list(self.backlog)))
+        self.backlog.remove(item)
+        self.withdrawn.add(item)
+        self.outstanding[self._name(item)] = item
+        self.dispatcher.occupy(item)
+
     @rule(seconds=st.integers(1, 200))
     def time_passes(self, seconds: int) -> None:
         self.now += seconds * 1_000

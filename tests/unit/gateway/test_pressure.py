@@ -247,6 +247,18 @@ async def test_without_a_place_to_wait_a_doubtful_intent_is_acknowledged_at_once
     await asyncio.gather(*tasks)
 
 
+async def test_a_doubtful_intent_that_waits_for_its_decision_takes_a_place() -> None:
+    caller = Caller(max_waits=4)
+    caller.backend.publisher.verdict = lambda _: None
+    body = intent_body(intent_type="content.unknown")
+    tasks = await _started(*(caller("POST", "/v1/intents", body) for _ in range(3)))
+    assert [task.done() for task in tasks].count(True) == 1
+    assert caller.gateway.pressure.waits.count == 2
+    caller.gateway.stop()
+    assert {answer.status for answer in await asyncio.gather(*tasks)} == {202}
+    assert caller.gateway.pressure.waits.count == 0
+
+
 async def test_streams_are_bounded() -> None:
     caller = Caller(max_streams=2)
     caller.backend.publisher.outcome = "running"

@@ -42,6 +42,15 @@ def test_an_empty_room_takes_what_is_larger_than_itself() -> None:
     assert room.enter("b", 0)
 
 
+def test_who_left_has_its_whole_share_again() -> None:
+    room = Room(4, 1_000)
+    assert room.enter("b")
+    for _ in range(10):
+        assert room.enter("a", 500)
+        room.leave("a", 500)
+    assert [room.enter("a") for _ in range(3)] == [True, True, False]
+
+
 def test_a_room_of_one_place_has_one_place() -> None:
     room = Room(1)
     assert [room.enter("a"), room.enter("a"), room.enter("b")] == [True, False, False]
@@ -63,7 +72,7 @@ def test_who_finds_no_place_gives_none_back() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.booleans(), st.sampled_from("abc"), st.integers(0, 40)), max_size=60),
+    st.lists(st.tuples(st.booleans(), st.sampled_from("abc"), st.integers(0, 9)), max_size=60),
     st.integers(1, 8),
     st.integers(0, 100),
 )

@@ -180,7 +180,10 @@ class Dispatcher:
     # --- what is outstanding --------------------------------------------------------------------
 
     def occupy(self, item: Ready) -> None:
-        """Count a step that was outstanding before a restart, whatever the limits."""
+        """Count a step that is outstanding without having gone from here, whatever the limits.
+
+        A restart finds some; or it was given up, and lives.
+        """
         if (item.execution_id, item.step) in self._slots:
             return
         realm = self._turns.realm(item.realm)

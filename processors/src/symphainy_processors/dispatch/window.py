@@ -101,8 +101,12 @@ class Window:
         return self._sent
 
     def restored(self, outstanding: int) -> None:
-        """A predecessor had sent `outstanding` tasks: its window was open so far."""
-        if outstanding > self.size:
+        """A task counts among `outstanding` that was not sent now.
+
+        While all that were counted are outstanding, a restart finds what its predecessor had sent:
+        so far the window was open.
+        """
+        if self._sent == outstanding > self.size:
             self._resize(float(outstanding))
 
     def ended(

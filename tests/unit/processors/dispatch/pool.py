@@ -15,7 +15,6 @@ class Sender:
 
     window: Window
     outstanding: int = 0
-    demand: int = 1_000_000_000  # how many it would have outstanding at once
     ended: int = 0
     wait_ms: float = 0.0
 
@@ -52,13 +51,9 @@ class Pool:
         self._running = 0
         self._spread = 0.0
 
-    def add(self, size: int | None = None, demand: int | None = None) -> Sender:
-        """A partition joins."""
-        sender = Sender(Window(Sizes()))
-        if size is not None:
-            sender.window.restored(size)
-        if demand is not None:
-            sender.demand = demand
+    def add(self, size: int | None = None) -> Sender:
+        """A partition joins, with a window of `size`."""
+        sender = Sender(Window(Sizes() if size is None else Sizes(start=size)))
         self.senders.append(sender)
         return sender
 
@@ -89,7 +84,7 @@ class Pool:
         heappush(self._events, (when, self._count, what, task))
 
     def _send(self, sender: Sender) -> None:
-        while sender.outstanding < min(sender.window.size, sender.demand):
+        while sender.outstanding < sender.window.size:
             sender.outstanding += 1
             number = sender.window.sent(sender.outstanding)
             self._at(self.now + self.way_ms / 2, "arrives", Task(sender, number, self.now))

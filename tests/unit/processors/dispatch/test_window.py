@@ -34,6 +34,15 @@ def fill(window: Window, number: int = 0) -> int:
     return number
 
 
+def opened(outstanding: int, sizes: Sizes | None = None) -> Window:
+    """The window of a partition that found so much outstanding."""
+    window = Window(sizes or Sizes())
+    for count in range(1, outstanding + 1):
+        window.sent(count)
+        window.restored(count)
+    return window
+
+
 def round_trip(window: Window, waited_ms: float, ran_ms: float = 10.0) -> None:
     """A full window goes, and all of it comes back."""
     last = fill(window)
@@ -209,20 +218,26 @@ def test_it_stays_within_its_sizes() -> None:
     for _ in range(20):
         round_trip(window, waited_ms=60_000)
     assert window.size == sizes.floor
-    window.restored(1_000)
-    assert window.size == sizes.ceiling
+    restored = opened(1_000, sizes)
+    assert restored.size == sizes.ceiling
 
 
 def test_it_goes_on_where_a_predecessor_was() -> None:
+    assert opened(700).size == 700
+
+
+def test_a_task_that_was_given_up_and_lives_does_not_open_it() -> None:
     window = Window(Sizes())
-    window.restored(700)
-    window.restored(3)
-    assert window.size == 700
+    last = fill(window)
+    window.ended(last, None, None, window.size, 0)
+    window.sent(window.size)
+    window.sent(window.size + 1)
+    window.restored(window.size + 1)
+    assert window.size == Sizes().start
 
 
 def test_what_was_learned_is_forgotten_when_it_was_long_half_empty() -> None:
-    window = Window(Sizes(start=16))
-    window.restored(100)
+    window = opened(100)
     for now_ms in range(0, 10 * STALE_MS, STALE_MS // 4):
         window.ended(window.sent(60), None, None, 60, now_ms)
     assert window.size == 100
