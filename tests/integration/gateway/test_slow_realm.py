@@ -3,7 +3,7 @@
 - The owner stops reading where too many of its executions are live; the backlog then grows to its
   limit, and the gateway refuses with 429 and Retry-After.
 - When the realm works again the partition takes intents again, and everything that was taken, and
-  nothing that was refused, is executed, once.
+  nothing that was refused, is executed.
 """
 
 from __future__ import annotations
