@@ -28,7 +28,7 @@ FOUND_AT = {
     "reader-goes-on-after-gap": 44,
     "state-forgets-failed-keys": 95,
     "old-checkpoints-count": 205,
-    "worker-commits-at-start": 188,
+    "worker-commits-at-start": 673,
 }
 SEARCHED_SEEDS = 150
 

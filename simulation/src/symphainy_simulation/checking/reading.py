@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import (
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from symphainy_schemas.codec import decode
 from symphainy_schemas.errors import Unavailable, UnreadableRecord
@@ -79,8 +86,12 @@ class ClusterReader:
         Raises:
             Unavailable: Kafka did not answer.
         """
+        try:
+            topics = self._plain.list_topics(timeout=_METADATA_S).topics
+        except KafkaException as error:
+            raise Unavailable(f"Kafka did not tell its topics: {error}") from error
         found = {}
-        for name, about in self._plain.list_topics(timeout=_METADATA_S).topics.items():
+        for name, about in topics.items():
             if name.startswith(self._prefix):
                 for p in about.partitions:
                     at = bounds(self._plain, TopicPartition(name, p))[1]

@@ -170,7 +170,9 @@ class Producer:
             fate = Fate.LOST if lost else Fate.LANDS
         if fate in (Fate.LOST, Fate.LATE):
             self.landed(fate, lane.log, -1)
-            lane.blocked_to = lane.shaken = max(self.events.now, flight.doubt_at)
+            lane.blocked_to = max(self.events.now, flight.doubt_at)
+            if fate is flight.fate:  # what is lost with it shakes nothing more
+                lane.shaken = lane.blocked_to
             self._doubt(lane, flight)
             if fate is Fate.LATE:
                 late = lane.blocked_to - self.events.now + flight.us
