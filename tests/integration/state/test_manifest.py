@@ -74,6 +74,27 @@ def test_a_note_keeps_up(folder: Path) -> None:
     assert damage(folder) == f"{LIST} is damaged"
 
 
+def test_no_log_is_asked_for_while_the_list_may_be_ahead(folder: Path) -> None:
+    """A flush has written the list, and does not know it yet: the log may go at any moment."""
+    oldest: list[int | None] = [4]
+    manifest = Manifest(folder, lambda: oldest[0])
+    manifest.note()
+    oldest[0] = None
+    manifest.note()  # nothing was appended yet: the log that was the first still is
+    (folder / "000005.log").rename(folder / "elsewhere")
+    assert damage(folder) == "log 5 is missing"
+    (folder / "elsewhere").rename(folder / "000005.log")
+    with (folder / LIST).open("ab") as file:
+        file.write(b", and log 5 is in a table now")
+    manifest.note()
+    (folder / "000005.log").unlink()
+    assert damage(folder) == ""
+    oldest[0] = 6
+    manifest.note()
+    (folder / "000009.log").unlink()
+    assert damage(folder) == "log 9 is missing"
+
+
 def test_a_note_is_not_written_anew_where_nothing_changed(folder: Path) -> None:
     manifest = Manifest(folder, lambda: 4)
     manifest.note()

@@ -2,6 +2,7 @@
 
 - All stores of a process share one budget of memory, whatever options their files carry.
 - A scan from the front of a queue does not step over what was removed from its front.
+- Closing a store does not write what is in memory to tables.
 - RocksDB's own logs stay small, however often a store is opened.
 """
 
@@ -71,3 +72,13 @@ def test_logs_of_rocksdb_stay_small(tmp_path: Path) -> None:
     assert sum(log.stat().st_size for log in logs) <= 3 * INFO_LOG_BYTES
     everything = sum(path.stat().st_size for path in (tmp_path / "0").iterdir())
     assert everything < MIB
+
+
+def test_closing_does_not_wait_for_a_table_to_be_written(tmp_path: Path) -> None:
+    """On a full disk that would be for ever; the log has it all."""
+    stores = RocksStores(tmp_path)
+    store = stores.open(0)
+    fill(store, 4)
+    store.close()
+    assert list((tmp_path / "0").glob("*.sst")) == []
+    assert len(stores.open(0).scan(b"", b"\xff", 5_000)) == 4_000

@@ -214,10 +214,6 @@ def test_killed_writers_leave_whole_batches_in_order_and_lose_none(tmp_path: Pat
             writer.kill()
             writer.wait(PATIENCE_S)
             told = max([told, *map(int, output.read().split())])
-        for missing in (folder / "0").glob("*.log"):
-            copy = Path(shutil.copytree(folder, tmp_path / f"{patience} without {missing.name}"))
-            (copy / "0" / missing.name).unlink()
-            assert whole_prefix(RocksStores(copy).open(0)) <= told + 2
         store = RocksStores(folder).open(0)
         assert told + 1 <= whole_prefix(store) <= told + 2  # one may be written but not told
         store.close()

@@ -6,8 +6,9 @@ are behind a log that is missing. Either way the store comes up with a hole in t
 history. So a note beside the list says how long it was, what its checksum was, and which log was
 the first to be replayed.
 
-The note is made after every batch. What RocksDB did by itself after the last one is not in it. An
-error on the safe side costs a rebuild.
+The note is made after every batch. What RocksDB did by itself after the last one is not in it; and
+a missing log, which only a hand can have removed, is noticed if it was the first, and no table was
+being written when the list last grew.
 """
 
 from __future__ import annotations
@@ -26,18 +27,21 @@ class _Note(NamedTuple):
     name: str
     size: int
     checksum: int
-    first_log: int  # by its number; 0 if there was none
+    first_log: int  # by its number; 0 if that was not known
 
 
 class Manifest:
     """The list of an open database, which is only ever appended to."""
 
-    def __init__(self, folder: Path, oldest_log: Callable[[], int]) -> None:
-        """`oldest_log` gives the number from which on logs are needed."""
+    def __init__(self, folder: Path, oldest_log: Callable[[], int | None]) -> None:
+        """`oldest_log` gives the number from which on logs are needed.
+
+        None says that RocksDB may have changed it in the list, and not yet in memory.
+        """
         self._folder = folder
         self._path = folder / _current(folder)
         self._oldest_log = oldest_log
-        self._noted = (0, -1)
+        self._noted: tuple[int, int | None] = (0, None)
         self._size = self._checksum = 0
 
     def note(self) -> None:
@@ -50,15 +54,15 @@ class Manifest:
             # then nobody asks for the log.
             size = os.stat(self._path).st_size
             oldest = self._oldest_log()
-            if (size, oldest) == self._noted:
+            if size == self._noted[0] and oldest in (None, self._noted[1]):
                 return
             with self._path.open("rb") as file:
                 file.seek(self._size)
                 appended = file.read(size - self._size)
             self._size += len(appended)
             self._checksum = crc32(appended, self._checksum)
-            first = min((n for n in _logs(self._folder) if n >= oldest), default=0)
-            note = _Note(self._path.name, self._size, self._checksum, first)
+            needed = [n for n in _logs(self._folder) if oldest is not None and n >= oldest]
+            note = _Note(self._path.name, self._size, self._checksum, min(needed, default=0))
             draft = self._folder / f"{_NOTE}.draft"
             draft.write_text(" ".join(map(str, note)))
             draft.replace(self._folder / _NOTE)

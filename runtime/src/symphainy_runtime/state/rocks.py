@@ -151,8 +151,10 @@ class RocksStore:
             self._manifest = manifest.Manifest(self._place.path, self._oldest_log)
             self._manifest.note()
 
-    def _oldest_log(self) -> int:
-        return self._db.property_int_value("rocksdb.min-log-number-to-keep") or 0
+    def _oldest_log(self) -> int | None:
+        if self._db.property_int_value("rocksdb.num-running-flushes"):
+            return None  # it writes the list, syncs it, and only then remembers it
+        return self._db.property_int_value("rocksdb.min-log-number-to-keep")
 
     def get(self, key: bytes) -> bytes | None:
         """The value of `key`."""

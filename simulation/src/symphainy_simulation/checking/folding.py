@@ -143,10 +143,12 @@ def _snapshots(
     states = dict(logs.before.states)
     for snapshot in wanted.pop(logs.before.journal_offset, ()):
         yield from _differences(logs, snapshot, states, logs.before.at, window_ms)
+    at = logs.before.at
     for entry in logs.valid:
         fold(states, entry)
+        at = max(at, entry.record.at)  # a takeover may name an earlier time than stands before it
         for snapshot in wanted.pop(entry.offset, ()):
-            yield from _differences(logs, snapshot, states, entry.record.at, window_ms)
+            yield from _differences(logs, snapshot, states, at, window_ms)
     for as_of in wanted:
         place = Place(JOURNAL, logs.partition, as_of)
         yield Violation(

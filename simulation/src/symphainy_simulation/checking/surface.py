@@ -51,7 +51,7 @@ class Folding:
         self._reached = entry.offset
         for one in self._left:
             self.changed.update(fold(self.states, one))
-            self.at = one.record.at
+            self.at = max(self.at, one.record.at)
             if one is entry:
                 return
 

@@ -56,7 +56,7 @@ def _carried(book: Book, logs: PartitionLogs) -> Carried:
             seq=_GAP if gap else last.record.seq,
             journal_offset=last.offset,
             journal_hash=sha256(last.value).digest(),
-            at=last.record.at,
+            at=max(before.at, *(entry.record.at for entry in logs.valid)),
         )
     return replace(rest, states=_remembered(states, rest.at, history.dedupe_window_ms))
 
