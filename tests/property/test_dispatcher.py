@@ -80,8 +80,18 @@ class DispatcherUnderFire(RuleBasedStateMachine):
     @rule(item=steps, many=st.integers(1, 6))
     def steps_become_ready(self, item: Ready, many: int) -> None:
         for _ in range(many):
-            self.order += 1
-            self._decide(item._replace(order=self.order, execution_id=f"e{self.order}"))
+            self._become_ready(item)
+
+    @rule(item=steps, keys=st.lists(st.sampled_from(KEYS), min_size=4, max_size=16))
+    def a_line_fills(self, item: Ready, keys: list[str]) -> None:
+        """With one key more than with others, as a flood has it."""
+        for key in keys:
+            self._become_ready(item)
+            self._become_ready(item._replace(concurrency_key=key))
+
+    def _become_ready(self, item: Ready) -> None:
+        self.order += 1
+        self._decide(item._replace(order=self.order, execution_id=f"e{self.order}"))
 
     @precondition(lambda self: not self.plain)
     @rule(item=steps, names=st.permutations("xyz"))

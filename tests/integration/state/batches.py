@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import resource
 import sys
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from random import Random
+from time import sleep
+from unittest.mock import patch
 
+from symphainy_runtime.state import rocks
 from symphainy_runtime.state.rocks import RocksStores
 from symphainy_runtime.state.store import StateStore, StoreBroken, Write
 
@@ -72,6 +76,38 @@ def write_until_refused(folder: str, limit_bytes: str) -> None:
     print("closed", flush=True)
 
 
+def write_until_stalled(folder: str, then: str) -> None:
+    """Write batches until a write has waited for a compaction, which begins with the first wait or,
+    if `then` says nothing, never; then tell of it."""
+    store = RocksStores(Path(folder), SMALL_BUDGET_BYTES).open(0)
+    limits = ("file_num_compaction_trigger", "slowdown_writes_trigger", "stop_writes_trigger")
+    store._db.set_options({f"level0_{limit}": "2" for limit in limits})
+    store._db.set_options({"level0_file_num_compaction_trigger": "100"})
+    pauses, written, told = 0, 0, ""
+
+    def pause(seconds: float) -> None:
+        nonlocal pauses
+        pauses += 1
+        if then == "compact":
+            store._db.set_options({"level0_file_num_compaction_trigger": "2"})
+            sleep(seconds)
+
+    with patch.object(rocks, "sleep", pause):
+        try:
+            while not pauses:
+                store.write(batch(written))
+                written += 1
+        except StoreBroken as error:
+            told = error.message
+    print(pauses, written, whole_prefix(store), told, sep="|")
+
+
+WORKS: tuple[Callable[..., None], ...] = (
+    write_for_ever,
+    hold_open,
+    write_until_refused,
+    write_until_stalled,
+)
+
 if __name__ == "__main__":
-    WORKS = {work.__name__: work for work in (write_for_ever, hold_open, write_until_refused)}
-    WORKS[sys.argv[1]](*sys.argv[2:])
+    {work.__name__: work for work in WORKS}[sys.argv[1]](*sys.argv[2:])

@@ -62,6 +62,20 @@ def test_a_raised_limit_is_found_among_many_within_a_bounded_number_of_looks() -
     pytest.fail("never found")
 
 
+def test_a_tenant_at_its_limit_goes_on_at_once_when_one_of_its_steps_ends() -> None:
+    """However many others wait at theirs."""
+    owner = Owner({f"t{n}": Limits(max_concurrency=1) for n in range(1_000)})
+    for n in range(1_000):
+        owner.ready(f"t{n}")
+        owner.ready(f"t{n}")
+    taken = owner.take_all()
+    for item in (taken[900], taken[500], taken[700]):
+        owner.end(item)
+        following = owner.take()
+        assert following is not None
+        assert following.tenant_id == item.tenant_id
+
+
 def test_a_raised_limit_is_found_while_others_keep_the_realm_busy() -> None:
     owner = Owner({"t": Limits(max_concurrency=1)})
     for _ in range(2):

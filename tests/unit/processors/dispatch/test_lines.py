@@ -131,6 +131,23 @@ def test_many_steps_under_few_keys_are_not_lost_and_keep_their_order(indexed: bo
 
 
 @pytest.mark.parametrize("indexed", [True, False])
+@pytest.mark.parametrize("window", [1, 2, 3, 5])
+def test_steps_behind_a_full_window_are_not_doubled(window: int, indexed: bool) -> None:
+    """Then a page is half looked at while a key reads again what lies before it."""
+    sizes = Sizes(floor=window, start=window, ceiling=window)
+    owner = Owner(bounds=Bounds(page=3, scant=3, held=10_000), sizes=sizes, indexed=indexed)
+    for n in range(600):
+        owner.ready(key="" if n % 7 in (2, 3) else f"k{n * n % 11 % 2}")
+    items = owner.take_all()
+    while owner.outstanding:
+        out = list(owner.outstanding.values())
+        owner.end(out[len(items) * 5 % len(out)])
+        items += owner.take_all()
+    assert len({item.execution_id for item in items}) == len(items) == 600
+    assert in_order(items)
+
+
+@pytest.mark.parametrize("indexed", [True, False])
 def test_a_flood_of_one_key_is_read_in_proportion_to_what_goes(indexed: bool) -> None:
     owner = Owner(bounds=NARROW, indexed=indexed)
     for _ in range(4_000):
@@ -246,6 +263,18 @@ def test_a_restart_loses_nothing_and_doubles_nothing() -> None:
     assert in_order(items)
 
 
+def test_a_key_that_reads_again_holds_no_more_of_the_others_than_they_may() -> None:
+    owner = Owner(bounds=NARROW, indexed=False)
+    for n in range(3_000):
+        owner.ready(key="rare" if n % 50 == 1 else "dense")
+    taken = owner.take_all()
+    for _ in range(40):
+        (rare,) = [item for item in taken if item.concurrency_key == "rare"]
+        owner.end(rare)
+        taken = owner.take_all()
+        assert owner.dispatcher.held <= 3 * NARROW.page
+
+
 # --- what an owner may do -------------------------------------------------------------------------
 
 
@@ -255,6 +284,15 @@ def test_steps_of_one_record_are_all_found_in_whatever_order_they_come() -> None
     for item in items:
         owner.wait(item)
     assert [item.step for item in owner.take_all()] == ["a", "b", "c"]
+
+
+def test_a_key_frees_while_its_line_is_to_be_read_again() -> None:
+    owner = Owner()
+    holder, following = owner.ready(key="k"), owner.ready(key="k")
+    assert owner.take_all() == [holder]
+    early = owner.wait(holder._replace(order=0, execution_id="early", concurrency_key=""))
+    owner.end(holder)
+    assert owner.take_all() == [early, following]
 
 
 def test_a_step_that_became_ready_anew_is_not_taken_from_its_old_place() -> None:

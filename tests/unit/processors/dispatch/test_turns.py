@@ -73,6 +73,18 @@ def test_nothing_is_saved_up_while_there_is_nothing_to_send() -> None:
         assert Counter(served(owner, 11)) == {"rich": 10, "poor": 1}
 
 
+def test_nothing_is_saved_up_while_a_key_holds_it_back() -> None:
+    owner = Owner({"rich": Limits(weight=10)})
+    holder = owner.ready("rich", "k")
+    owner.ready("rich", "k")
+    assert owner.take_all() == [holder]
+    for _ in range(40):
+        owner.ready("rich")
+        owner.ready("poor")
+    for _ in range(3):
+        assert Counter(served(owner, 11)) == {"rich": 10, "poor": 1}
+
+
 def test_a_limit_that_opens_and_closes_gains_nothing() -> None:
     owner = Owner({"limited": Limits(max_concurrency=1)})
     for _ in range(200):
