@@ -1,8 +1,10 @@
 """The dispatcher against a brute-force model: whatever becomes ready, ends, is withdrawn, restarts.
+Another partition of the same owner shares its realms' windows.
 
 Invariants:
 - no step is dispatched twice, nor one that is not ready;
-- window, tenant limit and key limit are never exceeded, but by what a restart found outstanding;
+- tenant limit and key limit are never exceeded, nor the window but by the shares of partitions and
+  tenants, and by what a restart found outstanding;
 - steps of one line and key, and those without a key, go in order;
 - whoever goes at once overtakes nobody who could go, and is not held back for nothing;
 - if anything can go, something goes; at once, or after as many looks as pages are to be read;
@@ -10,6 +12,7 @@ Invariants:
 - a line is first in, first out among what its keys let go, while it is held in memory;
 - what is held in memory is bounded by the number of lines and keys, whatever the backlog;
 - when everything ends, everything has been dispatched, and nothing is left behind;
+- the pools know what both partitions have outstanding, and nothing else;
 - all this across restarts, which know only what is outstanding and which lines are not empty.
 """
 
@@ -23,6 +26,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.unit.processors.dispatch.backlog import Backlog, line_of
 
 from symphainy_processors.dispatch.dispatcher import Dispatcher
+from symphainy_processors.dispatch.pools import Pool, Pools
 from symphainy_processors.dispatch.rules import Bounds, Limits, Line, Ready
 from symphainy_processors.dispatch.window import Sizes
 
@@ -67,10 +71,21 @@ class DispatcherUnderFire(RuleBasedStateMachine):
         self.overtaken: Counter[Line] = Counter()
         self.order = 0
         self.now = 0
+        self.pools = Pools(SMALL)
         self.dispatcher = self._dispatcher()
+        self._neighbour_comes()
 
     def _dispatcher(self) -> Dispatcher:
-        return Dispatcher(self._share, self.backlog.more, self.bounds, SMALL)
+        return Dispatcher(self._share, self.backlog.more, self.bounds, self.pools)
+
+    def _neighbour_comes(self) -> None:
+        self.others: list[Ready] = []  # outstanding in the other partition
+        self.other_backlog = Backlog()
+        more = self.other_backlog.more
+        self.neighbour = Dispatcher(self._weight, more, ROOMY, self.pools)
+
+    def _weight(self, tenant_id: str) -> Limits:
+        return Limits(self._share(tenant_id).weight)
 
     def _share(self, tenant_id: str) -> Limits:
         return self.limits.get(tenant_id, Limits())
@@ -111,9 +126,11 @@ class DispatcherUnderFire(RuleBasedStateMachine):
         self._decide(item._replace(order=self.order))
 
     def _decide(self, item: Ready) -> None:
-        before = self._sizes()
         others = [one for one in self._eligible() if one.realm == item.realm]
-        free = self._allowed(item) and not self._behind(item)
+        owed = self._owed(item)
+        if owed:  # then only its own tenant's come before it
+            others = [one for one in others if one.tenant_id == item.tenant_id]
+        free = self._allowed(item, owed) and not self._behind(item)
         scanning = self.dispatcher.scanning
         went = self.dispatcher.direct(item)
         if went:
@@ -121,16 +138,26 @@ class DispatcherUnderFire(RuleBasedStateMachine):
             # What lies deep, or waits for a limit that was just changed, only `take` sees.
             assert not others or self.tight or self.changed
             assert all(self._name(one) != self._name(item) for one in self.backlog)
-            self._occupied(item, before)
+            self.outstanding[self._name(item)] = item
         else:
-            seen_waiting = self.changed or self._may_be_seen_waiting(item)
+            seen_waiting = self.changed or self._may_be_seen_waiting(item, owed)
             assert not free or others or scanning or seen_waiting
             self._wait(item)
 
-    def _may_be_seen_waiting(self, item: Ready) -> bool:
-        """Behind what was withdrawn and not taken yet, or what only `take` reads on to."""
+    def _owed(self, item: Ready) -> bool:
+        pool = self._pool(item)
+        for tenant_id in TENANTS:  # which it learns as their turns come
+            pool.weigh(tenant_id, max(1, self._share(tenant_id).weight))
+        return pool.owes(item.tenant_id, max(1, self._share(item.tenant_id).weight))
+
+    def _pool(self, item: Ready) -> Pool:
+        return self.pools.of(item.realm)
+
+    def _may_be_seen_waiting(self, item: Ready, owed: bool) -> bool:
+        """Behind what was withdrawn and not taken yet, or what only `take` reads on to, or what
+        of its tenant waits for a slot."""
         return any(one.realm == item.realm for one in self.withdrawn) or (
-            self.tight
+            (self.tight or owed)
             and any(
                 (one.realm, one.tenant_id) == (item.realm, item.tenant_id) for one in self.backlog
             )
@@ -150,7 +177,7 @@ class DispatcherUnderFire(RuleBasedStateMachine):
 
     def _take(self) -> bool:
         """Take one, looking as deep as it takes; whether there was one."""
-        before, eligible = self._sizes(), self._eligible()
+        eligible = self._eligible()
         rechecks = len(TENANTS) if self.tight else 1  # limits are read one by one then
         # Every look reads on; each line may be read again once for each step and key.
         for _ in range(10 + 20 * sum(1 for _ in self.backlog)):
@@ -162,7 +189,7 @@ class DispatcherUnderFire(RuleBasedStateMachine):
             elif item in self.backlog:
                 self._check_order(item, eligible)
                 self.backlog.remove(item)
-                self._occupied(item, before)
+                self.outstanding[self._name(item)] = item
                 return True
             else:
                 assert self._name(item) not in self.outstanding
@@ -241,8 +268,47 @@ class DispatcherUnderFire(RuleBasedStateMachine):
         self.limits[tenant_id] = limits
         self.changed = True
 
+    # --- the other partition --------------------------------------------------------------------
+
+    @rule(item=steps, many=st.integers(1, 4))
+    def the_neighbour_is_busy(self, item: Ready, many: int) -> None:
+        for _ in range(many):
+            self.order += 1
+            one = item._replace(order=self.order, execution_id=f"n{self.order}", key_limit=0)
+            if self.neighbour.direct(one):
+                self.others.append(one)
+            else:
+                self.other_backlog.add(one)
+                self.neighbour.offer(one)
+
+    @rule(most=st.integers(1, 8))
+    def the_neighbour_dispatches(self, most: int) -> None:
+        for _ in range(most):
+            item = self.neighbour.take()
+            if item is None:
+                return
+            self.other_backlog.remove(item)
+            self.others.append(item)
+
+    @precondition(lambda self: self.others)
+    @rule(data=st.data(), waited=waits)
+    def a_step_of_the_neighbour_ends(self, data: st.DataObject, waited: int | None) -> None:
+        item = self.others.pop(data.draw(st.integers(0, len(self.others) - 1)))
+        self.neighbour.release(item.execution_id, item.step, waited, 10, now_ms=self.now)
+
     @rule()
-    def the_owner_dies(self) -> None:
+    def the_neighbour_goes_to_another_owner(self) -> None:
+        self.neighbour.close()
+        self._neighbour_comes()
+
+    @rule(same=st.booleans())
+    def the_owner_dies(self, same: bool) -> None:
+        """Or only gives the partition up, and takes it anew."""
+        if same:
+            self.dispatcher.close()
+        else:
+            self.pools = Pools(SMALL)
+            self._neighbour_comes()
         self.dispatcher = self._dispatcher()
         self.passed.clear()
         self.overtaken.clear()
@@ -262,9 +328,6 @@ class DispatcherUnderFire(RuleBasedStateMachine):
     def _name(item: Ready) -> tuple[str, str]:
         return item.execution_id, item.step
 
-    def _sizes(self) -> dict[str, int]:
-        return {one.realm: one.window for one in self.dispatcher.figures()}
-
     def _out(self) -> Counter[tuple[str, ...]]:
         """How many are outstanding by realm, by tenant and by key."""
         counts = Counter[tuple[str, ...]]()
@@ -274,16 +337,18 @@ class DispatcherUnderFire(RuleBasedStateMachine):
             counts["key", one.tenant_id, one.concurrency_key] += 1
         return counts
 
-    def _allowed(self, item: Ready) -> bool:
+    def _allowed(self, item: Ready, owed: bool) -> bool:
         """Whether window, tenant and key have room for it."""
-        return self._fits(item, self._out(), self._sizes())
+        return self._fits(item, self._out(), owed)
 
-    def _fits(self, item: Ready, out: Counter[tuple[str, ...]], sizes: dict[str, int]) -> bool:
+    def _fits(self, item: Ready, out: Counter[tuple[str, ...]], owed: bool = False) -> bool:
         most = self._share(item.tenant_id).max_concurrency
         key, tenant = item.concurrency_key, item.tenant_id
         unlimited = not key or item.key_limit < 1
+        pool, own = self._pool(item), out["realm", item.realm]
+        everywhere = own + sum(one.realm == item.realm for one in self.others)
         return (
-            out["realm", item.realm] < sizes.get(item.realm, SMALL.start)
+            (everywhere < pool.window.size or own < pool.share or owed)
             and (most < 1 or out["tenant", tenant] < most)
             and (unlimited or out["key", tenant, key] < item.key_limit)
         )
@@ -298,14 +363,8 @@ class DispatcherUnderFire(RuleBasedStateMachine):
 
     def _eligible(self) -> list[Ready]:
         """What could go now."""
-        out, sizes = self._out(), self._sizes()
-        return [
-            one for one in self.backlog if self._fits(one, out, sizes) and not self._behind(one)
-        ]
-
-    def _occupied(self, item: Ready, sizes: dict[str, int]) -> None:
-        self.outstanding[self._name(item)] = item
-        assert self._out()["realm", item.realm] <= sizes.get(item.realm, SMALL.start)
+        out = self._out()
+        return [one for one in self.backlog if self._fits(one, out) and not self._behind(one)]
 
     # --- what must hold -------------------------------------------------------------------------
 
@@ -319,6 +378,16 @@ class DispatcherUnderFire(RuleBasedStateMachine):
         assert all(SMALL.floor <= one.window <= SMALL.ceiling for one in figures)
 
     @invariant()
+    def pools_agree(self) -> None:
+        everywhere = [*self.outstanding.values(), *self.others]
+        counts = Counter(one.realm for one in everywhere)
+        pools = dict(self.pools.items())
+        assert {
+            name: pool.outstanding for name, pool in pools.items() if pool.outstanding
+        } == counts
+        assert all(0 <= pool.sharers <= 2 for pool in pools.values())
+
+    @invariant()
     def memory_is_bounded(self) -> None:
         lines = len(REALMS) * len(TENANTS) * len(PRIORITIES)
         least = self.bounds.scant * lines * len(KEYS)
@@ -328,6 +397,8 @@ class DispatcherUnderFire(RuleBasedStateMachine):
         """Everything that waits is dispatched as slots free up, and nothing is left behind."""
         if not hasattr(self, "dispatcher"):
             return
+        self.neighbour.close()
+        self.others = []
         for _ in range(1 + len(self.outstanding) + sum(1 for _ in self.backlog)):
             while self._take():
                 pass
@@ -339,6 +410,9 @@ class DispatcherUnderFire(RuleBasedStateMachine):
         assert self.dispatcher.idle
         assert self.dispatcher.held == 0
         assert all(one.tenants == one.outstanding == 0 for one in self.dispatcher.figures())
+        for _, pool in self.pools.items():
+            assert (pool.outstanding, pool.sharers, pool.parked) == (0, 0, {})
+            assert pool.owes("anybody", 1)
 
 
 TestDispatcher = DispatcherUnderFire.TestCase

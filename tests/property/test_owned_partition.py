@@ -176,7 +176,6 @@ class PartitionUnderFire(RuleBasedStateMachine):
         self.world, self.log = World(), Log()
         self.intents: list[bytes] = []
         self.number = count()
-        self.shell = Shell("o", self.log, self.world, Contracts(), OPTIONS)
         self.owned = self._take()
         self._intent("runtime.open_session", "open", {})
 
@@ -193,7 +192,8 @@ class PartitionUnderFire(RuleBasedStateMachine):
             )
         )
         state = folded(self.log.journal)
-        owned = OwnedPartition(0, state, state.settled.standing, before, self.shell)
+        shell = Shell("o", self.log, self.world, Contracts(), OPTIONS)
+        owned = OwnedPartition(0, state, state.settled.standing, before, shell)
         owned.take_over()
         return owned
 

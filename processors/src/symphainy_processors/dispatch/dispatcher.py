@@ -1,9 +1,10 @@
 """The fair dispatcher of one partition: which ready step goes next, and whether one may go now.
 
-A step goes when its realm's window has room (`window`), its tenant has fewer steps outstanding than
-its limit, and its concurrency key has a place (`head`). Tenants take turns by weight (`turns`), so
-nobody gains by calling everything urgent; priorities order the steps of one tenant (`queues`).
-Realms take turns step by step. Within a line, the steps of one key, and those without, go in order.
+A step goes when its realm's window has room (`window`; `pools` says who has room even if it is
+full), its tenant has fewer steps outstanding than its limit, and its concurrency key has a place
+(`head`). Tenants take turns by weight (`turns`), so nobody gains by calling everything urgent;
+priorities order the steps of one tenant (`queues`). Realms take turns step by step. Within a line,
+the steps of one key, and those without, go in order.
 
 Nothing depends on time, chance or the order of a set: the same calls yield the same steps.
 """
@@ -14,17 +15,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from symphainy_processors.dispatch.head import Memory
+from symphainy_processors.dispatch.pools import Pools
 from symphainy_processors.dispatch.queues import Account, Realm, Standing
 from symphainy_processors.dispatch.rules import Bounds, Line, More, Ready, Share
 from symphainy_processors.dispatch.turns import Turns
-from symphainy_processors.dispatch.window import Sizes
 
 
 class RealmFigures(NamedTuple):
     """What a realm's dispatch stands at."""
 
     realm: str
-    window: int  # how many may be outstanding
+    window: int  # how many may be outstanding, in all partitions of the owner
     outstanding: int
     tenants: int  # that have something ready
 
@@ -52,13 +53,14 @@ class Dispatcher:
         limits: Share,
         more: More,
         bounds: Bounds | None = None,
-        sizes: Sizes | None = None,
+        pools: Pools | None = None,
     ) -> None:
-        """`limits` tells a tenant's present share, `more` pages the ready steps of a line."""
+        """`limits` tells a tenant's present share, `more` pages the ready steps of a line. All
+        partitions of an owner share its `pools`."""
         self._more = more
         self._bounds = bounds or Bounds()
         self._memory = Memory(self._bounds)
-        self._turns = Turns(limits, self._bounds.patience, sizes or Sizes())
+        self._turns = Turns(limits, self._bounds.patience, pools or Pools())
         self._slots: dict[tuple[str, str], _Slot] = {}
 
     # --- figures --------------------------------------------------------------------------------
@@ -86,7 +88,7 @@ class Dispatcher:
     def figures(self) -> list[RealmFigures]:
         """Every realm since the start, in the order of their first step."""
         return [
-            RealmFigures(realm.name, realm.window.size, realm.outstanding, realm.queues)
+            RealmFigures(realm.name, realm.pool.window.size, realm.outstanding, realm.queues)
             for realm in self._turns.realms.values()
         ]
 
@@ -106,15 +108,16 @@ class Dispatcher:
             self._turns.enter(queue)
 
     def direct(self, item: Ready) -> bool:
-        """Whether a step that just became ready goes at once, overtaking nobody who could go.
+        """Whether a step that just became ready goes at once: nobody is overtaken who could go, or
+        its tenant has less than its share.
 
         Then it is outstanding. Else record it as ready, and offer it.
         """
         realm = self._turns.realm(item.realm)
-        if realm.full or self._turns.front(realm) is not None:
-            return False
         account = self._turns.account(item.tenant_id)
-        if not self._passes(account, item):
+        free = not realm.full and self._turns.front(realm) is None
+        free = free or self._turns.owed(realm, account)
+        if not free or not self._passes(account, item):
             self._turns.forget(account)
             return False
         self._occupy(realm, account, item)
@@ -188,14 +191,14 @@ class Dispatcher:
             return
         realm = self._turns.realm(item.realm)
         self._occupy(realm, self._turns.account(item.tenant_id), item).number = 0
-        realm.window.restored(realm.outstanding)
+        realm.pool.window.restored(realm.pool.outstanding)
 
     def _occupy(self, realm: Realm, account: Account, item: Ready) -> _Slot:
-        realm.outstanding += 1
+        realm.count(account.tenant_id, outstanding=1)
         account.outstanding += 1
         key = item.concurrency_key
         account.keys.took(key)
-        slot = _Slot(realm, account, key, realm.window.sent(realm.outstanding))
+        slot = _Slot(realm, account, key, realm.pool.window.sent(realm.pool.outstanding))
         self._slots[item.execution_id, item.step] = slot
         return slot
 
@@ -203,9 +206,10 @@ class Dispatcher:
         """An outstanding step was started: its wait opens the window before it has ended."""
         slot = self._slots.get((execution_id, step))
         if slot is not None and slot.number:
-            slot.realm.window.waited(slot.number, waited_ms)
+            slot.realm.pool.window.waited(slot.number, waited_ms)
             slot.number = 0
             self._turns.list(slot.realm)
+            slot.realm.pool.wake()
 
     def release(
         self,
@@ -225,8 +229,9 @@ class Dispatcher:
         if slot is None:
             return
         realm, account = slot.realm, slot.account
-        realm.window.ended(slot.number, waited_ms, ran_ms, realm.outstanding, now_ms)
-        realm.outstanding -= 1
+        pool = realm.pool
+        pool.window.ended(slot.number, waited_ms, ran_ms, pool.outstanding, now_ms)
+        realm.count(account.tenant_id, outstanding=-1)
         account.outstanding -= 1
         for head in account.keys.freed(slot.key):
             head.wake(slot.key)
@@ -234,3 +239,11 @@ class Dispatcher:
         self._turns.freed(account)
         self._turns.forget(account)
         self._turns.list(realm)
+        pool.wake()
+
+    def close(self) -> None:
+        """The partition is no longer ours: what it had outstanding is nobody's here."""
+        for slot in self._slots.values():
+            slot.realm.count(slot.account.tenant_id, outstanding=-1)
+        self._slots = {}
+        self._turns.leave()

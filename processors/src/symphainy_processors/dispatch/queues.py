@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from symphainy_processors.dispatch.head import Head, Keys, Memory
+from symphainy_processors.dispatch.pools import Pool
 from symphainy_processors.dispatch.rules import Line, More, Ready
-from symphainy_processors.dispatch.window import Window
 
 
 class Standing(Enum):
@@ -28,10 +28,10 @@ class Standing(Enum):
 
 @dataclass(slots=True, eq=False)
 class Realm:
-    """One realm: its window, and who takes turns in it."""
+    """One realm in one partition: what it has of the realm's pool, and who takes turns in it."""
 
     name: str
-    window: Window
+    pool: Pool
     outstanding: int = 0
     ring: deque[Queue] = field(default_factory=deque)
     scanning: OrderedDict[Queue, None] = field(default_factory=OrderedDict)
@@ -40,8 +40,16 @@ class Realm:
 
     @property
     def full(self) -> bool:
-        """Whether its window is."""
-        return self.outstanding >= self.window.size
+        """Whether nothing more may go: the pool is full, and the partition has its share of it."""
+        return self.pool.full and self.outstanding >= self.pool.share
+
+    def count(self, tenant_id: str, outstanding: int = 0, queues: int = 0) -> None:
+        """So many more of a tenant's steps are outstanding, so many more of its queues wait."""
+        before = bool(self.outstanding or self.queues)
+        self.outstanding += outstanding
+        self.queues += queues
+        self.pool.count(tenant_id, outstanding, queues)
+        self.pool.sharers += bool(self.outstanding or self.queues) - before
 
 
 @dataclass(slots=True, eq=False)

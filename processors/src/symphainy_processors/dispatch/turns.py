@@ -11,22 +11,22 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 
 from symphainy_processors.dispatch.head import Head
+from symphainy_processors.dispatch.pools import Pools
 from symphainy_processors.dispatch.queues import Account, Queue, Realm, Standing
 from symphainy_processors.dispatch.rules import Share
-from symphainy_processors.dispatch.window import Sizes, Window
 
 
 class Turns:
     """The tenants of one partition, waiting and served."""
 
-    def __init__(self, limits: Share, patience: int, sizes: Sizes) -> None:
+    def __init__(self, limits: Share, patience: int, pools: Pools) -> None:
         self.realms: dict[str, Realm] = {}
         self.open: deque[Realm] = deque()  # where something may go; realms take turns
         self.blocked: OrderedDict[str, Account] = OrderedDict()  # at their limit, and wait
         self._accounts: dict[str, Account] = {}
         self._limits = limits
         self._patience = patience
-        self._sizes = sizes
+        self._pools = pools
 
     # --- names ----------------------------------------------------------------------------------
 
@@ -34,7 +34,7 @@ class Turns:
         """The realm of that name."""
         realm = self.realms.get(name)
         if realm is None:
-            realm = self.realms[name] = Realm(name, Window(self._sizes))
+            realm = self.realms[name] = Realm(name, self._pools.of(name))
         return realm
 
     def account(self, tenant_id: str) -> Account:
@@ -51,7 +51,7 @@ class Turns:
         if queue is None:
             realm = self.realm(realm_name)
             queue = account.queues[realm_name] = Queue(realm, account, self._patience)
-            realm.queues += 1
+            realm.count(tenant_id, queues=1)
         return queue
 
     def forget(self, account: Account) -> None:
@@ -66,6 +66,7 @@ class Turns:
         while realm.ring:
             queue = realm.ring[0]
             limits = self._limits(queue.account.tenant_id)
+            realm.pool.weigh(queue.account.tenant_id, max(1, limits.weight))
             if 0 < limits.max_concurrency <= queue.account.outstanding:
                 self._leave_ring(queue)
                 self._block(queue)
@@ -115,6 +116,7 @@ class Turns:
     def list(self, realm: Realm) -> None:
         """Something may go in this realm, if anybody waits."""
         if not realm.listed and (realm.ring or realm.scanning):
+            realm.pool.parked.pop(realm, None)
             realm.listed = True
             self.open.append(realm)
 
@@ -122,8 +124,25 @@ class Turns:
         """The first of the open realms had its turn; `more`: something may still go in it."""
         if more:
             self.open.rotate(-1)
-        else:
-            self.open.popleft().listed = False
+            return
+        realm = self.open.popleft()
+        realm.listed = False
+        if realm.full:
+            realm.pool.parked[realm] = lambda: self.list(realm)
+
+    def owed(self, realm: Realm, account: Account) -> bool:
+        """Whether the tenant has less than its share of the realm's pool."""
+        weight = max(1, self._limits(account.tenant_id).weight)
+        return realm.pool.owes(account.tenant_id, weight)
+
+    def leave(self) -> None:
+        """The partition is no longer ours: the others have its place."""
+        for account in self._accounts.values():
+            for queue in account.queues.values():
+                queue.realm.count(account.tenant_id, queues=-1)
+        for realm in self.realms.values():
+            realm.pool.parked.pop(realm, None)
+            realm.pool.wake()
 
     def has_room(self, account: Account) -> bool:
         """Whether the tenant may have one more outstanding."""
@@ -176,6 +195,6 @@ class Turns:
             return
         queue.standing = Standing.ASLEEP
         if queue.empty:
-            queue.realm.queues -= 1
+            queue.realm.count(queue.account.tenant_id, queues=-1)
             del queue.account.queues[queue.realm.name]
             self.forget(queue.account)

@@ -13,11 +13,11 @@ The control is that of delay-based congestion control, on tasks instead of packe
   size × (ran + target) / (ran + waited), at most by half: FAST TCP's update (Wei, Jin, Low, Hegde,
   IEEE/ACM ToN 14(6), 2006), as Netflix's concurrency-limits (Gradient2) applies it to requests.
 - Then it grows by √size a round (Gradient2's queue allowance), so that the windows of many
-  partitions over the same workers come to equal shares; and doubles that step after every round
+  owners over the same workers come to equal shares; and doubles that step after every round
   with little delay, so that new workers are soon found.
 - One change a round trip, and only what was sent after the last change bears on the next (Swift,
   SIGCOMM 2020, and NewReno's recovery point, RFC 6582).
-- The target is a fixed one, as Swift's, for a shortest delay that every partition measures for
+- The target is a fixed one, as Swift's, for a shortest delay that every owner measures for
   itself favours whoever comes last to a standing queue (LEDBAT's latecomers, RFC 6817). Only a
   window that has long been at its floor concludes that the way itself is longer.
 """
@@ -31,8 +31,9 @@ from typing import NamedTuple
 class Sizes(NamedTuple):
     """What a window stays within, in tasks."""
 
-    floor: int = 1  # 8 partitions may share one worker
-    # Before anything is known: 8 partitions send 128 tasks, half of what one worker holds.
+    floor: int = 1
+    # Before anything is known: what a flood sends at once to workers with fewer slots waits there,
+    # and it doubles each round trip.
     start: int = 16
     # 10,000 tasks of 1 KB are 10 MB in a realm's topic, and as many seconds of work as workers
     # can be expected to share: far above what one owner dispatches in a round trip.
@@ -40,8 +41,8 @@ class Sizes(NamedTuple):
 
 
 # Above a loaded way through Kafka, there and back (some 10 to 50 ms in the mean), so that it does
-# not close the window; a tenth of a second is what a person begins to notice.
-TARGET_MS = 100.0
+# not close the window, and less than a tenth of a second, which a person begins to notice.
+TARGET_MS = 75.0
 # Beside a long run a long wait costs nobody anything, and one task more than workers is a wait of
 # run / workers: a tenth keeps up to ten of them from swinging.
 TARGET_OF_RUN = 0.1

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from symphainy_processors.dispatch.dispatcher import Dispatcher
+from symphainy_processors.dispatch.pools import Pools
 from symphainy_processors.dispatch.rules import Limits, Line, Ready
 from symphainy_processors.fold.layout import LineKey, is_ready
 from symphainy_processors.fold.partition import PartitionState
@@ -30,13 +31,15 @@ class Dispatching:
         tenant: Callable[[str], Tenant | None],
         now: Callable[[], int],
         partitions: int,
+        pools: Pools,
     ) -> None:
+        """`pools` is shared by the partitions of one owner."""
         self._state = state
         self._tenant = tenant
         self._now = now
         self._partitions = partitions
         self._sent_at: dict[tuple[str, str], int] = {}
-        self.dispatcher = Dispatcher(self._limits, self._more)
+        self.dispatcher = Dispatcher(self._limits, self._more, pools=pools)
 
     def restore(self) -> None:
         """Take up what the journal left: outstanding work, and the queues. All is flushed."""
@@ -44,6 +47,10 @@ class Dispatching:
             self.dispatcher.occupy(waiting(state, step.step, step.dispatched_at))
         for line in self._state.lines():
             self.dispatcher.restore(Line(line.realm, line.tenant_id, line.priority))
+
+    def close(self) -> None:
+        """The partition is no longer ours."""
+        self.dispatcher.close()
 
     def may_go(self, item: Ready) -> bool:
         """Whether it may be dispatched at once, overtaking nobody; then its slot is taken."""

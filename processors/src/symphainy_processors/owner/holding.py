@@ -230,6 +230,7 @@ class Holding:
         """Its completions that are still to come find it lost, and do nothing."""
         owned = self.owned.pop(p)
         owned.ledger.lost = True
+        owned.dispatching.close()
         if self._under_way is not None and self._under_way[0] == p and not self._in_slice:
             self._under_way[1].close()
             self._under_way = None

@@ -65,10 +65,8 @@ class OwnerMetrics(Collector):
         yield from (live, flying, decided)
 
     def _dispatch(self) -> Iterator[Metric]:
+        windows: dict[str, int] = {}
         labels = ("partition", "realm")
-        window = GaugeMetricFamily(
-            "symphainy_owner_window", "Most steps of a realm outstanding.", labels=labels
-        )
         outstanding = GaugeMetricFamily(
             "symphainy_owner_outstanding", "Steps that workers may have.", labels=labels
         )
@@ -78,7 +76,14 @@ class OwnerMetrics(Collector):
         for p, owned in list(self._owner.partitions.items()):
             for realm in owned.dispatching.dispatcher.figures():
                 names = (str(p), realm.realm)
-                window.add_metric(names, realm.window)
+                windows[realm.realm] = realm.window
                 outstanding.add_metric(names, realm.outstanding)
                 tenants.add_metric(names, realm.tenants)
+        window = GaugeMetricFamily(
+            "symphainy_owner_window",
+            "How many steps of a realm may be outstanding, in all partitions of this owner.",
+            labels=("realm",),
+        )
+        for name, size in windows.items():
+            window.add_metric((name,), size)
         yield from (window, outstanding, tenants)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from symphainy_processors.admission.contracts import Contracts
 from symphainy_processors.admission.decide import Known, admit
+from symphainy_processors.dispatch.pools import Pools
 from symphainy_processors.fold.evolve import find_step
 from symphainy_processors.fold.partition import PartitionState
 from symphainy_processors.moment import Moment
@@ -48,6 +49,7 @@ class Shell:
     contracts: Contracts
     options: OwnerOptions
     figures: Figures = field(default_factory=Figures)
+    pools: Pools = field(default_factory=Pools)
 
 
 class OwnedPartition:
@@ -72,7 +74,7 @@ class OwnedPartition:
             partition, state, term, before, shell.port, shell.world.now_ms, shell.options.skew_ms
         )
         self.dispatching = Dispatching(
-            state, shell.world.tenant, shell.world.now_ms, shell.options.partitions
+            state, shell.world.tenant, shell.world.now_ms, shell.options.partitions, shell.pools
         )
         self._since_record = 0
         self._timeouts = Timeouts(shell.owner, term.offset, shell.options.marker_again_ms)

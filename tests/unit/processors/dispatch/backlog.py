@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from symphainy_processors.dispatch.dispatcher import Dispatcher
+from symphainy_processors.dispatch.pools import Pools
 from symphainy_processors.dispatch.rules import Bounds, Limits, Line, Place, Ready
 from symphainy_processors.dispatch.window import Sizes
 
@@ -71,17 +72,20 @@ class Owner:
         bounds: Bounds | None = None,
         sizes: Sizes = NO_WINDOW,
         indexed: bool = True,
+        pools: Pools | None = None,
     ) -> None:
+        """`pools` if it shares them with other partitions, else of `sizes`, new at a restart."""
         self.limits = {} if limits is None else limits
         self.backlog = Backlog(indexed)
         self.outstanding: dict[tuple[str, str], Ready] = {}
-        self._bounds, self._sizes = bounds, sizes
+        self._bounds, self._sizes, self._pools = bounds, sizes, pools
         self._order = 0
         self.asked = 0  # how often limits were
         self.dispatcher = self._dispatcher()
 
     def _dispatcher(self) -> Dispatcher:
-        return Dispatcher(self.share, self.backlog.more, self._bounds, self._sizes)
+        pools = self._pools or Pools(self._sizes)
+        return Dispatcher(self.share, self.backlog.more, self._bounds, pools)
 
     def share(self, tenant_id: str) -> Limits:
         """What the configuration says now."""
