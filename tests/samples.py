@@ -101,6 +101,7 @@ REPORT = StepReport(
     events=(DomainEvent("file.ingested", b'{"pages":3}'),),
     state_changes=(StateChange("file", b'"read"'),),
     error=ERROR,
+    queued_ms=12,
     retry_after_ms=250,
 )
 

@@ -28,7 +28,7 @@ from tests.unit.processors.dispatch.backlog import Backlog, line_of
 from symphainy_processors.dispatch.dispatcher import Dispatcher
 from symphainy_processors.dispatch.pools import Pool, Pools
 from symphainy_processors.dispatch.rules import Bounds, Limits, Line, Ready
-from symphainy_processors.dispatch.window import Sizes
+from symphainy_processors.dispatch.window import Sizes, Waits
 
 REALMS = ("a", "b")
 TENANTS = ("t1", "t2", "t3")
@@ -220,24 +220,28 @@ class DispatcherUnderFire(RuleBasedStateMachine):
     # --- what ends ------------------------------------------------------------------------------
 
     @precondition(lambda self: self.outstanding)
-    @rule(data=st.data(), waited=waits, ran=st.one_of(st.none(), st.integers(0, 1_000)))
-    def a_step_ends(self, data: st.DataObject, waited: int | None, ran: int | None) -> None:
+    @rule(
+        data=st.data(), waited=waits, queued=waits, ran=st.one_of(st.none(), st.integers(0, 1_000))
+    )
+    def a_step_ends(
+        self, data: st.DataObject, waited: int | None, queued: int | None, ran: int | None
+    ) -> None:
         item = data.draw(st.sampled_from(list(self.outstanding.values())))
         del self.outstanding[self._name(item)]
         self.ended.append(item)
-        self._release(item, waited, ran)
+        self._release(item, Waits(waited, queued, ran))
 
     @precondition(lambda self: self.outstanding)
     @rule(data=st.data(), waited=st.integers(0, 60_000))
     def a_step_is_started(self, data: st.DataObject, waited: int) -> None:
         item = data.draw(st.sampled_from(list(self.outstanding.values())))
-        self.dispatcher.started(item.execution_id, item.step, waited)
+        self.dispatcher.started(item.execution_id, item.step, Waits(waited))
 
     @rule()
     def something_unknown_ends(self) -> None:
         before = self.dispatcher.figures()
-        self.dispatcher.release("e0", "main", 5, 5, now_ms=self.now)
-        self.dispatcher.started("e0", "main", 5)
+        self.dispatcher.release("e0", "main", Waits(5, 5, 5), now_ms=self.now)
+        self.dispatcher.started("e0", "main", Waits(5))
         assert self.dispatcher.figures() == before
 
     @precondition(lambda self: not self.plain and any(True for _ in self.backlog))
@@ -294,7 +298,8 @@ class DispatcherUnderFire(RuleBasedStateMachine):
     @rule(data=st.data(), waited=waits)
     def a_step_of_the_neighbour_ends(self, data: st.DataObject, waited: int | None) -> None:
         item = self.others.pop(data.draw(st.integers(0, len(self.others) - 1)))
-        self.neighbour.release(item.execution_id, item.step, waited, 10, now_ms=self.now)
+        told = Waits(waited, ran_ms=10)
+        self.neighbour.release(item.execution_id, item.step, told, now_ms=self.now)
 
     @rule()
     def the_neighbour_goes_to_another_owner(self) -> None:
@@ -319,8 +324,8 @@ class DispatcherUnderFire(RuleBasedStateMachine):
         for line in sorted(self.backlog.lines):
             self.dispatcher.restore(line)
 
-    def _release(self, item: Ready, waited: int | None = None, ran: int | None = None) -> None:
-        self.dispatcher.release(item.execution_id, item.step, waited, ran, now_ms=self.now)
+    def _release(self, item: Ready, waits: Waits = Waits()) -> None:  # noqa: B008 (immutable)
+        self.dispatcher.release(item.execution_id, item.step, waits, now_ms=self.now)
 
     # --- the model ------------------------------------------------------------------------------
 

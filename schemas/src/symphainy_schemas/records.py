@@ -150,6 +150,7 @@ class StepReport(Struct, frozen=True, kw_only=True):
     state_changes: tuple[StateChange, ...] = ()
     error: Error | None = None
     retry_after_ms: int = -1
+    queued_ms: int = -1
 
 
 class Determinism(StrEnum):

@@ -3,6 +3,8 @@
 - Retries stop at the declared number of attempts and wait as declared, jitter included.
 - Hand-backs make deliveries, never attempts, and slow down when they pile up.
 - A report of another attempt, token or a later delivery than ever sent decides nothing.
+- A delivery that was given up, and shows signs of life, keeps the step from the next one only if a
+  time limit ends it: else, should its worker be gone, nothing would ever happen.
 - A timeout is decided only for a started attempt whose time has come.
 """
 
@@ -190,6 +192,20 @@ def test_a_delivery_that_nobody_started_in_time_is_delivered_anew() -> None:
     fired, again = saga.on_timeout(execution(unstarted), unstarted, NOW)
     assert isinstance(fired, e.TimerFired)
     assert again == e.StepReady(step="main", attempt=2)
+
+
+@pytest.mark.parametrize("status", [StepStatus.READY, StepStatus.BACKING_OFF])
+@pytest.mark.parametrize("timeout_ms", [0, 500])
+def test_a_sign_of_life_of_what_was_given_up_counts_only_under_a_limit(
+    status: StepStatus, timeout_ms: int
+) -> None:
+    given_up = replace(STEP, status=status)
+    state = replace(execution(given_up), timeout_ms=timeout_ms)
+    started = saga.on_report(state, report(ReportKind.STARTED), NOW)
+    checkpoint = saga.on_report(state, report(ReportKind.CHECKPOINT, name="new"), NOW)
+    assert [type(event) for event in started] == [e.StepStarted] * (timeout_ms > 0)
+    assert any(isinstance(event, e.StepStarted) for event in checkpoint) == (timeout_ms > 0)
+    assert isinstance(checkpoint[-1], e.StepCheckpointed)
 
 
 def test_a_timeout_is_a_retryable_failure_of_a_started_attempt() -> None:

@@ -61,6 +61,7 @@ class Bench:
     calls: list[str] = field(default_factory=list)
     faults: list[BaseException] = field(default_factory=list)
     next_offset: int = 0
+    concurrency: int = 16
 
     def __post_init__(self) -> None:
         realm = self._realm()
@@ -70,7 +71,7 @@ class Bench:
                 entries={handler.intent_type: Entry(handler, 3) for handler in realm},
                 worker_id="w",
                 inline_limit_bytes=INLINE_LIMIT,
-                concurrency=16,
+                concurrency=self.concurrency,
                 store=self.store,
                 clock=self.clock,
             ),
@@ -189,6 +190,57 @@ async def test_handlers_run_side_by_side() -> None:
     async with working() as bench:
         bench.take(*(of("wait") for _ in range(10)))
         await until(lambda: len(bench.calls) == 10)
+
+
+async def test_what_finds_no_slot_waits_in_order_and_tells_how_long() -> None:
+    async with working(concurrency=2) as bench:
+        loop = asyncio.get_running_loop()
+        bench.take(of("wait"), of("wait"), of("read", token="third"), of("read", token="fourth"))
+        came = loop.time()
+        await until(lambda: len(bench.kinds()) == 2)
+        assert bench.kinds() == [ReportKind.STARTED] * 2
+        assert bench.lease.ledger.open == 2, "what waits counts as unread"
+        assert bench.flow.held == 4
+        waited_ms = (loop.time() - came) * 1_000
+        bench.go_on.set()
+        await bench.last(6)
+        ends = [r for r in bench.outlet.reports if r.kind is ReportKind.SUCCEEDED]
+        tokens = [report.token for report in ends]
+        assert tokens.index("third") < tokens.index("fourth")
+        queued = {report.token: report.queued_ms for report in ends}
+        assert queued["tok"] <= 5
+        assert queued["fourth"] >= queued["third"] >= int(waited_ms)
+
+
+async def test_what_waits_is_handed_back_at_a_stop_and_dropped_at_a_revoke() -> None:
+    async with working(concurrency=1) as bench:
+        kept, lost = bench.lease, Lease(1, Start(0, 0, True))
+        bench.take(of("wait"))
+        bench.take(of("read", token="elsewhere"), lease=lost)
+        bench.take(of("read", token="back"), lease=kept)
+        lost.active = False
+        bench.engine.stop()
+        await until(lambda: bench.flow.held == 1)
+        handed = [r.token for r in bench.outlet.reports if r.kind is ReportKind.HANDED_BACK]
+        assert handed == ["back"]
+        assert (lost.ledger.position, lost.ledger.open) == (0, 0)
+
+
+async def test_a_task_that_waited_past_its_start_by_is_handed_back() -> None:
+    async with working(concurrency=1) as bench:
+        bench.take(of("wait"), of("read", start_by=NOW + 1_000))
+        bench.clock.now += 2_000
+        bench.go_on.set()
+        await until(lambda: ReportKind.HANDED_BACK in bench.kinds())
+        assert "a.pdf" not in bench.calls[1:]
+
+
+async def test_suspect_tasks_wait_for_no_slot() -> None:
+    async with working(concurrency=1) as bench:
+        bench.take(of("wait"))
+        suspect = Lease(1, Start(0, 100, False))
+        bench.take(of("read"), lease=suspect)
+        await until(lambda: ReportKind.HANDED_BACK in bench.kinds())
 
 
 async def test_a_task_is_done_only_when_its_report_is_acknowledged() -> None:

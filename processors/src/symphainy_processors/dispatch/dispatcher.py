@@ -19,6 +19,7 @@ from symphainy_processors.dispatch.pools import Pools
 from symphainy_processors.dispatch.queues import Account, Realm, Standing
 from symphainy_processors.dispatch.rules import Bounds, Line, More, Ready, Share
 from symphainy_processors.dispatch.turns import Turns
+from symphainy_processors.dispatch.window import Waits
 
 
 class RealmFigures(NamedTuple):
@@ -114,8 +115,8 @@ class Dispatcher:
         Then it is outstanding. Else record it as ready, and offer it.
         """
         realm = self._turns.realm(item.realm)
-        account = self._turns.account(item.tenant_id)
         free = not realm.full and self._turns.front(realm) is None
+        account = self._turns.account(item.tenant_id)  # not before: `front` forgets who has nothing
         free = free or self._turns.owed(realm, account)
         if not free or not self._passes(account, item):
             self._turns.forget(account)
@@ -202,11 +203,11 @@ class Dispatcher:
         self._slots[item.execution_id, item.step] = slot
         return slot
 
-    def started(self, execution_id: str, step: str, waited_ms: float) -> None:
+    def started(self, execution_id: str, step: str, waits: Waits) -> None:
         """An outstanding step was started: its wait opens the window before it has ended."""
         slot = self._slots.get((execution_id, step))
         if slot is not None and slot.number:
-            slot.realm.pool.window.waited(slot.number, waited_ms)
+            slot.realm.pool.window.waited(slot.number, waits)
             slot.number = 0
             self._turns.list(slot.realm)
             slot.realm.pool.wake()
@@ -215,14 +216,12 @@ class Dispatcher:
         self,
         execution_id: str,
         step: str,
-        waited_ms: float | None = None,
-        ran_ms: float | None = None,
+        waits: Waits = Waits(),  # noqa: B008 (immutable)
         *,
         now_ms: int,
     ) -> None:
         """A step is no longer outstanding; nothing happens if it was not.
 
-        `waited_ms` lay between its dispatch and its start, it ran for `ran_ms`; None is unknown.
         `now_ms` is any clock in milliseconds.
         """
         slot = self._slots.pop((execution_id, step), None)
@@ -230,7 +229,7 @@ class Dispatcher:
             return
         realm, account = slot.realm, slot.account
         pool = realm.pool
-        pool.window.ended(slot.number, waited_ms, ran_ms, pool.outstanding, now_ms)
+        pool.window.ended(slot.number, waits, pool.outstanding, now_ms)
         realm.count(account.tenant_id, outstanding=-1)
         account.outstanding -= 1
         for head in account.keys.freed(slot.key):

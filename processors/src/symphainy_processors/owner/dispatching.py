@@ -11,6 +11,7 @@ from collections.abc import Callable
 from symphainy_processors.dispatch.dispatcher import Dispatcher
 from symphainy_processors.dispatch.pools import Pools
 from symphainy_processors.dispatch.rules import Limits, Line, Ready
+from symphainy_processors.dispatch.window import Waits
 from symphainy_processors.fold.layout import LineKey, is_ready
 from symphainy_processors.fold.partition import PartitionState
 from symphainy_runtime.journal.writer import Heading
@@ -81,21 +82,30 @@ class Dispatching:
             self.dispatcher.release(item.execution_id, item.step, now_ms=self._now())
         return None
 
-    def heard(self, state: ExecutionState, step: StepState, events: tuple[e.Event, ...]) -> None:
+    def heard(
+        self,
+        state: ExecutionState,
+        step: StepState,
+        events: tuple[e.Event, ...],
+        queued_ms: int | None = None,
+    ) -> None:
         """Learn from what is decided of `step`: what starts was not queued for longer, what ends
-        frees its slot."""
-        execution_id = state.execution_id
-        self._heard_start(state, step, events)
+        frees its slot. `queued_ms` is what the worker told of its own queue."""
+        self._heard_start(state, step, events, queued_ms)
         for event in events:
             if isinstance(event, e.TimerFired) and event.timer == f"start_by:{step.step}":
-                self._free(execution_id, event, step.step)
+                self._free(state.execution_id, event, step.step, queued_ms)
             if isinstance(event, _FREEING) and event.step == step.step:
                 current = event.delivery == step.delivery
                 if current or isinstance(event, e.StepSucceeded | e.StepFailed):
-                    self._free(execution_id, event, step.step)
+                    self._free(state.execution_id, event, step.step, queued_ms)
 
     def _heard_start(
-        self, state: ExecutionState, step: StepState, events: tuple[e.Event, ...]
+        self,
+        state: ExecutionState,
+        step: StepState,
+        events: tuple[e.Event, ...],
+        queued_ms: int | None,
     ) -> None:
         if not any(isinstance(x, e.StepStarted) and x.step == step.step for x in events):
             return
@@ -104,18 +114,18 @@ class Dispatching:
         sent_at = self._sent_at.get((state.execution_id, step.step))
         if sent_at is not None and not isinstance(events[-1], e.ExecutionSucceeded):
             # What it ends with would tell more exactly.
-            waited = max(0, self._now() - sent_at)
-            self.dispatcher.started(state.execution_id, step.step, waited)
+            waits = Waits(max(0, self._now() - sent_at), queued_ms)
+            self.dispatcher.started(state.execution_id, step.step, waits)
 
-    def _free(self, execution_id: str, event: e.Event, step: str) -> None:
+    def _free(self, execution_id: str, event: e.Event, step: str, queued_ms: int | None) -> None:
         now = self._now()
         sent_at = self._sent_at.pop((execution_id, step), None)
-        waited = ran = None
+        waits = Waits()
         if isinstance(event, e.StepSucceeded) and sent_at is not None:
             # Differences on each clock by itself: no skew between owner and worker enters.
             ran = max(0, event.ended_at - event.started_at)
-            waited = max(0, now - sent_at - ran)
-        self.dispatcher.release(execution_id, step, waited_ms=waited, ran_ms=ran, now_ms=now)
+            waits = Waits(max(0, now - sent_at - ran), queued_ms, ran)
+        self.dispatcher.release(execution_id, step, waits, now_ms=now)
 
     def _more(self, line: Line, place: tuple[int, str, str] | None, limit: int) -> list[Ready]:
         key = LineKey(line.realm, line.tenant_id, line.priority)

@@ -173,7 +173,8 @@ class OwnedPartition:
         try:
             events = saga.on_report(state, report, moment)
             if events:
-                self._decide(state, heading, events, moment)
+                queued = report.queued_ms if report.queued_ms >= 0 else None
+                self._decide(state, heading, events, moment, queued)
             else:
                 self._passed()
         except StoreBroken:
@@ -298,12 +299,20 @@ class OwnedPartition:
             self._decide(state, _heading(state, None, step.dispatched_at), events, moment)
 
     def _decide(
-        self, before: ExecutionState | None, heading: Heading, events: Events, moment: Moment
+        self,
+        before: ExecutionState | None,
+        heading: Heading,
+        events: Events,
+        moment: Moment,
+        queued_ms: int | None = None,
     ) -> None:
-        """Record a decision; what became ready goes at once, or is journaled as waiting."""
+        """Record a decision; what became ready goes at once, or is journaled as waiting.
+
+        `queued_ms` is what a worker told of its own queue.
+        """
         if before is not None:
             for step in before.steps:
-                self.dispatching.heard(before, step, events)
+                self.dispatching.heard(before, step, events, queued_ms)
         if not isinstance(events[-1], StepReady):
             self._record(heading, events, moment)
             return

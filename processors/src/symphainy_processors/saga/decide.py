@@ -46,7 +46,7 @@ def on_report(state: ExecutionState, report: StepReport, moment: Moment) -> Even
     current = report.delivery == step.delivery
     match report.kind:
         case ReportKind.STARTED:
-            return _started(step, report) if current else ()
+            return _started(state, step, report) if current else ()
         case ReportKind.CHECKPOINT:
             return _checkpointed(state, step, report, moment) if current else ()
         case ReportKind.PROGRESS:
@@ -148,15 +148,21 @@ def _closed(step: StepState, report: StepReport) -> Events:
     return (closed,)
 
 
-def _started(step: StepState, report: StepReport) -> Events:
-    if step.status is StepStatus.DISPATCHED or (step.status in _WAITING and _may_run(step, report)):
+def _started(state: ExecutionState, step: StepState, report: StepReport) -> Events:
+    if step.status is StepStatus.DISPATCHED:
+        return (_start_event(report),)
+    given_up = step.status in _WAITING
+    if given_up and report.delivery in step.open and _sign_of_life_counts(state):
         return (_start_event(report),)
     return ()
 
 
-def _may_run(step: StepState, report: StepReport) -> bool:
-    """Whether a delivery that another worker handed back shows signs of life."""
-    return report.delivery in step.open
+def _sign_of_life_counts(state: ExecutionState) -> bool:
+    """Whether a delivery that was given up, and still runs, keeps the step from the next one.
+
+    Only where a limit ends it: that its worker is gone was said before, and is not said again.
+    """
+    return state.timeout_ms > 0
 
 
 def _start_event(report: StepReport) -> e.StepStarted:
@@ -174,7 +180,11 @@ def _checkpointed(
 ) -> Events:
     if any(known.name == report.name for known in step.checkpoints):
         return ()
-    start = () if step.status is StepStatus.STARTED else (_start_event(report),)
+    start: Events = ()
+    if step.status is StepStatus.DISPATCHED or (
+        step.status in _WAITING and _sign_of_life_counts(state)
+    ):
+        start = (_start_event(report),)
     taken = sum(len(known.result) for known in step.checkpoints) + len(report.result)
     if taken > CHECKPOINTS_BYTES:
         error = Error(

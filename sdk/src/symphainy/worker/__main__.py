@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a worker until it is told to stop; the exit code."""
     parser = argparse.ArgumentParser(prog="symphainy.worker", description="Run realms.")
     parser.add_argument("realms", nargs="+", metavar="module:realm")
-    parser.add_argument("--concurrency", type=int, default=256, help="tasks held at once per realm")
+    parser.add_argument("--concurrency", type=int, default=256, help="tasks run at once per realm")
     parser.add_argument("--worker-id", default="", help="who reports (default: host and process)")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

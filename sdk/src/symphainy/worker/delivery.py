@@ -72,15 +72,25 @@ class Delivery:
         "job",
         "lease",
         "offset",
+        "queued_ms",
         "size",
         "started_at",
         "task",
     )
 
     def __init__(
-        self, ground: Ground, task: Task, entry: Entry, lease: Lease, offset: int, size: int
+        self,
+        ground: Ground,
+        task: Task,
+        entry: Entry,
+        lease: Lease,
+        offset: int,
+        size: int,
+        queued_ms: int,
     ) -> None:
+        """`queued_ms`: how long it lay here before a slot was free."""
         self._ground = ground
+        self.queued_ms = queued_ms
         self.task = task
         self.entry = entry
         self.lease = lease
@@ -204,6 +214,7 @@ class Delivery:
             ground.worker_id,
             ground.now_ms(),
             started_at=self.started_at,
+            queued_ms=self.queued_ms,
             name=name,
             result=result,
         )
@@ -219,8 +230,16 @@ class Delivery:
         if isinstance(end, Failed):
             log_failure(task, end)
         kind = ReportKind.FAILED if isinstance(end, Failed) else ReportKind.SUCCEEDED
-        at, begun = ground.now_ms(), self.started_at
-        self._final(told(task, kind, ground.worker_id, at, started_at=begun, end=end))
+        report = told(
+            task,
+            kind,
+            ground.worker_id,
+            ground.now_ms(),
+            started_at=self.started_at,
+            queued_ms=self.queued_ms,
+            end=end,
+        )
+        self._final(report)
 
     def _final(self, report: StepReport) -> None:
         self.final = True

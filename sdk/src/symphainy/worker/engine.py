@@ -90,19 +90,37 @@ class Engine:
         self._threads = Threads(f"{options.topic}-handler", options.concurrency)
         self._step_threads = Threads(f"{options.topic}-step", options.concurrency)
         self._running: dict[tuple[int, int], Delivery] = {}
+        self._waiting: deque[tuple[Lease, Message, float]] = deque()  # and when it came
         self._unannounced: deque[Delivery] = deque()
         self._announcing = False
         self._stopping = False
 
     def take(self, batch: Batch) -> None:
-        """Start, or hand back, a batch of task records; called on the loop."""
+        """Start, or hand back, a batch of task records, in order; called on the loop.
+
+        With no slot free they wait here, so that it is known how long, and in which order they
+        came. Until then they count as unread: nothing is committed of them.
+        """
+        now = self.loop.time()
+        for lease, message in batch:
+            if (message.offset() or 0) < lease.suspect_below:
+                self._attempt(lease, message, now)
+            else:
+                self._waiting.append((lease, message, now))
+        self._fill()
+
+    def _fill(self) -> None:
+        """Start what waits, as far as slots go."""
+        while self._waiting and (self._stopping or len(self._running) < self._options.concurrency):
+            self._attempt(*self._waiting.popleft())
+
+    def _attempt(self, lease: Lease, message: Message, came: float) -> None:
         try:
-            for lease, message in batch:
-                self._take(lease, message)
+            self._take(lease, message, came)
         except Exception as error:
             self._broken(error)
 
-    def _take(self, lease: Lease, message: Message) -> None:
+    def _take(self, lease: Lease, message: Message, came: float) -> None:
         offset, size = message.offset() or 0, len(message)
         if not lease.active:  # the partition's next worker finds it and hands it back
             self._flow.release(size)
@@ -122,7 +140,8 @@ class Engine:
         if reason:
             self._hand_back(task, lease, offset, size, reason)
         else:
-            self._start(task, lease, offset, size)
+            queued_ms = int((self.loop.time() - came) * 1_000)
+            self._start(task, lease, offset, size, queued_ms)
 
     def _check_route(self, task: Task) -> None:
         if not 0 <= task.partition < self._outlet.partitions:
@@ -141,10 +160,9 @@ class Engine:
             ours.adopt(lease)
             self._flow.release(size)
 
-    def _start(self, task: Task, lease: Lease, offset: int, size: int) -> None:
-        delivery = Delivery(
-            self, task, self._options.entries[task.intent_type], lease, offset, size
-        )
+    def _start(self, task: Task, lease: Lease, offset: int, size: int, queued_ms: int) -> None:
+        entry = self._options.entries[task.intent_type]
+        delivery = Delivery(self, task, entry, lease, offset, size, queued_ms)
         self._running[lease.partition, offset] = delivery
         delivery.job = self.loop.create_task(self._run(delivery))
         self._unannounced.append(delivery)
@@ -210,12 +228,14 @@ class Engine:
         """Handler and final report of the delivery are through."""
         self._running.pop((delivery.lease.partition, delivery.offset), None)
         self._flow.release(delivery.size)
+        self._fill()
 
     # -- the end -----------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Start nothing more: what still arrives is handed back."""
+        """Start nothing more: what waits, and what still arrives, is handed back."""
         self._stopping = True
+        self._fill()
 
     async def drain(self, timeout_s: float) -> None:
         """Wait until all handlers have ended, at most so long, then hand back what still runs."""

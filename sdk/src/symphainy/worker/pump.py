@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -39,12 +38,9 @@ _COMMIT_EVERY_S = 0.25
 _COMMIT_AGAIN_S = 5.0
 # Without room the pump looks again so often: low enough that a freed place is filled at once.
 _ROOM_S = 0.02
-# And after so long it polls, so that rebalances are served. What comes then waits here, in order.
-_POLL_AFTER_S = 0.25
-# When so much waits, the partitions are paused. Not sooner: pausing throws away what librdkafka has
-# fetched, and what is fetched anew comes partition by partition, so the last ones would starve.
-_AHEAD = 256
-_AHEAD_BYTES = 16 * 1024 * 1024
+# And after so long it pauses the partitions and polls, so that rebalances are served. Not sooner:
+# pausing throws away what librdkafka has fetched ahead.
+_PAUSE_AFTER_S = 0.25
 # Records taken at once: with records of at most 1 MiB, what a batch may exceed the byte bound by.
 _BATCH = 64
 # One budget for all that a revoke waits for: short handlers end within it, so that a planned
@@ -87,8 +83,6 @@ class Pump:
             heartbeat_interval_ms=_HEARTBEAT_MS,
         )
         self._leases: dict[int, Lease] = {}
-        self._ahead: deque[tuple[Lease, Message]] = deque()  # read, and nobody's yet
-        self._ahead_bytes = 0
         self._finishing = threading.Event()
         self.ended = threading.Event()
         """Set while the thread does not run."""
@@ -140,7 +134,7 @@ class Pump:
             if self._paused:
                 self._paused = False
                 self._consumer.resume(self._consumer.assignment())
-            self._hand_over(min(room, _BATCH))
+            self._read(min(room, _BATCH), _POLL_S)
         else:
             self._hold()
         self._commit()
@@ -150,29 +144,12 @@ class Pump:
         now = self._now()
         if self._full_since < 0:
             self._full_since = now
-        if now - self._full_since >= _POLL_AFTER_S:
-            left = _AHEAD - len(self._ahead) if self._ahead_bytes < _AHEAD_BYTES else 0
-            if left <= 0 and not self._paused:
+        if now - self._full_since >= _PAUSE_AFTER_S:
+            if not self._paused:
                 self._paused = True
                 self._consumer.pause(self._consumer.assignment())
-            self._read(max(1, min(left, _BATCH)), 0.0)
+            self._read(1, 0.0)
         self._flow.wait(_ROOM_S)
-
-    def _hand_over(self, most: int) -> None:
-        """Give the loop what there is, waiting for some."""
-        if not self._ahead:
-            self._read(most, _POLL_S)
-        batch: list[tuple[Lease, Message]] = []
-        size = 0
-        while self._ahead and len(batch) < most:
-            lease, message = self._ahead.popleft()
-            self._ahead_bytes -= len(message)
-            if lease.active:  # else the group has taken it: whoever has it now reads it again
-                batch.append((lease, message))
-                size += len(message)
-        if batch:
-            self._flow.hand(len(batch), size)
-            self._tell(self._options.take, batch)
 
     def _read(self, most: int, timeout_s: float) -> None:
         first = self._consumer.poll(timeout_s)
@@ -181,14 +158,18 @@ class Pump:
         messages = [first]
         if most > 1:  # consume(n, t) waits until it has n, so it must not wait
             messages += self._consumer.consume(most - 1, 0)
+        batch, size = [], 0
         for message in messages:
             error = message.error()
             lease = self._leases.get(message.partition() or 0)
             if error is not None:
                 check(error)
             elif lease is not None:
-                self._ahead.append((lease, message))
-                self._ahead_bytes += len(message)
+                batch.append((lease, message))
+                size += len(message)
+        if batch:
+            self._flow.hand(len(batch), size)
+            self._tell(self._options.take, batch)
 
     # -- committing --------------------------------------------------------------------------
 

@@ -20,13 +20,15 @@ def told(
     at: int,
     *,
     started_at: int = 0,
+    queued_ms: int = -1,
     name: str = "",
     result: bytes = b"",
     end: Succeeded | Failed | None = None,
 ) -> StepReport:
     """A report about `task`; `end` if it is the final one of a handler that ran.
 
-    Times are the worker's clock, ms since the epoch.
+    Times are the worker's clock, ms since the epoch; `queued_ms` is how long it lay here before a
+    slot was free.
     """
     answer = end if isinstance(end, Succeeded) else None
     failure = end if isinstance(end, Failed) else None
@@ -43,6 +45,7 @@ def told(
         worker=worker,
         at=at,
         started_at=started_at,
+        queued_ms=queued_ms,
         name=name,
         result=result if answer is None else answer.result,
         artifacts=() if answer is None else answer.artifacts,

@@ -35,6 +35,10 @@ _REPORTS_S = 2.0
 _LEAVE_S = 1.5
 # Payloads held at once by one realm; a batch may exceed it by 64 records.
 _HELD_BYTES = 64 * 1024 * 1024
+# Tasks that may wait here for a slot, at least; as many as there are slots if that is more. Owners
+# keep the queue shorter (a tenth, or 25 ms); what is beyond waits in Kafka, where a partition that
+# is read first is served first.
+_AHEAD = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ class Worker:
         Args:
             realms: what to run; each with its own consumer group and its own concurrency.
             settings: how to reach Kafka and the object store.
-            concurrency: how many tasks of a realm this worker holds at once.
+            concurrency: how many tasks of a realm this worker runs at once.
             worker_id: who reports; host and process id by default.
             drain_s: how long a stop waits for running handlers, in seconds.
             clock: the machine's by default.
@@ -139,7 +143,7 @@ class Worker:
         versions = await asyncio.to_thread(register, realm, registration)
         group_id = self._topics.name(f"realm.{realm.name}")
         topic = self._topics.tasks(realm.name)
-        flow = Flow(self._concurrency, _HELD_BYTES)
+        flow = Flow(self._concurrency + max(self._concurrency, _AHEAD), _HELD_BYTES)
         engine = Engine(
             EngineOptions(
                 topic=self._topics.short(topic),

@@ -9,7 +9,7 @@ from itertools import islice
 from symphainy_processors.dispatch.dispatcher import Dispatcher
 from symphainy_processors.dispatch.pools import Pools
 from symphainy_processors.dispatch.rules import Bounds, Limits, Line, Place, Ready
-from symphainy_processors.dispatch.window import Sizes
+from symphainy_processors.dispatch.window import Sizes, Waits
 
 NO_WINDOW = Sizes(floor=100_000, start=100_000, ceiling=100_000)
 
@@ -150,13 +150,12 @@ class Owner:
     def end(
         self,
         item: Ready,
-        waited_ms: float | None = None,
-        ran_ms: float | None = None,
+        waits: Waits = Waits(),  # noqa: B008 (immutable)
         now_ms: int = 0,
     ) -> None:
         """It has ended."""
         del self.outstanding[item.execution_id, item.step]
-        self.dispatcher.release(item.execution_id, item.step, waited_ms, ran_ms, now_ms=now_ms)
+        self.dispatcher.release(item.execution_id, item.step, waits, now_ms=now_ms)
 
     def drain(self, parallel: int = 1) -> list[Ready]:
         """Dispatch and end everything, `parallel` at a time, in the order of dispatch."""

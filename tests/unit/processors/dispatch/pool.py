@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from symphainy_processors.dispatch.window import Sizes, Window
+from symphainy_processors.dispatch.window import Sizes, Waits, Window
 
 
 @dataclass
@@ -16,7 +16,7 @@ class Sender:
     window: Window
     outstanding: int = 0
     ended: int = 0
-    wait_ms: float = 0.0
+    queued_ms: float = 0.0
 
 
 @dataclass
@@ -27,6 +27,8 @@ class Task:
     number: int
     sent_at: float
     run_ms: float = 0.0
+    arrived_at: float = 0.0
+    queued_ms: float = 0.0
 
 
 @dataclass
@@ -41,6 +43,7 @@ class Pool:
     way_ms: float = 10.0
     reports: bool = False
     blank: bool = False  # ends tell nothing
+    silent: bool = False  # workers do not tell how long a task waited for a slot
     now: float = 0.0
     senders: list[Sender] = field(default_factory=list)
 
@@ -73,11 +76,11 @@ class Pool:
         self.run(seconds)
         return sum(sender.ended for sender in self.senders) - before
 
-    def mean_wait(self, seconds: float) -> float:
-        """How long tasks wait that end in so much time, the way included."""
-        waited = sum(sender.wait_ms for sender in self.senders)
+    def mean_queue(self, seconds: float) -> float:
+        """How long tasks wait for a slot that end in so much time."""
+        queued = sum(sender.queued_ms for sender in self.senders)
         ended = self.ended(seconds)
-        return (sum(sender.wait_ms for sender in self.senders) - waited) / max(1, ended)
+        return (sum(sender.queued_ms for sender in self.senders) - queued) / max(1, ended)
 
     def _at(self, when: float, what: str, task: Task) -> None:
         self._count += 1
@@ -90,6 +93,7 @@ class Pool:
             self._at(self.now + self.way_ms / 2, "arrives", Task(sender, number, self.now))
 
     def _arrives(self, task: Task) -> None:
+        task.arrived_at = self.now
         self._queue.append(task)
         self._start()
 
@@ -97,6 +101,7 @@ class Pool:
         while self._queue and self._running < self.slots:
             task = self._queue.popleft()
             self._running += 1
+            task.queued_ms = self.now - task.arrived_at
             self._spread = (self._spread + 0.618_034) % 1.0  # evenly over 0.5 to 1.5, no chance
             task.run_ms = self.run_ms * (0.5 + self._spread)
             self._at(self.now + task.run_ms, "ends", task)
@@ -104,7 +109,8 @@ class Pool:
                 self._at(self.now + self.way_ms / 2, "told", task)
 
     def _told(self, task: Task) -> None:
-        task.sender.window.waited(task.number, self.now - task.sent_at)
+        waits = Waits(self.now - task.sent_at, self._told_of(task))
+        task.sender.window.waited(task.number, waits)
         task.number = 0
         self._send(task.sender)
 
@@ -115,10 +121,14 @@ class Pool:
 
     def _answered(self, task: Task) -> None:
         sender = task.sender
-        wait_ms = self.now - task.sent_at - task.run_ms
-        waited, ran = (None, None) if self.blank else (wait_ms, task.run_ms)
-        sender.window.ended(task.number, waited, ran, sender.outstanding, int(self.now))
+        waited = self.now - task.sent_at - task.run_ms
+        waits = Waits(waited, self._told_of(task), task.run_ms)
+        waits = Waits() if self.blank else waits
+        sender.window.ended(task.number, waits, sender.outstanding, int(self.now))
         sender.outstanding -= 1
         sender.ended += 1
-        sender.wait_ms += wait_ms
+        sender.queued_ms += task.queued_ms
         self._send(sender)
+
+    def _told_of(self, task: Task) -> float | None:
+        return None if self.silent else task.queued_ms

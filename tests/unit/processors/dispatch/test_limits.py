@@ -14,7 +14,7 @@ import pytest
 from tests.unit.processors.dispatch.backlog import Owner
 
 from symphainy_processors.dispatch.rules import Bounds, Limits
-from symphainy_processors.dispatch.window import Sizes
+from symphainy_processors.dispatch.window import Sizes, Waits
 
 
 def test_a_tenant_stays_below_its_limit_over_all_realms() -> None:
@@ -173,7 +173,7 @@ def test_who_is_held_back_keeps_nobody_else_from_going_at_once() -> None:
 def test_an_unknown_release_changes_nothing() -> None:
     owner = Owner(sizes=Sizes(start=2))
     item = owner.step()
-    owner.dispatcher.release(item.execution_id, item.step, 5, 5, now_ms=0)
+    owner.dispatcher.release(item.execution_id, item.step, Waits(5, ran_ms=5), now_ms=0)
     assert owner.dispatcher.figures() == []
     assert owner.go(item)
     owner.end(item)
@@ -198,9 +198,9 @@ def test_a_started_step_opens_the_window_before_it_ends() -> None:
     for _ in range(10):
         owner.ready()
     for item in owner.take_all():
-        owner.dispatcher.started(item.execution_id, item.step, 5)
+        owner.dispatcher.started(item.execution_id, item.step, Waits(5))
     assert len(owner.take_all()) == 2
     for item in list(owner.outstanding.values()):
-        owner.dispatcher.started(item.execution_id, item.step, 5)
-        owner.dispatcher.started(item.execution_id, item.step, 60_000)
+        owner.dispatcher.started(item.execution_id, item.step, Waits(5))
+        owner.dispatcher.started(item.execution_id, item.step, Waits(60_000))
     assert len(owner.take_all()) == 4

@@ -42,6 +42,19 @@ def alive() -> int:
 # --- priorities -----------------------------------------------------------------------------------
 
 
+def test_whoever_has_nothing_left_but_what_was_withdrawn_is_counted_once() -> None:
+    owner = Owner()
+    owner.backlog.add(gone := owner.step())
+    owner.restart()
+    owner.backlog.remove(gone)
+    item = owner.step()
+    assert owner.go(item)
+    owner.end(item)
+    assert owner.take() is None
+    assert owner.dispatcher.idle
+    assert owner.dispatcher.outstanding == 0
+
+
 def test_the_highest_priority_goes_first() -> None:
     owner = Owner()
     for priority in (5, 3, 1, 4, 2):

@@ -21,6 +21,7 @@ from tests.unit.processors.dispatch.backlog import Owner
 
 from symphainy_processors.dispatch.pools import Pools
 from symphainy_processors.dispatch.rules import Ready
+from symphainy_processors.dispatch.window import Waits
 
 WAY_MS = 5.0  # each way
 TICK_MS = 20.0
@@ -46,7 +47,7 @@ class Neighbours:
         self.owners = [Owner(pools=pools) for _ in range(PARTITIONS)]
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
-        self._queue: deque[tuple[Owner, Ready, float]] = deque()
+        self._queue: deque[tuple[Owner, Ready, float, float]] = deque()
         self._running = 0
         self._stated: dict[tuple[Owner, Ready], float] = {}
         for number, owner in enumerate(self.owners):
@@ -99,31 +100,33 @@ class Neighbours:
         self._at(self.now + WAY_MS, partial(self._arrives, owner, item, self.now))
 
     def _arrives(self, owner: Owner, item: Ready, sent: float) -> None:
-        self._queue.append((owner, item, sent))
+        self._queue.append((owner, item, sent, self.now))
         self._start()
 
     def _start(self) -> None:
         while self._queue and self._running < self.slots:
-            owner, item, sent = self._queue.popleft()
+            owner, item, sent, arrived = self._queue.popleft()
+            queued = self.now - arrived
             self._running += 1
             self.busy_ms += self.run_ms
             if self.run_ms > ANNOUNCED_MS:
-                told = partial(self._told, owner, item, sent)
+                told = partial(self._told, owner, item, sent, queued)
                 self._at(self.now + ANNOUNCED_MS + WAY_MS, told)
-            self._at(self.now + self.run_ms, partial(self._ends, owner, item, sent))
+            self._at(self.now + self.run_ms, partial(self._ends, owner, item, sent, queued))
 
-    def _told(self, owner: Owner, item: Ready, sent: float) -> None:
-        owner.dispatcher.started(item.execution_id, item.step, self.now - sent)
+    def _told(self, owner: Owner, item: Ready, sent: float, queued: float) -> None:
+        waits = Waits(self.now - sent, queued)
+        owner.dispatcher.started(item.execution_id, item.step, waits)
         self._dispatch(owner)
 
-    def _ends(self, owner: Owner, item: Ready, sent: float) -> None:
+    def _ends(self, owner: Owner, item: Ready, sent: float, queued: float) -> None:
         self._running -= 1
-        self._at(self.now + WAY_MS, partial(self._answered, owner, item, sent))
+        self._at(self.now + WAY_MS, partial(self._answered, owner, item, sent, queued))
         self._start()
 
-    def _answered(self, owner: Owner, item: Ready, sent: float) -> None:
-        waited = self.now - sent - self.run_ms
-        owner.end(item, waited, self.run_ms, int(self.now))
+    def _answered(self, owner: Owner, item: Ready, sent: float, queued: float) -> None:
+        waits = Waits(self.now - sent - self.run_ms, queued, self.run_ms)
+        owner.end(item, waits, int(self.now))
         began = self._stated.pop((owner, item), None)
         if began is not None:
             self.took.append((began, self.now - began))

@@ -16,7 +16,14 @@ from __future__ import annotations
 import pytest
 from tests.unit.processors.dispatch.pool import Pool
 
-from symphainy_processors.dispatch.window import STALE_MS, TARGET_MS, TARGET_OF_RUN, Sizes, Window
+from symphainy_processors.dispatch.window import (
+    STALE_MS,
+    TARGET_MS,
+    TARGET_OF_RUN,
+    Sizes,
+    Waits,
+    Window,
+)
 
 
 def pool_of(slots: int, run_ms: float, owners: int = 1) -> Pool:
@@ -47,7 +54,7 @@ def round_trip(window: Window, waited_ms: float, ran_ms: float = 10.0) -> None:
     """A full window goes, and all of it comes back."""
     last = fill(window)
     for number in range(last - window.size + 1, last + 1):
-        window.ended(number, waited_ms, ran_ms, window.size, 0)
+        window.ended(number, Waits(waited_ms, ran_ms=ran_ms), window.size, 0)
 
 
 # --- before workers -------------------------------------------------------------------------------
@@ -74,7 +81,7 @@ def test_the_wait_settles_near_the_target_and_nobody_idles(
 ) -> None:
     pool = pool_of(slots, run_ms, owners)
     pool.run(30)
-    assert pool.mean_wait(10) < 1.5 * max(TARGET_MS, run_ms * TARGET_OF_RUN)
+    assert pool.mean_queue(10) < 1.5 * max(TARGET_MS, run_ms * TARGET_OF_RUN)
     assert pool.ended(10) / 10 == pytest.approx(slots / run_ms * 1_000, rel=0.03)
 
 
@@ -82,7 +89,7 @@ def test_many_partitions_do_not_queue_deep_before_few_workers() -> None:
     pool = pool_of(2, 5, owners=8)
     assert sum(sender.window.size for sender in pool.senders) == 128
     pool.run(10)
-    assert pool.mean_wait(10) < 1.5 * TARGET_MS
+    assert pool.mean_queue(10) < 1.5 * TARGET_MS
     assert pool.ended(10) / 10 == pytest.approx(400, rel=0.03)
 
 
@@ -107,7 +114,7 @@ def test_lost_workers_close_it() -> None:
     pool.run(20)
     pool.slots = 20
     pool.run(60)
-    assert pool.mean_wait(20) < 2 * TARGET_MS
+    assert pool.mean_queue(20) < 2 * TARGET_MS
 
 
 def test_a_longer_way_is_found_out() -> None:
@@ -153,7 +160,7 @@ def test_it_doubles_a_round_trip_without_delay() -> None:
 def test_a_window_that_was_not_full_does_not_grow() -> None:
     window = Window(Sizes())
     for _ in range(1_000):
-        window.ended(window.sent(window.size - 1), 5, 10, window.size - 1, 0)
+        window.ended(window.sent(window.size - 1), Waits(5, ran_ms=10), window.size - 1, 0)
     assert window.size == Sizes().start
 
 
@@ -162,7 +169,7 @@ def test_it_changes_once_a_round_trip() -> None:
     window = Window(Sizes(start=100))
     last = fill(window)
     for number in range(1, last + 1):
-        window.waited(number, 5_000)
+        window.waited(number, Waits(5_000))
     assert window.size == 50
 
 
@@ -178,7 +185,7 @@ def test_a_worker_that_stood_still_does_not_speak_for_all() -> None:
     window = Window(Sizes(start=100))
     last = fill(window)
     for number in range(1, last + 1):
-        window.waited(number, 60_000 if number % 10 == 0 else 5)
+        window.waited(number, Waits(60_000 if number % 10 == 0 else 5))
     assert window.size >= 100
 
 
@@ -194,7 +201,7 @@ def test_ends_that_tell_nothing_open_a_closed_window_to_its_start_and_no_further
         round_trip(window, waited_ms=60_000)
     assert window.size == Sizes().floor
     for _ in range(1_000):
-        window.ended(window.sent(window.size), None, None, window.size, 0)
+        window.ended(window.sent(window.size), Waits(), window.size, 0)
     assert window.size == Sizes().start
 
 
@@ -202,10 +209,10 @@ def test_a_start_told_before_counts_once() -> None:
     window = Window(Sizes(start=4))
     for outstanding in range(1, 5):
         window.sent(outstanding)
-    window.waited(1, 5)
-    window.ended(0, 5, 10, 4, 0)
+    window.waited(1, Waits(5))
+    window.ended(0, Waits(5, ran_ms=10), 4, 0)
     assert window.size == 4
-    window.waited(2, 5)
+    window.waited(2, Waits(5))
     assert window.size == 8
 
 
@@ -229,7 +236,7 @@ def test_it_goes_on_where_a_predecessor_was() -> None:
 def test_a_task_that_was_given_up_and_lives_does_not_open_it() -> None:
     window = Window(Sizes())
     last = fill(window)
-    window.ended(last, None, None, window.size, 0)
+    window.ended(last, Waits(), window.size, 0)
     window.sent(window.size)
     window.sent(window.size + 1)
     window.restored(window.size + 1)
@@ -239,8 +246,8 @@ def test_a_task_that_was_given_up_and_lives_does_not_open_it() -> None:
 def test_what_was_learned_is_forgotten_when_it_was_long_half_empty() -> None:
     window = opened(100)
     for now_ms in range(0, 10 * STALE_MS, STALE_MS // 4):
-        window.ended(window.sent(60), None, None, 60, now_ms)
+        window.ended(window.sent(60), Waits(), 60, now_ms)
     assert window.size == 100
     for now_ms in range(10 * STALE_MS, 20 * STALE_MS, STALE_MS // 4):
-        window.ended(window.sent(1), None, None, 1, now_ms)
+        window.ended(window.sent(1), Waits(), 1, now_ms)
     assert window.size == 16
