@@ -21,6 +21,7 @@ from tests.chaos.crew import Crew, Options
 from tests.chaos.report import Report, summary
 from tests.chaos.verdict import Verdict
 
+from symphainy_schemas.errors import Unavailable
 from symphainy_simulation.checking.reading import ClusterReader, Marks
 from symphainy_transport.clock import SystemClock
 
@@ -104,8 +105,11 @@ class Soak:
         told = self._clock.monotonic()
         before: Marks = {}
         while True:
-            ends = crew.follower.follow()
-            unrest = crew.follower.unrest(ends)
+            try:
+                ends = crew.follower.follow()
+                unrest = crew.follower.unrest(ends)
+            except Unavailable as error:  # the broker was killed a moment ago
+                ends, unrest = before, str(error)
             if not unrest and ends == before:
                 self.say("quiet")
                 return ends, ""
