@@ -17,7 +17,7 @@ from bench.owner.figures import Figure, Report
 from bench.owner.options import Options
 from bench.owner.recorded import Recorder
 from symphainy_processors.fold.partition import PartitionState
-from symphainy_processors.owner.options import DAY_MS, OwnerOptions
+from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.owner.ports import StateBatch, StateOutcome
 from symphainy_processors.owner.restoring import Restoring
 from symphainy_runtime.journal.chain import Chain
@@ -27,6 +27,7 @@ from symphainy_runtime.state.rocks import RocksStores
 from symphainy_runtime.state.store import StateStore
 from symphainy_schemas.codec import decode
 from symphainy_schemas.events import JournalRecord
+from symphainy_transport.topics import DAY_MS
 
 FETCH = 2_000  # records in one batch of a reader
 

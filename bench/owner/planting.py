@@ -28,13 +28,12 @@ from symphainy_schemas.records import Capability, Error, Intent, ReportKind, Ste
 from symphainy_schemas.state import ExecutionState, SessionState
 from symphainy_transport.clients import bounds, consumer, producer
 from symphainy_transport.clock import SystemClock
-from symphainy_transport.topics import JOURNAL, Topics
+from symphainy_transport.topics import DAY_MS, JOURNAL, Topics
 
 OWNER = "bench-planter"
 NOTE = "x" * 240  # a payload of about 300 bytes, as in the other benchmarks
 _NOT_YET = Error(code="retryable_error", message="not yet", step=saga.MAIN_STEP, retryable=True)
 Due = Callable[[int], int]  # of the n-th execution: ms since the epoch, 0 for ready at once
-DAY_MS = 86_400_000
 
 
 def waiting(every: int, partitions: int, now: int) -> Due:

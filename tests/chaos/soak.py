@@ -104,6 +104,7 @@ class Soak:
         until = self._clock.monotonic() + self._options.quiet_within_s
         told = self._clock.monotonic()
         before: Marks = {}
+        ends: Marks
         while True:
             try:
                 ends = crew.follower.follow()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
-from symphainy_runtime.journal.reading import JournalReader
-from symphainy_runtime.journal.validity import Validity
+from symphainy_processors.owner.kafka.journal import KafkaJournal
+from symphainy_runtime.journal.validity import Validity, judge
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas import events as e
-from symphainy_transport.clients import consumer
-from symphainy_transport.topics import JOURNAL, Topics
+from symphainy_schemas.events import JournalRecord
 
 _ENDS = (e.IntentRejected, e.ExecutionSucceeded, e.ExecutionFailed, e.ExecutionCancelled)
 
@@ -36,23 +36,30 @@ def prove(settings: RuntimeSettings, executions: Iterable[str]) -> Proof:
     wanted = set(executions)
     received: Counter[str] = Counter()
     ended: Counter[str] = Counter()
-    client = consumer(settings, "symphainy-proof")
-    reader = JournalReader(client, Topics(settings.topic_prefix).name(JOURNAL))
-    for partition in range(settings.partitions):
-        low, high = reader.bounds(partition)
-        for stored in reader.read(partition, low, high, Validity()):
-            record = stored.record
-            if not stored.valid or record is None or record.execution_id not in wanted:
-                continue
-            for event in record.events:
-                if isinstance(event, e.IntentReceived):
-                    received[record.execution_id] += 1
-                elif isinstance(event, _ENDS):
-                    ended[record.execution_id] += 1
-    client.close()
+    with closing(KafkaJournal(settings, "symphainy-proof")) as journal:
+        for partition in range(settings.partitions):
+            for record in _valid(journal, partition):
+                if record.execution_id not in wanted:
+                    continue
+                for event in record.events:
+                    if isinstance(event, e.IntentReceived):
+                        received[record.execution_id] += 1
+                    elif isinstance(event, _ENDS):
+                        ended[record.execution_id] += 1
     return Proof(
         received=sum(1 for one in wanted if received[one] == 1),
         ended=sum(1 for one in wanted if ended[one] == 1),
         twice=sum(1 for one in wanted if received[one] > 1 or ended[one] > 1),
         missing=sum(1 for one in wanted if not received[one] or not ended[one]),
     )
+
+
+def _valid(journal: KafkaJournal, partition: int) -> Iterator[JournalRecord]:
+    standing = Validity()
+    with closing(journal.read(partition, *journal.bounds(partition))) as batches:
+        for batch in batches:
+            for offset, value in batch:
+                stored = judge(value, offset, standing)
+                standing = stored.standing
+                if stored.valid and stored.record is not None:
+                    yield stored.record

@@ -75,6 +75,17 @@ def index_keys(body: Body | None) -> frozenset[bytes]:
     return frozenset(key for step in body.steps for key in _step_keys(body, step))
 
 
+def changed_keys(before: Body | None, after: Body | None) -> list[tuple[bytes, bytes | None]]:
+    """The index keys to write where one state takes the place of another; None removes."""
+    old, new = index_keys(before), index_keys(after)
+    return [*((key, None) for key in old - new), *((key, b"") for key in new - old)]
+
+
+def is_live(body: Body | None) -> bool:
+    """Whether it is an execution that has not ended."""
+    return isinstance(body, ExecutionState) and not body.status.ended
+
+
 def timer_keys(body: Body | None) -> list[bytes]:
     """Its timers alone."""
     if not isinstance(body, ExecutionState):
@@ -97,11 +108,6 @@ def _step_keys(state: ExecutionState, step: StepState) -> list[bytes]:
 def is_ready(step: StepState) -> bool:
     """Whether it waits for its turn."""
     return step.status is StepStatus.READY and step.ready_at >= 0
-
-
-def is_outstanding(step: StepState) -> bool:
-    """Whether a worker may have it."""
-    return step.status in _OUTSTANDING
 
 
 def expiry_key(ended_at: int, execution_id: str) -> bytes:

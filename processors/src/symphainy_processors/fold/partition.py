@@ -150,7 +150,7 @@ class PartitionState:
         self.last_at = max(self.last_at, record.at)
         for change in changes:
             self._latest[change.name] = change.after
-            self.live += _live(change.after) - _live(change.before)
+            self.live += layout.is_live(change.after) - layout.is_live(change.before)
             self._agenda.add(layout.timer_keys(change.after))
         return Applied(self._place(standing), changes)
 
@@ -206,9 +206,7 @@ class PartitionState:
         batch: list[tuple[bytes, bytes | None]] = []
         for name, (before, latest) in self._dirty.items():
             batch.append((layout.state_key(name), layout.pack(latest)))
-            old, new = layout.index_keys(before), layout.index_keys(latest)
-            batch += [(key, None) for key in old - new]
-            batch += [(key, b"") for key in new - old]
+            batch += layout.changed_keys(before, latest)
         expired = self._expired()
         for ended_at, name in expired:
             batch += [(layout.expiry_key(ended_at, name), None), (layout.state_key(name), None)]
@@ -221,7 +219,7 @@ class PartitionState:
         for name, (_, latest) in self._dirty.items():
             if self._latest.get(name) is latest:
                 del self._latest[name]
-                if _live(latest):
+                if layout.is_live(latest):
                     self._remember(name, latest)
                 else:
                     self._cache.pop(name, None)
@@ -249,7 +247,7 @@ class PartitionState:
             key = self._agenda.pop(now)
             if key is None:
                 return
-            found = self._step(key.execution_id, key.step)
+            found = self.step(key.execution_id, key.step)
             if found is not None and found[1].due_at == key.number:
                 yield found
 
@@ -259,7 +257,7 @@ class PartitionState:
         while found := self.store.scan(start, end, 1_000):
             for key, _ in found:
                 place = layout.read_place(layout.OUTSTANDING, key)
-                step = self._step(place.execution_id, place.step)
+                step = self.step(place.execution_id, place.step)
                 if step is not None and step[1].dispatched_at == place.number:
                     yield step
             start = layout.behind(found[-1][0])
@@ -290,7 +288,7 @@ class PartitionState:
             reached = end if len(stored) < limit else layout.behind(stored[-1])
             for key in sorted({*stored, *self._unflushed_ready(start, reached)}):
                 at = layout.read_place(prefix, key)
-                step = self._step(at.execution_id, at.step)
+                step = self.step(at.execution_id, at.step)
                 if step and layout.is_ready(step[1]) and step[1].ready_at == at.number:
                     found.append(step)
             start = reached
@@ -300,7 +298,8 @@ class PartitionState:
         for body in self._latest.values():
             yield from (key for key in layout.index_keys(body) if start <= key < end)
 
-    def _step(self, execution_id: str, name: str) -> Due | None:
+    def step(self, execution_id: str, name: str) -> Due | None:
+        """A step of an execution, with its execution."""
         state = self.execution(execution_id)
         step = None if state is None else find_step(state, name)
         return None if state is None or step is None else (state, step)
@@ -308,7 +307,3 @@ class PartitionState:
     def _unflushed_timers(self) -> Iterator[bytes]:
         for body in self._latest.values():
             yield from layout.timer_keys(body)
-
-
-def _live(body: Body | None) -> bool:
-    return isinstance(body, ExecutionState) and not body.status.ended

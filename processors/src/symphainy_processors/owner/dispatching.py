@@ -72,13 +72,10 @@ class Dispatching:
     def take(self) -> tuple[ExecutionState, StepState] | None:
         """The next to dispatch; its slot is taken."""
         while (item := self.dispatcher.take()) is not None:
-            state = self._state.execution(item.execution_id)
-            step = None
-            if state is not None:
-                step = next((s for s in state.steps if s.step == item.step), None)
-            if state is not None and step and is_ready(step) and step.ready_at == item.order:
+            found = self._state.step(item.execution_id, item.step)
+            if found and is_ready(found[1]) and found[1].ready_at == item.order:
                 self._sent_at[item.execution_id, item.step] = self._now()
-                return state, step
+                return found
             self.dispatcher.release(item.execution_id, item.step, now_ms=self._now())
         return None
 

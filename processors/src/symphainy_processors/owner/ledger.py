@@ -108,8 +108,8 @@ class Ledger:
 
     def record(
         self, heading: Heading, events: tuple[Event, ...], now: int, positions: Positions
-    ) -> int:
-        """Append one decision; the offset that it is counted for.
+    ) -> None:
+        """Append one decision.
 
         Raises:
             DecisionTooLarge: nothing was counted; decide something smaller.
@@ -130,7 +130,6 @@ class Ledger:
             self._last_dispatch = offset
         self._pending.append(_Pending(applied, self._clock(), dispatches))
         self._port.append(self._partition, heading.execution_id.encode(), value, self._appended)
-        return offset
 
     def _dispatches(self, execution_id: str, events: tuple[Event, ...]) -> Dispatches:
         found = [event for event in events if isinstance(event, StepDispatched)]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from symphainy_runtime.settings import RuntimeSettings
-
-DAY_MS = 86_400_000
+from symphainy_transport.topics import DAY_MS
 
 
 @dataclass(frozen=True)

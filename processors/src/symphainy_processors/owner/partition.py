@@ -186,10 +186,10 @@ class OwnedPartition:
     def _on_marker(self, marker: StepReport) -> None:
         for execution_id, name in self._timeouts.read(marker):
             unsent = self._unsent.pop((execution_id, name), None)
-            state = self.state.execution(execution_id)
-            step = None if state is None else find_step(state, name)
-            if state is None or step is None:
+            found = self.state.step(execution_id, name)
+            if found is None:
                 continue
+            state, step = found
             if step.status is StepStatus.DISPATCHED and step.dispatched_at == unsent:
                 self._deliver_again(state, step)
                 continue

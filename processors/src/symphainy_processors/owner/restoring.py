@@ -59,7 +59,8 @@ class Restoring:
         found = yield from self._trusted(p, store, identity, low, high)
         if found is None:
             store.clear()
-            found = yield from self._from_state_topic(p, store, low, high)
+            found = yield from self._from_state_topic(p, store, low)
+            high = max(high, found.offset + 1)  # another owner may have gone on since it was asked
         state = PartitionState(self._options.dedupe_window_ms, store, found, identity)
         restored = Restored(state, found.standing, max(found.offset + 1, low), Chain(p))
         yield from self.fold(p, restored, high)
@@ -123,7 +124,7 @@ class Restoring:
         return found
 
     def _from_state_topic(
-        self, p: int, store: StateStore, low: int, high: int
+        self, p: int, store: StateStore, low: int
     ) -> Generator[None, None, Checkpoint]:
         loading = Loading(store)
         with closing(self._state_log.read(p)) as batches:
@@ -141,6 +142,7 @@ class Restoring:
             store.clear()
             return Checkpoint()
         found = checkpoint_of(loading.marker, loading.live)
+        _, high = self._journal.bounds(p)
         if found.offset >= high:
             raise _cut(p, "`state`", found.offset, high)
         if found.offset + 1 < low:

@@ -12,7 +12,7 @@ from symphainy_processors.owner.ports import MARKER_KEY, StateBatch
 from symphainy_runtime.state.store import StateStore
 from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.errors import JournalTooNew, UnreadableRecord
-from symphainy_schemas.state import ExecutionState, State, StateMarker
+from symphainy_schemas.state import State, StateMarker
 
 
 def marker_of(checkpoint: Checkpoint) -> State:
@@ -99,10 +99,8 @@ class Loading:
         key = layout.state_key(name)
         stored = self._store.get(key)
         old = None if stored is None else layout.unpack(stored)
-        self.live += _live(new) - _live(old)
-        before, after = layout.index_keys(old), layout.index_keys(new)
-        yield from ((index, None) for index in before - after)
-        yield from ((index, b"") for index in after - before)
+        self.live += layout.is_live(new) - layout.is_live(old)
+        yield from layout.changed_keys(old, new)
         yield key, None if new is None else layout.pack(new)
 
 
@@ -126,7 +124,3 @@ def read_row(value: bytes) -> State:
             cure="Upgrade this process; nothing was touched.",
         )
     return row
-
-
-def _live(body: Body | None) -> bool:
-    return isinstance(body, ExecutionState) and not body.status.ended

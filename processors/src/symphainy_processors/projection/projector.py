@@ -24,10 +24,9 @@ from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas.errors import JournalTooNew, OperatorError
 from symphainy_schemas.events import JournalRecord
 from symphainy_transport.clients import bounds, consumer
-from symphainy_transport.topics import JOURNAL, Topics
+from symphainy_transport.topics import DAY_MS, JOURNAL, Topics
 
 log = logging.getLogger(__name__)
-DAY_MS = 86_400_000
 BATCH = 500
 IDLE_WAIT_S = 0.25
 REDIS_RETRY_S = 0.5

@@ -25,7 +25,8 @@ class Files:
     def __init__(self) -> None:
         self.store = MemoryStore()
         self.undo: deque[list[Write]] = deque(maxlen=UNSYNCED)
-        self.copies: deque[dict[bytes, bytes]] = deque(maxlen=3)
+        self.copies: deque[tuple[dict[bytes, bytes], bool]] = deque(maxlen=3)
+        """From earlier on, each with whether it was trusted."""
         self.batches = 0
         self.opened_by: object | None = None
         self.trusted = True
@@ -38,7 +39,7 @@ class Files:
         self.store.write(batch)
         self.batches += 1
         if self.batches % COPY_EVERY == 0:
-            self.copies.append(self.entries())
+            self.copies.append((self.entries(), self.trusted))
 
     def entries(self) -> dict[bytes, bytes]:
         """Everything."""
@@ -89,7 +90,8 @@ class Disk:
         """An older copy stands there."""
         for _, files in sorted(self.files.items()):
             if files.copies:
-                files.replace(self._chance.choice(list(files.copies)))
+                copy, files.trusted = self._chance.choice(list(files.copies))
+                files.replace(copy)
 
     def corrupt(self) -> None:
         """The checkpoints are damaged."""
@@ -107,7 +109,9 @@ class Disk:
         if len(places) > 1:
             one, other = self._chance.sample(places, 2)
             self.files[one], self.files[other] = self.files[other], self.files[one]
-            self.files[one].trusted = self.files[other].trusted = False
+            for files in (self.files[one], self.files[other]):
+                files.trusted = False
+                files.copies = deque(((copy, False) for copy, _ in files.copies), maxlen=3)
 
 
 class SimStore:
