@@ -41,6 +41,8 @@ class KafkaIntake:
             fetch_wait_max_ms=FETCH_WAIT_MS,
             fetch_queue_backoff_ms=FULL_QUEUE_BACKOFF_MS,
         )
+        # On a connection of its own: behind a fetch that waits, each answer takes `FETCH_WAIT_MS`.
+        self._asking = consumer(settings, f"{client_id}-asking")
         self._next: dict[Place, int] = {}  # of what is being read
 
     def first_kept(self, partition: int) -> tuple[int, int]:
@@ -50,7 +52,7 @@ class KafkaIntake:
             Unavailable: Kafka did not answer.
         """
         intents, steps = (
-            bounds(self._consumer, TopicPartition(name, partition), BOUNDS_TIMEOUT_S)[0]
+            bounds(self._asking, TopicPartition(name, partition), BOUNDS_TIMEOUT_S)[0]
             for name in self._names.values()
         )
         return intents, steps
@@ -112,6 +114,7 @@ class KafkaIntake:
     def close(self) -> None:
         """Disconnect."""
         self._consumer.close()
+        self._asking.close()
 
     def _take(self, message: Message) -> Input | None:
         topic, partition = message.topic(), message.partition()
