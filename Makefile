@@ -64,8 +64,9 @@ types: $(STAMP)  ## Strict types, tests included
 contracts: $(STAMP) ## Floors and purity
 	$(BIN)/lint-imports
 
-bench: $(STAMP)  ## The system beside a bare Kafka pipeline, in one run
+bench: $(STAMP)  ## The system beside a bare Kafka pipeline, then the owner against its targets
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.owner
 
 bench-peers: $(STAMP) ## The system beside Restate, DBOS and Temporal, in one run
 	bench/peers/run.sh

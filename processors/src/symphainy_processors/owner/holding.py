@@ -187,7 +187,14 @@ class Holding:
         except StoreBroken as error:
             log.warning("partition %d: local state is removed: %s", p, error)
             self._drop(p)
+            self._remove_state(p)
+
+    def _remove_state(self, p: int) -> None:
+        try:
             self._ports.stores.drop(p)
+        except StoreBroken as error:
+            log.error("partition %d is stopped: its local state cannot be removed: %s", p, error)
+            self._later(p, self._options.operator_retry_s)
 
     # --- giving up ------------------------------------------------------------------------------
 

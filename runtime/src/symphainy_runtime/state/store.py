@@ -47,7 +47,11 @@ class Snapshot(Protocol):
     """A store as it was at one moment; later writes do not show. May be read by another thread."""
 
     def get(self, key: bytes) -> bytes | None:
-        """The value of `key` at that moment."""
+        """The value of `key` at that moment.
+
+        Raises:
+            StoreBroken: it was released, or the store was closed or cleared; or it cannot be read.
+        """
         ...
 
     def release(self) -> None:
@@ -70,7 +74,11 @@ class StateStore(View, Protocol):
         ...
 
     def clear(self) -> None:
-        """Remove everything."""
+        """Remove everything.
+
+        Raises:
+            StoreBroken: it cannot be removed.
+        """
         ...
 
     def snapshot(self) -> Snapshot:
@@ -96,5 +104,9 @@ class Stores(Protocol):
         ...
 
     def drop(self, partition: int) -> None:
-        """Remove a store that is closed."""
+        """Remove a store that is closed.
+
+        Raises:
+            StoreBroken: it cannot be removed.
+        """
         ...
