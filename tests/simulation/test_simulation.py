@@ -32,8 +32,15 @@ FOUND_AT = {
 }
 SEARCHED_SEEDS = 150
 # What broke a guarantee once, made small: a late start after a hand-back, with nobody left to end
-# it; a tenant forgotten while it was counted; a takeover that slept while another owner went on.
-ONCE_BROKEN = ("13449:100002:1801", "10376:400804:12", "14211:100:44e", "17215:80f:1c")
+# it; a tenant forgotten while it was counted; a takeover, and an owner, that slept while another
+# owner went on.
+ONCE_BROKEN = (
+    "13449:100002:1801",
+    "10376:400804:12",
+    "14211:100:44e",
+    "17215:80f:1c",
+    "43813:5000:12",
+)
 
 
 def run(seed: int, plant: Plant | None = None) -> Outcome:

@@ -117,8 +117,9 @@ class Owner:
         try:
             return self._intake.poll(timeout_s)
         except OperatorError as error:
-            # Which partition it is shows when they are taken again: that one then stops alone.
-            log.error("%s", error)
+            # Whether anything is lost shows when they are taken again; that one then stops alone:
+            # an owner that slept may only not know yet that others went on.
+            log.warning("everything is taken again: %s", error)
             self._holding.drop_all()
             return ()
 
