@@ -66,14 +66,15 @@ class Turns:
         while realm.ring:
             queue = realm.ring[0]
             limits = self._limits(queue.account.tenant_id)
-            realm.pool.weigh(queue.account.tenant_id, max(1, limits.weight))
+            weight = max(1, limits.weight)
+            realm.pool.weigh(queue.account.tenant_id, weight)
             if 0 < limits.max_concurrency <= queue.account.outstanding:
                 self._leave_ring(queue)
                 self._block(queue)
                 continue
             if not queue.credited:
                 queue.credited = True
-                queue.deficit += max(1, limits.weight)
+                queue.deficit += weight
             head = queue.find()
             if head is not None:
                 return queue, head

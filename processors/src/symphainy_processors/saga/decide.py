@@ -149,20 +149,19 @@ def _closed(step: StepState, report: StepReport) -> Events:
 
 
 def _started(state: ExecutionState, step: StepState, report: StepReport) -> Events:
-    if step.status is StepStatus.DISPATCHED:
-        return (_start_event(report),)
-    given_up = step.status in _WAITING
-    if given_up and report.delivery in step.open and _sign_of_life_counts(state):
-        return (_start_event(report),)
-    return ()
+    lives = step.status is StepStatus.DISPATCHED or report.delivery in step.open
+    return (_start_event(report),) if lives and _may_start(state, step) else ()
 
 
-def _sign_of_life_counts(state: ExecutionState) -> bool:
-    """Whether a delivery that was given up, and still runs, keeps the step from the next one.
+def _may_start(state: ExecutionState, step: StepState) -> bool:
+    """Whether a sign of life starts the step.
 
-    Only where a limit ends it: that its worker is gone was said before, and is not said again.
+    Of a delivery that was given up, which it would keep from the next one, only where a limit ends
+    it: that its worker is gone was said before, and is not said again.
     """
-    return state.timeout_ms > 0
+    return step.status is StepStatus.DISPATCHED or (
+        step.status in _WAITING and state.timeout_ms > 0
+    )
 
 
 def _start_event(report: StepReport) -> e.StepStarted:
@@ -180,11 +179,7 @@ def _checkpointed(
 ) -> Events:
     if any(known.name == report.name for known in step.checkpoints):
         return ()
-    start: Events = ()
-    if step.status is StepStatus.DISPATCHED or (
-        step.status in _WAITING and _sign_of_life_counts(state)
-    ):
-        start = (_start_event(report),)
+    start = (_start_event(report),) if _may_start(state, step) else ()
     taken = sum(len(known.result) for known in step.checkpoints) + len(report.result)
     if taken > CHECKPOINTS_BYTES:
         error = Error(

@@ -207,18 +207,28 @@ class Delivery:
         name: str = "",
         result: bytes = b"",
     ) -> None:
-        ground, task = self._ground, self.task
-        report = told(
-            task,
+        report = self._told(kind, name=name, result=result)
+        self._ground.send(report, self.task, acknowledged)
+
+    def _told(
+        self,
+        kind: ReportKind,
+        *,
+        name: str = "",
+        result: bytes = b"",
+        end: Succeeded | Failed | None = None,
+    ) -> StepReport:
+        return told(
+            self.task,
             kind,
-            ground.worker_id,
-            ground.now_ms(),
+            self._ground.worker_id,
+            self._ground.now_ms(),
             started_at=self.started_at,
             queued_ms=self.queued_ms,
             name=name,
             result=result,
+            end=end,
         )
-        ground.send(report, task, acknowledged)
 
     def _time_out(self) -> None:
         if not self.final:
@@ -226,20 +236,10 @@ class Delivery:
             self._end_handler()
 
     def _finish(self, end: Succeeded | Failed) -> None:
-        ground, task = self._ground, self.task
         if isinstance(end, Failed):
-            log_failure(task, end)
+            log_failure(self.task, end)
         kind = ReportKind.FAILED if isinstance(end, Failed) else ReportKind.SUCCEEDED
-        report = told(
-            task,
-            kind,
-            ground.worker_id,
-            ground.now_ms(),
-            started_at=self.started_at,
-            queued_ms=self.queued_ms,
-            end=end,
-        )
-        self._final(report)
+        self._final(self._told(kind, end=end))
 
     def _final(self, report: StepReport) -> None:
         self.final = True

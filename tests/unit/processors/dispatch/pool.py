@@ -43,7 +43,6 @@ class Pool:
     way_ms: float = 10.0
     reports: bool = False
     blank: bool = False  # ends tell nothing
-    silent: bool = False  # workers do not tell how long a task waited for a slot
     now: float = 0.0
     senders: list[Sender] = field(default_factory=list)
 
@@ -109,7 +108,7 @@ class Pool:
                 self._at(self.now + self.way_ms / 2, "told", task)
 
     def _told(self, task: Task) -> None:
-        waits = Waits(self.now - task.sent_at, self._told_of(task))
+        waits = Waits(self.now - task.sent_at, task.queued_ms)
         task.sender.window.waited(task.number, waits)
         task.number = 0
         self._send(task.sender)
@@ -122,13 +121,10 @@ class Pool:
     def _answered(self, task: Task) -> None:
         sender = task.sender
         waited = self.now - task.sent_at - task.run_ms
-        waits = Waits(waited, self._told_of(task), task.run_ms)
+        waits = Waits(waited, task.queued_ms, task.run_ms)
         waits = Waits() if self.blank else waits
         sender.window.ended(task.number, waits, sender.outstanding, int(self.now))
         sender.outstanding -= 1
         sender.ended += 1
         sender.queued_ms += task.queued_ms
         self._send(sender)
-
-    def _told_of(self, task: Task) -> float | None:
-        return None if self.silent else task.queued_ms
