@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 
-class Moment(Struct, frozen=True):
+class Moment(Struct, frozen=True, gc=False):
     """`now` in ms since the epoch: max(clock, last journaled time) (rule 9). `jitter` is in
     [0, 1)."""
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 from symphainy_schemas.records import Error, Reference
 
 
-class Position(Struct, frozen=True):
+class Position(Struct, frozen=True, gc=False):
     """A place in the log."""
 
     topic: str
@@ -19,7 +19,7 @@ class Position(Struct, frozen=True):
     offset: int
 
 
-class Predecessor(Struct, frozen=True):
+class Predecessor(Struct, frozen=True, gc=False):
     """The last valid record before a takeover, as far as its writer knew."""
 
     term: int
@@ -27,7 +27,9 @@ class Predecessor(Struct, frozen=True):
     hash: bytes | None = None
 
 
-class _Event(Struct, frozen=True, kw_only=True, tag_field="-type", tag=lambda n: f"symphainy.{n}"):
+class _Event(
+    Struct, frozen=True, gc=False, kw_only=True, tag_field="-type", tag=lambda n: f"symphainy.{n}"
+):
     """One thing that happened; its place is (partition, offset, index)."""
 
 
@@ -268,7 +270,7 @@ Event = (
 )
 
 
-class JournalRecord(Struct, frozen=True, kw_only=True):
+class JournalRecord(Struct, frozen=True, gc=False, kw_only=True):
     """One decision: what caused it, under which term, and the events it yielded."""
 
     term: int

@@ -10,7 +10,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 
-class Reference(Struct, frozen=True):
+class Reference(Struct, frozen=True, gc=False):
     """Where a payload or artifact lies outside the log, and what it must hash to."""
 
     uri: str
@@ -19,7 +19,7 @@ class Reference(Struct, frozen=True):
     media_type: str
 
 
-class Error(Struct, frozen=True, kw_only=True):
+class Error(Struct, frozen=True, gc=False, kw_only=True):
     """A structured error: what happened, where, and who can cure it."""
 
     code: str
@@ -31,35 +31,35 @@ class Error(Struct, frozen=True, kw_only=True):
     operator_action: str = ""
 
 
-class Artifact(Struct, frozen=True):
+class Artifact(Struct, frozen=True, gc=False):
     """A named reference that a handler returned."""
 
     name: str
     reference: Reference
 
 
-class DomainEvent(Struct, frozen=True):
+class DomainEvent(Struct, frozen=True, gc=False):
     """A domain event that a handler returned; `data` is JSON."""
 
     type: str
     data: bytes
 
 
-class StateChange(Struct, frozen=True):
+class StateChange(Struct, frozen=True, gc=False):
     """A change to the state surface; `value` is JSON, null removes the key."""
 
     key: str
     value: bytes
 
 
-class Checkpoint(Struct, frozen=True):
+class Checkpoint(Struct, frozen=True, gc=False):
     """A journaled result of `ctx.step`; `result` is JSON."""
 
     name: str
     result: bytes
 
 
-class Intent(Struct, frozen=True, kw_only=True):
+class Intent(Struct, frozen=True, gc=False, kw_only=True):
     """What a producer states in the write-ahead log."""
 
     intent_id: str
@@ -79,7 +79,7 @@ class Intent(Struct, frozen=True, kw_only=True):
     priority: int = 3
 
 
-class Task(Struct, frozen=True, kw_only=True):
+class Task(Struct, frozen=True, gc=False, kw_only=True):
     """One numbered delivery of one attempt of one step, for the realm's consumer group."""
 
     execution_id: str
@@ -128,7 +128,7 @@ class ReportKind(StrEnum):
 REDELIVERED = "redelivered_after_assignment"
 
 
-class StepReport(Struct, frozen=True, kw_only=True):
+class StepReport(Struct, frozen=True, gc=False, kw_only=True):
     """What a realm worker reports about one delivery; also the owner's own marker."""
 
     kind: ReportKind
@@ -161,7 +161,7 @@ class Determinism(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Capability(Struct, frozen=True, kw_only=True):
+class Capability(Struct, frozen=True, gc=False, kw_only=True):
     """Curator's entry: intent type to authorised entry point. It does not decide strategy."""
 
     name: str
@@ -184,7 +184,7 @@ class Capability(Struct, frozen=True, kw_only=True):
     registered_by: str
 
 
-class Tenant(Struct, frozen=True, kw_only=True):
+class Tenant(Struct, frozen=True, gc=False, kw_only=True):
     """A tenant and its limits."""
 
     tenant_id: str
@@ -196,7 +196,7 @@ class Tenant(Struct, frozen=True, kw_only=True):
     max_concurrency: int = 0
 
 
-class ApiKey(Struct, frozen=True, kw_only=True):
+class ApiKey(Struct, frozen=True, gc=False, kw_only=True):
     """A credential: the hash of a key, and whose it is."""
 
     key_id: str
@@ -208,7 +208,7 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     revoked: bool = False
 
 
-class DeadLetter(Struct, frozen=True, kw_only=True):
+class DeadLetter(Struct, frozen=True, gc=False, kw_only=True):
     """What could not be read at all, why, and where it stands."""
 
     topic: str

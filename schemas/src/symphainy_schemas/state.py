@@ -56,7 +56,7 @@ class StepStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
-class StepState(Struct, frozen=True, kw_only=True):
+class StepState(Struct, frozen=True, gc=False, kw_only=True):
     """One step of an execution."""
 
     step: str
@@ -74,7 +74,7 @@ class StepState(Struct, frozen=True, kw_only=True):
 
 
 class ExecutionState(
-    Struct, frozen=True, kw_only=True, tag_field="-type", tag="symphainy.ExecutionState"
+    Struct, frozen=True, gc=False, kw_only=True, tag_field="-type", tag="symphainy.ExecutionState"
 ):
     """An execution, as the journal has it."""
 
@@ -111,7 +111,7 @@ class ExecutionState(
 
 
 class SessionState(
-    Struct, frozen=True, kw_only=True, tag_field="-type", tag="symphainy.SessionState"
+    Struct, frozen=True, gc=False, kw_only=True, tag_field="-type", tag="symphainy.SessionState"
 ):
     """A session, as the journal has it."""
 
@@ -125,7 +125,7 @@ class SessionState(
 
 
 class StateMarker(
-    Struct, frozen=True, kw_only=True, tag_field="-type", tag="symphainy.StateMarker"
+    Struct, frozen=True, gc=False, kw_only=True, tag_field="-type", tag="symphainy.StateMarker"
 ):
     """Everything up to `as_of` is written (rule 16 of the journal protocol)."""
 
@@ -136,7 +136,7 @@ class StateMarker(
     at: int = 0
 
 
-class State(Struct, frozen=True, kw_only=True):
+class State(Struct, frozen=True, gc=False, kw_only=True):
     """The latest state of one key, and the journal offset that it reflects."""
 
     as_of: int

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.samples import JOURNAL, REPORT, STATE
 
-from symphainy_processors.fold.evolve import evolve_step
+from symphainy_processors.fold.steps import evolve_step
 from symphainy_processors.moment import Moment
 from symphainy_processors.saga import decide as saga
 from symphainy_schemas import events as e

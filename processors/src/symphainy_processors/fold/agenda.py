@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from symphainy_processors.fold import layout
 from symphainy_processors.fold.layout import StepKey
 from symphainy_runtime.state.store import View
+from symphainy_schemas.state import ExecutionState
 
 LOOKAHEAD_MS = 5_000
 # One load is one scan: about a millisecond, and enough for 50,000 timers a second at 20 ms a tick.
@@ -27,12 +28,15 @@ class Agenda:
         self._unflushed = unflushed
         self._near: list[bytes] = []
         self._loaded_to = layout.TIMER
+        self._loaded_ms = 0  # nothing due behind it is near
 
-    def add(self, keys: Iterable[bytes]) -> None:
-        """New timers; far ones will be found in the store."""
-        for key in keys:
-            if key < self._loaded_to:
-                heapq.heappush(self._near, key)
+    def add(self, state: ExecutionState) -> None:
+        """Its timers; far ones will be found in the store."""
+        for step in state.steps:
+            if 0 < step.due_at <= self._loaded_ms:
+                key = layout.timer_key(state, step)
+                if key < self._loaded_to:
+                    heapq.heappush(self._near, key)
 
     def pop(self, now: int) -> StepKey | None:
         """The earliest that is due at `now`."""
@@ -41,7 +45,10 @@ class Agenda:
             self._load(layout.at_number(layout.TIMER, now + LOOKAHEAD_MS))
         if not self._near or self._near[0] >= limit:
             return None
-        return layout.read_place(layout.TIMER, heapq.heappop(self._near))
+        key = heapq.heappop(self._near)
+        while self._near and self._near[0] == key:  # every record of its execution adds it again
+            heapq.heappop(self._near)
+        return layout.read_place(layout.TIMER, key)
 
     def _load(self, to: bytes) -> None:
         found = [key for key, _ in self._store.scan(self._loaded_to, to, LOAD)]
@@ -50,3 +57,4 @@ class Agenda:
         for key in found:
             heapq.heappush(self._near, key)
         self._loaded_to = reached
+        self._loaded_ms = layout.read_number(layout.TIMER, reached)

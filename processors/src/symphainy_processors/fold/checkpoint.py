@@ -10,7 +10,7 @@ from symphainy_runtime.journal.validity import Validity
 FORMAT = 1
 
 
-class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+class Checkpoint(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The state after the valid record at `offset` (rule 17).
 
     `live` counts the executions that have not ended. `identity` names cluster and topic.

@@ -1,23 +1,18 @@
 """Fold one event into an execution or a session. Pure and total.
 
 `evolve` of a released event version never changes (rule 5); EVOLVE_VERSION counts what does.
+Tables by the event's class, not a `match`: a fold asks them for every event of a journal.
 """
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
+from symphainy_processors.fold.steps import STEP_EVENTS, find_step, new_step, with_step
 from symphainy_schemas import events as e
-from symphainy_schemas.records import REDELIVERED, Checkpoint
-from symphainy_schemas.state import (
-    ExecutionState,
-    ExecutionStatus,
-    SessionState,
-    StepState,
-    StepStatus,
-)
+from symphainy_schemas.state import ExecutionState, ExecutionStatus, SessionState
 
 EVOLVE_VERSION = 1
 
@@ -30,125 +25,14 @@ def evolve_execution(
         return _received(record, event)
     if state is None:
         return None
-    match event:
-        case e.IntentRejected():
-            return _ended(state, ExecutionStatus.REJECTED, record.at)
-        case e.CapabilityResolved():
-            return _resolved(state, event)
-        case e.ExecutionStarted():
-            return replace(state, status=ExecutionStatus.RUNNING)
-        case e.ExecutionSucceeded():
-            return _ended(state, ExecutionStatus.SUCCEEDED, record.at)
-        case e.ExecutionFailed():
-            return _ended(state, ExecutionStatus.FAILED, record.at)
-        case e.ExecutionCancelled():
-            return _ended(state, ExecutionStatus.CANCELLED, record.at)
-        case e.StateChanged():
-            return _changed(state, event)
-        case (
-            e.StepReady()
-            | e.StepDispatched()
-            | e.StepStarted()
-            | e.StepCheckpointed()
-            | e.StepSucceeded()
-            | e.StepFailed()
-            | e.StepRetryScheduled()
-            | e.StepHandedBack()
-            | e.DeliveryClosed()
-        ):
-            step = evolve_step(
-                find_step(state, event.step), state.timeout_ms, record, offset, event
-            )
-            return _with_step(state, step)
-        case _:
-            return state
-
-
-StepEvent = (
-    e.StepReady
-    | e.StepDispatched
-    | e.StepStarted
-    | e.StepCheckpointed
-    | e.StepSucceeded
-    | e.StepFailed
-    | e.StepRetryScheduled
-    | e.StepHandedBack
-    | e.DeliveryClosed
-)
-
-
-def evolve_step(
-    step: StepState | None,
-    timeout_ms: int,
-    record: e.JournalRecord,
-    offset: int,
-    event: StepEvent,
-) -> StepState:
-    """The step after `event`; `timeout_ms` is the start-to-finish limit, 0 for none."""
-    if step is None:
-        step = _new_step(event.step)
-    match event:
-        case e.StepReady():
-            return replace(
-                step, status=StepStatus.READY, attempt=event.attempt, ready_at=offset, due_at=0
-            )
-        case e.StepDispatched():
-            return replace(
-                step,
-                status=StepStatus.DISPATCHED,
-                attempt=event.attempt,
-                delivery=event.delivery,
-                token=event.token,
-                start_by=event.start_by,
-                due_at=event.start_by,
-                dispatched_at=offset,
-                ready_at=-1,
-                open=(*step.open, event.delivery),
-            )
-        case e.StepStarted():
-            due_at = record.at + timeout_ms if timeout_ms else 0
-            return replace(step, status=StepStatus.STARTED, due_at=due_at)
-        case e.StepCheckpointed():
-            return replace(
-                step,
-                checkpoints=(*step.checkpoints, Checkpoint(event.name, event.result)),
-            )
-        case e.StepSucceeded():
-            return replace(step, status=StepStatus.SUCCEEDED, due_at=0, open=())
-        case e.StepFailed():
-            still_open = _without(step.open, event.delivery)
-            # Rule 13: the other deliveries may start until start_by, and run for timeout_ms.
-            due_at = step.start_by + timeout_ms if still_open else 0
-            return replace(
-                step, status=StepStatus.FAILED, due_at=due_at, error=event.error, open=still_open
-            )
-        case e.StepRetryScheduled():
-            return replace(
-                step,
-                status=StepStatus.BACKING_OFF,
-                attempt=event.attempt,
-                due_at=event.due_at,
-                token=step.token if event.attempt == step.attempt else "",
-            )
-        case e.StepHandedBack():
-            return _handed_back(step, event)
-        case e.DeliveryClosed():
-            return replace(step, open=_without(step.open, event.delivery))
-        case _:
-            assert_never(event)
-
-
-def _handed_back(step: StepState, event: e.StepHandedBack) -> StepState:
-    still_open = step.open
-    if event.reason != REDELIVERED:  # else whoever had it first may still run it
-        still_open = _without(step.open, event.delivery)
-    if event.delivery != step.delivery:
-        return replace(step, open=still_open)
-    return replace(step, status=StepStatus.READY, due_at=0, open=still_open)
-
-
-def _without(numbers: tuple[int, ...], gone: int) -> tuple[int, ...]:
-    return tuple(number for number in numbers if number != gone)
+    kind = type(event)
+    of_step = STEP_EVENTS.get(kind)
+    if of_step is not None:
+        name: str = event.step  # type: ignore[union-attr]
+        step = find_step(state, name) or new_step(name)
+        return with_step(state, of_step(step, event, record, offset, state.timeout_ms))
+    changed = EXECUTION_EVENTS.get(kind)
+    return state if changed is None else changed(state, record, event)
 
 
 def evolve_session(
@@ -170,11 +54,6 @@ def evolve_session(
             return replace(session, active=session.active + 1)
         case _:
             return session
-
-
-def find_step(state: ExecutionState, name: str) -> StepState | None:
-    """The step of that name, if it was dispatched."""
-    return next((step for step in state.steps if step.step == name), None)
 
 
 def _received(record: e.JournalRecord, event: e.IntentReceived) -> ExecutionState:
@@ -200,7 +79,9 @@ def _received(record: e.JournalRecord, event: e.IntentReceived) -> ExecutionStat
     )
 
 
-def _resolved(state: ExecutionState, event: e.CapabilityResolved) -> ExecutionState:
+def _resolved(
+    state: ExecutionState, record: e.JournalRecord, event: e.CapabilityResolved
+) -> ExecutionState:
     return replace(
         state,
         realm=event.realm,
@@ -231,7 +112,9 @@ def _ended(state: ExecutionState, status: ExecutionStatus, at: int) -> Execution
     )
 
 
-def _changed(state: ExecutionState, event: e.StateChanged) -> ExecutionState:
+def _changed(
+    state: ExecutionState, record: e.JournalRecord, event: e.StateChanged
+) -> ExecutionState:
     surface = dict(state.state)
     if event.value == b"null":
         surface.pop(event.key, None)
@@ -240,22 +123,26 @@ def _changed(state: ExecutionState, event: e.StateChanged) -> ExecutionState:
     return replace(state, state=surface)
 
 
-def _with_step(state: ExecutionState, changed: StepState) -> ExecutionState:
-    for index, step in enumerate(state.steps):
-        if step.step == changed.step:
-            steps = (*state.steps[:index], changed, *state.steps[index + 1 :])
-            return replace(state, steps=steps)
-    return replace(state, steps=(*state.steps, changed))
+def _started(
+    state: ExecutionState, record: e.JournalRecord, event: e.ExecutionStarted
+) -> ExecutionState:
+    return replace(state, status=ExecutionStatus.RUNNING)
 
 
-def _new_step(name: str) -> StepState:
-    return StepState(
-        step=name,
-        status=StepStatus.READY,
-        attempt=1,
-        delivery=0,
-        token="",
-        start_by=0,
-        due_at=0,
-        dispatched_at=-1,
-    )
+def _ends(status: ExecutionStatus) -> Callable[..., ExecutionState]:
+    def end(state: ExecutionState, record: e.JournalRecord, event: e.Event) -> ExecutionState:
+        return _ended(state, status, record.at)
+
+    return end
+
+
+EXECUTION_EVENTS: Mapping[type, Callable[..., ExecutionState]] = {
+    e.IntentRejected: _ends(ExecutionStatus.REJECTED),
+    e.CapabilityResolved: _resolved,
+    e.ExecutionStarted: _started,
+    e.ExecutionSucceeded: _ends(ExecutionStatus.SUCCEEDED),
+    e.ExecutionFailed: _ends(ExecutionStatus.FAILED),
+    e.ExecutionCancelled: _ends(ExecutionStatus.CANCELLED),
+    e.StateChanged: _changed,
+}
+"""How each event that is not of one step changes its execution; the others leave it as it is."""

@@ -86,23 +86,32 @@ def is_live(body: Body | None) -> bool:
     return isinstance(body, ExecutionState) and not body.status.ended
 
 
-def timer_keys(body: Body | None) -> list[bytes]:
-    """Its timers alone."""
+def timer_key(state: ExecutionState, step: StepState) -> bytes:
+    """Where a step with a due time is found by it."""
+    return _at(TIMER, step.due_at, state.execution_id, step.step)
+
+
+def ready_keys(body: Body) -> list[bytes]:
+    """The keys of its steps that wait for their turn."""
     if not isinstance(body, ExecutionState):
         return []
-    return [_at(TIMER, s.due_at, body.execution_id, s.step) for s in body.steps if s.due_at]
+    return [_ready_key(body, step) for step in body.steps if is_ready(step)]
 
 
 def _step_keys(state: ExecutionState, step: StepState) -> list[bytes]:
     keys = []
     if step.due_at:
-        keys.append(_at(TIMER, step.due_at, state.execution_id, step.step))
+        keys.append(timer_key(state, step))
     if step.status in _OUTSTANDING:
         keys.append(_at(OUTSTANDING, step.dispatched_at, state.execution_id, step.step))
     if is_ready(step):
-        line = LineKey(state.realm, state.tenant_id, state.priority)
-        keys.append(_at(line_prefix(line), step.ready_at, state.execution_id, step.step))
+        keys.append(_ready_key(state, step))
     return keys
+
+
+def _ready_key(state: ExecutionState, step: StepState) -> bytes:
+    line = LineKey(state.realm, state.tenant_id, state.priority)
+    return _at(line_prefix(line), step.ready_at, state.execution_id, step.step)
 
 
 def is_ready(step: StepState) -> bool:
@@ -143,6 +152,11 @@ def read_place(prefix: bytes, key: bytes) -> StepKey:
     execution, step = key[start + 8 :].split(_NUL, 1)
     number = int.from_bytes(key[start : start + 8], "big")
     return StepKey(number, execution.decode(), step.decode())
+
+
+def read_number(prefix: bytes, key: bytes) -> int:
+    """The number behind a prefix."""
+    return int.from_bytes(key[len(prefix) : len(prefix) + 8], "big")
 
 
 def at_number(prefix: bytes, number: int) -> bytes:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import NamedTuple
 
+from msgspec import Struct
 from msgspec.structs import replace
+from sortedcontainers import SortedSet
 
 from symphainy_processors.fold import layout
 from symphainy_processors.fold.agenda import Agenda
@@ -20,22 +21,22 @@ from symphainy_processors.fold.evolve import (
     EVOLVE_VERSION,
     evolve_execution,
     evolve_session,
-    find_step,
 )
 from symphainy_processors.fold.layout import Body, LineKey
+from symphainy_processors.fold.steps import find_step
 from symphainy_runtime.journal.validity import Validity
 from symphainy_runtime.state.memory import MemoryStore
 from symphainy_runtime.state.store import StateStore
 from symphainy_schemas.events import ExecutionStarted, JournalRecord, SessionClosed, SessionOpened
 from symphainy_schemas.state import ExecutionState, SessionState, StepState, StepStatus
 
-_SESSION_EVENTS = (SessionOpened, SessionClosed, ExecutionStarted)
+_SESSION_EVENTS = frozenset({SessionOpened, SessionClosed, ExecutionStarted})
 CACHED = 10_000  # states read or flushed lately: about 20 MB
 EXPIRED_A_FLUSH = 2_000  # bounds one flush; at four a second 8,000 executions a second leave
 Due = tuple[ExecutionState, StepState]
 
 
-class Change(NamedTuple):
+class Change(Struct, frozen=True, gc=False):
     """One state before and after a record."""
 
     name: str
@@ -43,7 +44,7 @@ class Change(NamedTuple):
     after: Body
 
 
-class Applied(NamedTuple):
+class Applied(Struct, frozen=True, gc=False):
     """What one record did, to be settled once it is acknowledged."""
 
     checkpoint: Checkpoint
@@ -77,8 +78,9 @@ class PartitionState:
         self._identity = identity
         self._window_ms = dedupe_window_ms
         self._latest: dict[str, Body] = {}
+        self._ready: SortedSet[bytes] = SortedSet()  # the ready keys of `_latest`
         self._cache: dict[str, Body] = {}
-        self._dirty: dict[str, tuple[Body | None, Body]] = {}
+        self._dirty: dict[str, Change] = {}
         self._flushed_offset = self.settled.offset
         self._agenda = Agenda(self.store, self._unflushed_timers)
 
@@ -144,15 +146,34 @@ class PartitionState:
         changes = self._changes(record, standing.offset) if record.execution_id else ()
         # An OwnershipTaken was written before its writer knew the last owner's very last records:
         # what it says of positions and time may be older than what stands before it.
-        self.intents_next = max(self.intents_next, record.intents_next)
-        self.steps_next = max(self.steps_next, record.steps_next)
-        self.acted_to = max(self.acted_to, record.acted_to)
-        self.last_at = max(self.last_at, record.at)
+        if record.intents_next > self.intents_next:
+            self.intents_next = record.intents_next
+        if record.steps_next > self.steps_next:
+            self.steps_next = record.steps_next
+        if record.acted_to > self.acted_to:
+            self.acted_to = record.acted_to
+        if record.at > self.last_at:
+            self.last_at = record.at
         for change in changes:
-            self._latest[change.name] = change.after
-            self.live += layout.is_live(change.after) - layout.is_live(change.before)
-            self._agenda.add(layout.timer_keys(change.after))
+            self._take_up(change)
         return Applied(self._place(standing), changes)
+
+    def _take_up(self, change: Change) -> None:
+        after = change.after
+        overlaid = self._latest.get(change.name)
+        self._latest[change.name] = after
+        if not isinstance(after, ExecutionState):
+            return
+        self.live += layout.is_live(after) - layout.is_live(change.before)
+        self._agenda.add(after)
+        if overlaid is not None:
+            self._no_longer_ready(overlaid)
+        for key in layout.ready_keys(after):
+            self._ready.add(key)
+
+    def _no_longer_ready(self, overlaid: Body) -> None:
+        for key in layout.ready_keys(overlaid):
+            self._ready.discard(key)
 
     def _place(self, standing: Validity) -> Checkpoint:
         return Checkpoint(
@@ -174,7 +195,7 @@ class PartitionState:
         session: SessionState | None = None
         for event in record.events:
             state = evolve_execution(state, record, offset, event)
-            if isinstance(event, _SESSION_EVENTS):
+            if type(event) in _SESSION_EVENTS:
                 session_before = session_before or self.session(record.session_id)
                 session = evolve_session(session or session_before, record, event)
         if state is not None and state is not before:
@@ -186,9 +207,11 @@ class PartitionState:
     def settle(self, applied: Applied) -> None:
         """The record is acknowledged: what it did may be flushed. Called in journal order."""
         self.settled = applied.checkpoint
-        for name, before, latest in applied.changes:
-            known = self._dirty.get(name)
-            self._dirty[name] = (before if known is None else known[0], latest)
+        for change in applied.changes:
+            known = self._dirty.get(change.name)
+            if known is not None:
+                change = Change(change.name, known.before, change.after)
+            self._dirty[change.name] = change
 
     @property
     def unflushed(self) -> int:
@@ -204,9 +227,9 @@ class PartitionState:
         if self.settled.offset == self._flushed_offset:
             return
         batch: list[tuple[bytes, bytes | None]] = []
-        for name, (before, latest) in self._dirty.items():
-            batch.append((layout.state_key(name), layout.pack(latest)))
-            batch += layout.changed_keys(before, latest)
+        for change in self._dirty.values():
+            batch.append((layout.state_key(change.name), layout.pack(change.after)))
+            batch += layout.changed_keys(change.before, change.after)
         expired = self._expired()
         for ended_at, name in expired:
             batch += [(layout.expiry_key(ended_at, name), None), (layout.state_key(name), None)]
@@ -216,9 +239,11 @@ class PartitionState:
 
     def _flushed(self, expired: list[tuple[int, str]]) -> None:
         self._flushed_offset = self.settled.offset
-        for name, (_, latest) in self._dirty.items():
+        for name, change in self._dirty.items():
+            latest = change.after
             if self._latest.get(name) is latest:
                 del self._latest[name]
+                self._no_longer_ready(latest)
                 if layout.is_live(latest):
                     self._remember(name, latest)
                 else:
@@ -242,7 +267,8 @@ class PartitionState:
     # --- what is to be done ---------------------------------------------------------------------
 
     def due(self, now: int, limit: int) -> Iterator[Due]:
-        """Steps whose time has come, earliest first, at most `limit`; each only once."""
+        """Steps whose time has come, earliest first, at most `limit`; each once, if nothing more
+        is recorded of its execution."""
         for _ in range(limit):
             key = self._agenda.pop(now)
             if key is None:
@@ -284,19 +310,15 @@ class PartitionState:
         found: list[Due] = []
         while start < end and len(found) < limit:
             stored = [key for key, _ in self.store.scan(start, end, limit)]
-            # What is not scanned yet comes before whatever of the overlay lies behind it.
-            reached = end if len(stored) < limit else layout.behind(stored[-1])
-            for key in sorted({*stored, *self._unflushed_ready(start, reached)}):
+            fresh = list(islice(self._ready.irange(start, end, (True, False)), limit))
+            reached = min(_reached(stored, end, limit), _reached(fresh, end, limit))
+            for key in sorted({key for key in (*stored, *fresh) if key < reached}):
                 at = layout.read_place(prefix, key)
                 step = self.step(at.execution_id, at.step)
                 if step and layout.is_ready(step[1]) and step[1].ready_at == at.number:
                     found.append(step)
             start = reached
         return found[:limit]
-
-    def _unflushed_ready(self, start: bytes, end: bytes) -> Iterator[bytes]:
-        for body in self._latest.values():
-            yield from (key for key in layout.index_keys(body) if start <= key < end)
 
     def step(self, execution_id: str, name: str) -> Due | None:
         """A step of an execution, with its execution."""
@@ -306,4 +328,10 @@ class PartitionState:
 
     def _unflushed_timers(self) -> Iterator[bytes]:
         for body in self._latest.values():
-            yield from layout.timer_keys(body)
+            if isinstance(body, ExecutionState):
+                yield from (layout.timer_key(body, step) for step in body.steps if step.due_at)
+
+
+def _reached(found: list[bytes], end: bytes, limit: int) -> bytes:
+    """Up to where a scan for at most `limit` keys has seen everything."""
+    return end if len(found) < limit else layout.behind(found[-1])

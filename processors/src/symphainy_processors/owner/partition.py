@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from symphainy_processors.admission.contracts import Contracts
 from symphainy_processors.admission.decide import Known, admit
 from symphainy_processors.dispatch.pools import Pools
-from symphainy_processors.fold.evolve import find_step
 from symphainy_processors.fold.partition import PartitionState
+from symphainy_processors.fold.steps import find_step
 from symphainy_processors.moment import Moment
 from symphainy_processors.owner import letters, poison
 from symphainy_processors.owner.dispatching import Dispatching, admitted, waiting

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from symphainy_processors.fold.evolve import find_step
+from symphainy_processors.fold.steps import find_step
 from symphainy_processors.moment import Moment
 from symphainy_schemas import events as e
 from symphainy_schemas.records import REDELIVERED, Error, ReportKind, StepReport

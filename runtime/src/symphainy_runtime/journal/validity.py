@@ -19,7 +19,7 @@ from symphainy_schemas.events import JournalRecord, OwnershipTaken
 _GAP = -2  # no seq follows it, since seq counts from 0
 
 
-class Validity(Struct, frozen=True):
+class Validity(Struct, frozen=True, gc=False):
     """Where a reader stands: the newest term, the last valid seq in it, and that record's place.
 
     A resumable reader stores exactly this (rule 18).
@@ -45,7 +45,7 @@ class Validity(Struct, frozen=True):
         return self
 
 
-class Stored(Struct, frozen=True):
+class Stored(Struct, frozen=True, gc=False):
     """A journal record as it stands. `record` is None if no owner can have written those bytes."""
 
     offset: int

@@ -23,7 +23,7 @@ class DecisionTooLarge(CallerError):
     code = "decision_too_large"
 
 
-class Heading(Struct, frozen=True, kw_only=True):
+class Heading(Struct, frozen=True, gc=False, kw_only=True):
     """Whose decision it is and what caused it."""
 
     cause: Position | None = None

@@ -1,0 +1,179 @@
+"""Fold one event into a step. Pure and total.
+
+A table by the event's class, not a `match`: a fold asks it for every event of a journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from msgspec.structs import replace
+
+from symphainy_schemas import events as e
+from symphainy_schemas.records import REDELIVERED, Checkpoint
+from symphainy_schemas.state import ExecutionState, StepState, StepStatus
+
+StepEvent = (
+    e.StepReady
+    | e.StepDispatched
+    | e.StepStarted
+    | e.StepCheckpointed
+    | e.StepSucceeded
+    | e.StepFailed
+    | e.StepRetryScheduled
+    | e.StepHandedBack
+    | e.DeliveryClosed
+)
+
+
+def evolve_step(
+    step: StepState | None,
+    timeout_ms: int,
+    record: e.JournalRecord,
+    offset: int,
+    event: StepEvent,
+) -> StepState:
+    """The step after `event` of the journal record at `offset`; `timeout_ms` is the start-to-finish
+    limit, 0 for none."""
+    if step is None:
+        step = new_step(event.step)
+    return STEP_EVENTS[type(event)](step, event, record, offset, timeout_ms)
+
+
+def find_step(state: ExecutionState, name: str) -> StepState | None:
+    """The step of that name, if it was ready once."""
+    for step in state.steps:
+        if step.step == name:
+            return step
+    return None
+
+
+def with_step(state: ExecutionState, changed: StepState) -> ExecutionState:
+    """The execution with that step in place of the one of its name, or behind the others."""
+    steps = state.steps
+    for index, step in enumerate(steps):
+        if step.step == changed.step:
+            return replace(state, steps=(*steps[:index], changed, *steps[index + 1 :]))
+    return replace(state, steps=(*steps, changed))
+
+
+def _ready(
+    step: StepState, event: e.StepReady, record: e.JournalRecord, offset: int, timeout_ms: int
+) -> StepState:
+    return replace(step, status=StepStatus.READY, attempt=event.attempt, ready_at=offset, due_at=0)
+
+
+def _dispatched(
+    step: StepState, event: e.StepDispatched, record: e.JournalRecord, offset: int, timeout_ms: int
+) -> StepState:
+    return replace(
+        step,
+        status=StepStatus.DISPATCHED,
+        attempt=event.attempt,
+        delivery=event.delivery,
+        token=event.token,
+        start_by=event.start_by,
+        due_at=event.start_by,
+        dispatched_at=offset,
+        ready_at=-1,
+        open=(*step.open, event.delivery),
+    )
+
+
+def _started(
+    step: StepState, event: e.StepStarted, record: e.JournalRecord, offset: int, timeout_ms: int
+) -> StepState:
+    due_at = record.at + timeout_ms if timeout_ms else 0
+    return replace(step, status=StepStatus.STARTED, due_at=due_at)
+
+
+def _checkpointed(
+    step: StepState,
+    event: e.StepCheckpointed,
+    record: e.JournalRecord,
+    offset: int,
+    timeout_ms: int,
+) -> StepState:
+    return replace(step, checkpoints=(*step.checkpoints, Checkpoint(event.name, event.result)))
+
+
+def _succeeded(
+    step: StepState, event: e.StepSucceeded, record: e.JournalRecord, offset: int, timeout_ms: int
+) -> StepState:
+    return replace(step, status=StepStatus.SUCCEEDED, due_at=0, open=())
+
+
+def _failed(
+    step: StepState, event: e.StepFailed, record: e.JournalRecord, offset: int, timeout_ms: int
+) -> StepState:
+    still_open = _without(step.open, event.delivery)
+    # Rule 13: the other deliveries may start until start_by, and run for timeout_ms.
+    due_at = step.start_by + timeout_ms if still_open else 0
+    return replace(
+        step, status=StepStatus.FAILED, due_at=due_at, error=event.error, open=still_open
+    )
+
+
+def _retry_scheduled(
+    step: StepState,
+    event: e.StepRetryScheduled,
+    record: e.JournalRecord,
+    offset: int,
+    timeout_ms: int,
+) -> StepState:
+    return replace(
+        step,
+        status=StepStatus.BACKING_OFF,
+        attempt=event.attempt,
+        due_at=event.due_at,
+        token=step.token if event.attempt == step.attempt else "",
+    )
+
+
+def _handed_back(
+    step: StepState, event: e.StepHandedBack, record: e.JournalRecord, offset: int, timeout_ms: int
+) -> StepState:
+    still_open = step.open
+    if event.reason != REDELIVERED:  # else whoever had it first may still run it
+        still_open = _without(step.open, event.delivery)
+    if event.delivery != step.delivery:
+        return replace(step, open=still_open)
+    return replace(step, status=StepStatus.READY, due_at=0, open=still_open)
+
+
+def _closed(
+    step: StepState, event: e.DeliveryClosed, record: e.JournalRecord, offset: int, timeout_ms: int
+) -> StepState:
+    return replace(step, open=_without(step.open, event.delivery))
+
+
+def _without(numbers: tuple[int, ...], gone: int) -> tuple[int, ...]:
+    return tuple(number for number in numbers if number != gone)
+
+
+def new_step(name: str) -> StepState:
+    """A step that nothing has happened to."""
+    return StepState(
+        step=name,
+        status=StepStatus.READY,
+        attempt=1,
+        delivery=0,
+        token="",
+        start_by=0,
+        due_at=0,
+        dispatched_at=-1,
+    )
+
+
+STEP_EVENTS: Mapping[type, Callable[..., StepState]] = {
+    e.StepReady: _ready,
+    e.StepDispatched: _dispatched,
+    e.StepStarted: _started,
+    e.StepCheckpointed: _checkpointed,
+    e.StepSucceeded: _succeeded,
+    e.StepFailed: _failed,
+    e.StepRetryScheduled: _retry_scheduled,
+    e.StepHandedBack: _handed_back,
+    e.DeliveryClosed: _closed,
+}
+"""How each event changes its step; a test holds it against `StepEvent`."""
