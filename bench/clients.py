@@ -17,7 +17,8 @@ from symphainy_schemas import ids
 from symphainy_schemas.events import ExecutionFailed, ExecutionSucceeded, IntentRejected
 from symphainy_schemas.records import Intent
 from symphainy_transport.artifacts import ArtifactStore
-from symphainy_transport.clients import async_producer, bounds, consumer
+from symphainy_transport.async_clients import async_producer
+from symphainy_transport.clients import bounds, consumer
 from symphainy_transport.clock import SystemClock
 from symphainy_transport.publishing import IntentPublisher
 from symphainy_transport.settings import TransportSettings

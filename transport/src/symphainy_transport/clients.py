@@ -1,4 +1,6 @@
-"""Kafka clients with the settings that the guarantees need. One place sets security for all.
+"""librdkafka's clients with the settings that the guarantees need. One place sets security for all.
+
+The asyncio producer is apart, in `async_clients`: it brings a library that an owner does without.
 
 Producers are idempotent with `acks=all`; nobody commits offsets automatically; every consumer
 stops on a missing position (`auto.offset.reset=error`, rule 19) unless its caller says otherwise.
@@ -6,12 +8,10 @@ stops on a missing position (`auto.offset.reset=error`, rule 19) unless its call
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -126,49 +126,6 @@ def bounds(client: Consumer, place: TopicPartition, timeout_s: float = 10.0) -> 
 def admin(settings: TransportSettings, client_id: str = "symphainy-admin") -> AdminClient:
     """An admin client."""
     return AdminClient(confluent_config(settings, client_id))
-
-
-def async_producer(
-    settings: TransportSettings, client_id: str, **overrides: Any
-) -> AIOKafkaProducer:
-    """An idempotent asyncio producer; start it inside the event loop."""
-    return AIOKafkaProducer(
-        **(
-            {
-                "bootstrap_servers": settings.require_kafka(),
-                "client_id": client_id,
-                "acks": "all",
-                "enable_idempotence": True,
-                "linger_ms": 0,
-                "request_timeout_ms": 10_000,
-                "retry_backoff_ms": 50,
-                # The largest inline record: payload, metadata and context at their limits.
-                "max_request_size": 1_048_576,
-                **_aiokafka_security(settings),
-            }
-            | overrides
-        )
-    )
-
-
-def _aiokafka_security(settings: TransportSettings) -> dict[str, Any]:
-    security: dict[str, Any] = {"security_protocol": settings.kafka_security_protocol}
-    if settings.kafka_security_protocol.endswith("SSL"):
-        context = ssl.create_default_context(cafile=settings.kafka_ssl_ca_location or None)
-        if settings.kafka_ssl_certificate_location:
-            context.load_cert_chain(
-                settings.kafka_ssl_certificate_location,
-                settings.kafka_ssl_key_location or None,
-                settings.kafka_ssl_key_password.get_secret_value() or None,
-            )
-        security["ssl_context"] = context
-    if settings.kafka_security_protocol.startswith("SASL"):
-        security |= {
-            "sasl_mechanism": settings.kafka_sasl_mechanism,
-            "sasl_plain_username": settings.kafka_sasl_username,
-            "sasl_plain_password": settings.kafka_sasl_password.get_secret_value(),
-        }
-    return security
 
 
 def _dotted(overrides: dict[str, Any]) -> dict[str, Any]:

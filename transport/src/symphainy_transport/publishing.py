@@ -17,7 +17,7 @@ from symphainy_schemas.codec import encode
 from symphainy_schemas.errors import CallerError, Unavailable
 from symphainy_schemas.records import Intent
 from symphainy_transport.artifacts import ArtifactStore
-from symphainy_transport.clients import async_producer
+from symphainy_transport.async_clients import async_producer
 from symphainy_transport.settings import TransportSettings
 from symphainy_transport.topics import INTENTS, Topics
 
