@@ -1,5 +1,9 @@
 """Durable, governed, multi-tenant execution on Kafka: the SDK for realm authors and producers."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from symphainy.artifacts import Artifacts
 from symphainy.client import Client
 from symphainy.context import Context, Intent
@@ -14,11 +18,23 @@ from symphainy.handlers import Handler
 from symphainy.options import Retry
 from symphainy.outcome import Event, Outcome, StateChange
 from symphainy.participant import RuntimeParticipant
-from symphainy.producing import IntentProducer
 from symphainy.realm import Realm
 from symphainy.reference import Reference
 from symphainy.results import ExecutionError, ExecutionResult
 from symphainy_schemas.records import Determinism
+
+if TYPE_CHECKING:
+    from symphainy.producing import IntentProducer
+else:
+
+    def __getattr__(name: str) -> object:
+        """The producer when it is asked for: callers of the gateway need no client of Kafka."""
+        if name == "IntentProducer":
+            from symphainy.producing import IntentProducer
+
+            return IntentProducer
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "ApiError",
