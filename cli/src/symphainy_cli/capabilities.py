@@ -16,6 +16,11 @@ from symphainy_schemas.records import Capability
 app = typer.Typer(help="Capabilities.", no_args_is_help=True)
 
 
+def register(parent: typer.Typer) -> None:
+    """Add the verb of this module."""
+    parent.add_typer(app, name="capability")
+
+
 @app.command("list")
 def list_(
     realm: Annotated[str, typer.Option(help="Only of this realm.")] = "", json: Json = False

@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
-from symphainy_cli.connection import DevFile, dev_file
+from symphainy_cli.connection import DevFile, dev_file, kafka_settings
+from symphainy_cli.demo import run_demo
 from symphainy_cli.output import err, out
+from symphainy_cli.stack import DevStack
+from symphainy_runtime.local import graceful_signals
 from symphainy_runtime.settings import RuntimeSettings
 
 EXAMPLE_REALM = "examples.content_realm:realm"
@@ -33,10 +36,6 @@ def dev(
     load: Load = 200,
 ) -> None:
     """Start the whole system on this machine and keep it running until Ctrl-C."""
-    from symphainy_cli.demo import run_demo
-    from symphainy_cli.stack import DevStack
-    from symphainy_runtime.local import graceful_signals
-
     stack = DevStack(RuntimeSettings(), realm or _example(), _say)
     with graceful_signals(stack.stop) as signals:
         running = stack.start()
@@ -52,11 +51,6 @@ def dev(
 
 def demo(load: Load = 200) -> None:
     """Start the system (or use a running one), run real intents, show what happened, stop."""
-    from symphainy_cli.connection import kafka_settings
-    from symphainy_cli.demo import run_demo
-    from symphainy_cli.stack import DevStack
-    from symphainy_runtime.local import graceful_signals
-
     settings = RuntimeSettings()
     running = dev_file(settings.data_dir)
     if running is not None and running.alive:

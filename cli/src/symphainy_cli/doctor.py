@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tomllib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import typer
 from pydantic import SecretStr
+from redis import Redis
+from redis.exceptions import RedisError
 
 from symphainy_cli.connection import dev_file, kafka_settings
 from symphainy_cli.output import Json, show_json, show_table
 from symphainy_cli.topics import as_json, show_findings
+from symphainy_runtime.cluster import Cluster, Finding
+from symphainy_runtime.local.java import find_java
 from symphainy_runtime.settings import RuntimeSettings
-from symphainy_schemas.errors import SymphainyError
+from symphainy_schemas.errors import MisconfiguredCluster, SymphainyError, Unavailable
+from symphainy_transport.artifacts import ArtifactStore
 from symphainy_transport.settings import config_file
-
-if TYPE_CHECKING:  # it brings Kafka's client, which `--help` need not wait for
-    from symphainy_runtime.cluster import Finding
 
 
 def register(app: typer.Typer) -> None:
@@ -96,21 +98,14 @@ def _probes(settings: RuntimeSettings, findings: list[Finding]) -> dict[str, Cal
 
 
 def _java() -> str:
-    from symphainy_runtime.local.java import find_java
-
     return f"{find_java()} (only a local Kafka needs it)"
 
 
 def _kafka(settings: RuntimeSettings) -> str:
-    from symphainy_runtime.cluster import Cluster
-
     return Cluster(settings).identity()
 
 
 def _cluster(settings: RuntimeSettings, findings: list[Finding]) -> str:
-    from symphainy_runtime.cluster import Cluster
-    from symphainy_schemas.errors import MisconfiguredCluster
-
     findings += Cluster(settings).check()
     breaking = sum(finding.fatal for finding in findings)
     if breaking:
@@ -120,11 +115,6 @@ def _cluster(settings: RuntimeSettings, findings: list[Finding]) -> str:
 
 
 def _redis(settings: RuntimeSettings) -> str:
-    from redis import Redis
-    from redis.exceptions import RedisError
-
-    from symphainy_schemas.errors import Unavailable
-
     client = Redis.from_url(settings.require_redis())
     try:
         info = client.info("server")
@@ -138,10 +128,6 @@ def _redis(settings: RuntimeSettings) -> str:
 
 
 def _artifacts(settings: RuntimeSettings) -> str:
-    import asyncio
-
-    from symphainy_transport.artifacts import ArtifactStore
-
     async def probe() -> None:
         store = ArtifactStore.from_settings(settings)
         reference = await store.put("doctor", b"symphainy doctor")

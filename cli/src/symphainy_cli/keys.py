@@ -7,11 +7,19 @@ from typing import Annotated
 import typer
 
 from symphainy_cli.output import Json, out, show_json
+from symphainy_runtime.configuration import ConfigReader, new_api_key, write_config
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas import ids
 from symphainy_schemas.errors import CallerError
+from symphainy_schemas.records import Tenant
+from symphainy_transport.clock import SystemClock
 
 app = typer.Typer(help="API keys.", no_args_is_help=True)
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the verb of this module."""
+    parent.add_typer(app, name="key")
 
 
 @app.command()
@@ -34,10 +42,6 @@ def create_key(settings: RuntimeSettings, tenant: str, principal: str) -> str:
     Raises:
         CallerError: no such name can be a tenant's.
     """
-    from symphainy_runtime.configuration import ConfigReader, new_api_key, write_config
-    from symphainy_schemas.records import Tenant
-    from symphainy_transport.clock import SystemClock
-
     if ids.TENANT_ID.fullmatch(tenant) is None:
         raise CallerError(
             f"{tenant!r} cannot be a tenant's id.",

@@ -8,9 +8,15 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from symphainy_cli.output import Json, err, out, show_json
+from symphainy_processors.projection.rebuild import Rebuild
 from symphainy_runtime.settings import RuntimeSettings
 
 app = typer.Typer(help="The read model in Redis.", no_args_is_help=True)
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the verb of this module."""
+    parent.add_typer(app, name="read-model")
 
 
 @app.command()
@@ -24,8 +30,6 @@ def rebuild(
 
     Safe while the system runs: a projector that runs meanwhile shares the work.
     """
-    from symphainy_processors.projection.rebuild import Rebuild
-
     job = Rebuild(RuntimeSettings())
     deleted = 0 if keep else job.delete()
     columns = ("rebuilding", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

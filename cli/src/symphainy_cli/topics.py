@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from symphainy_cli.connection import kafka_settings
 from symphainy_cli.output import Json, out, show_json, show_table
+from symphainy_runtime.cluster import Cluster, Finding
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas.errors import CallerError
-
-if TYPE_CHECKING:  # it brings Kafka's client, which `--help` need not wait for
-    from symphainy_runtime.cluster import Finding
+from symphainy_transport.topics import Topics
 
 app = typer.Typer(help="Kafka's topics.", no_args_is_help=True)
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the verb of this module."""
+    parent.add_typer(app, name="topics")
 
 
 @app.command()
@@ -30,9 +34,6 @@ def create(
     json: Json = False,
 ) -> None:
     """Create the topics that are missing, with the settings that the guarantees need."""
-    from symphainy_runtime.cluster import Cluster
-    from symphainy_transport.topics import Topics
-
     settings = RuntimeSettings()
     topics = Topics(settings.topic_prefix)
     specs = [
@@ -49,8 +50,6 @@ def create(
 @app.command()
 def check(json: Json = False) -> None:
     """Say what breaks or limits a guarantee, with its fix. Exits 1 if something breaks one."""
-    from symphainy_runtime.cluster import Cluster
-
     findings = Cluster(kafka_settings()).check()
     if json:
         show_json(as_json(findings))

@@ -18,6 +18,11 @@ from symphainy_transport.topics import JOURNAL, Topics
 app = typer.Typer(help="The write-ahead log and the journal.", no_args_is_help=True)
 
 
+def register(parent: typer.Typer) -> None:
+    """Add the verb of this module."""
+    parent.add_typer(app, name="wal")
+
+
 @app.command()
 def tail(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep waiting for more.")] = False,
