@@ -67,6 +67,7 @@ class Owner:
 
         Raises:
             OperatorError: another process has our name.
+            Unavailable: a client is broken for good; only a new process helps.
         """
         try:
             while not self._stopping:

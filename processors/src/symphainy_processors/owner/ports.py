@@ -50,15 +50,27 @@ class Port(Protocol):
         ...
 
     def serve(self, timeout_s: float) -> None:
-        """Run the completions that are there; wait at most `timeout_s` for the first."""
+        """Run the completions that are there; wait at most `timeout_s` for the first.
+
+        Raises:
+            Unavailable: the client is broken for good; only a new process helps.
+        """
         ...
 
     def flush(self, timeout_s: float) -> int:
-        """Wait for completions; how many are still missing when the time is over."""
+        """Wait for completions; how many are still missing when the time is over.
+
+        Raises:
+            Unavailable: as `serve`.
+        """
         ...
 
     def gather(self, pause_s: float) -> None:
-        """Serve completions for `pause_s`, while inputs gather into a larger turn."""
+        """Serve completions for `pause_s`, while inputs gather into a larger turn.
+
+        Raises:
+            Unavailable: as `serve`.
+        """
         ...
 
     def __len__(self) -> int:
@@ -83,7 +95,7 @@ class Intake(Protocol):
         """The first offsets that retention has left in `intents` and `steps`.
 
         Raises:
-            Unavailable: Kafka did not answer.
+            Unavailable: Kafka did not answer, or has no such topic.
         """
         ...
 
@@ -104,6 +116,7 @@ class Intake(Protocol):
 
         Raises:
             OperatorError: retention has passed what was not read yet.
+            Unavailable: the client is broken for good; only a new process helps.
         """
         ...
 
@@ -112,7 +125,7 @@ class Membership(Protocol):
     """Which partitions the group gives this owner."""
 
     def poll(self) -> frozenset[int]:
-        """The partitions that are ours now; runs the group's callbacks.
+        """The partitions that are ours now; runs the group's callbacks, and raises what they do.
 
         Raises:
             OperatorError: another process has our name.
@@ -132,14 +145,18 @@ class Journal(Protocol):
     """The journal, read back for restores and doubts. One read at a time."""
 
     def identity(self) -> str:
-        """Which log this is: cluster and topic, by ids that are never used again."""
+        """Which log this is: cluster and topic, by ids that are never used again.
+
+        Raises:
+            Unavailable: Kafka did not answer, or has no such topic.
+        """
         ...
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """(first offset kept, offset after the last).
 
         Raises:
-            Unavailable: Kafka did not answer.
+            Unavailable: Kafka did not answer, or has no such topic.
         """
         ...
 
@@ -148,7 +165,10 @@ class Journal(Protocol):
     ) -> Generator[Sequence[tuple[int, bytes]], None, None]:
         """The records in [start, end) as (offset, value), in batches; an empty one: nothing yet.
 
-        Closing the iterator ends the read. Raises Unavailable when nothing has come for long.
+        Closing the iterator ends the read.
+
+        Raises:
+            Unavailable: nothing has come for long, or the range is no longer kept.
         """
         ...
 
@@ -193,7 +213,11 @@ class StateLog(Protocol):
 
     def read(self, partition: int) -> Generator[Sequence[tuple[bytes, bytes | None]], None, None]:
         """Every committed record up to the end as of now, oldest first, in batches; an empty one:
-        nothing yet. Closing the iterator ends the read. Raises Unavailable like `Journal.read`."""
+        nothing yet. Closing the iterator ends the read.
+
+        Raises:
+            Unavailable: Kafka did not answer, or as `Journal.read`.
+        """
         ...
 
     def open(self, partition: int) -> None:

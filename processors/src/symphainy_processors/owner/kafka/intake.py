@@ -49,7 +49,7 @@ class KafkaIntake:
         """The first offsets that retention has left in `intents` and `steps`.
 
         Raises:
-            Unavailable: Kafka did not answer.
+            Unavailable: Kafka did not answer, or has no such topic.
         """
         intents, steps = (
             bounds(self._asking, TopicPartition(name, partition), BOUNDS_TIMEOUT_S)[0]

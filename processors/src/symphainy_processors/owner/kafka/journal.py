@@ -47,7 +47,7 @@ class KafkaJournal:
         """(first offset kept, offset after the last).
 
         Raises:
-            Unavailable: Kafka did not answer.
+            Unavailable: Kafka did not answer, or has no such topic.
         """
         return self._ranges.bounds(partition)
 
@@ -57,7 +57,7 @@ class KafkaJournal:
         """The records in [start, end) as (offset, value), in batches; an empty one: nothing yet.
 
         Raises:
-            Unavailable: nothing has come for long.
+            Unavailable: nothing has come for long, or the range is no longer kept.
         """
         with closing(self._ranges.read(partition, start, end)) as batches:
             for batch in batches:

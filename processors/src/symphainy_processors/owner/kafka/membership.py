@@ -62,7 +62,7 @@ class GroupMembership:
         )
 
     def poll(self) -> frozenset[int]:
-        """The partitions that are ours now; runs the group's callbacks.
+        """The partitions that are ours now; runs the group's callbacks, and raises what they do.
 
         Raises:
             OperatorError: another process joined under our name.

@@ -122,14 +122,22 @@ class KafkaPort:
             self._backlog.popleft()
 
     def flush(self, timeout_s: float) -> int:
-        """Wait for completions; how many are still missing when the time is over."""
+        """Wait for completions; how many are still missing when the time is over.
+
+        Raises:
+            Unavailable: as `serve`.
+        """
         deadline = time.monotonic() + timeout_s
         while len(self) and (left := deadline - time.monotonic()) > 0:
             self.serve(max(min(left, FLUSH_SLICE_S), SHORTEST_WAIT_S))
         return len(self)
 
     def gather(self, pause_s: float) -> None:
-        """Serve completions for `pause_s`, while inputs gather into a larger turn."""
+        """Serve completions for `pause_s`, while inputs gather into a larger turn.
+
+        Raises:
+            Unavailable: as `serve`.
+        """
         until = time.monotonic() + pause_s
         self.serve(0.0)
         while (left := until - time.monotonic()) > 0:

@@ -53,7 +53,7 @@ class RangeReader:
         """(first offset kept, offset after the last).
 
         Raises:
-            Unavailable: Kafka did not answer.
+            Unavailable: Kafka did not answer, or has no such topic.
         """
         return bounds(self._consumer, TopicPartition(self._topic, partition), BOUNDS_TIMEOUT_S)
 

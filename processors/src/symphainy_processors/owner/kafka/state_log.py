@@ -54,7 +54,8 @@ class KafkaStateLog:
         nothing yet.
 
         Raises:
-            Unavailable: nothing has come for long.
+            Unavailable: Kafka did not answer, nothing has come for long, or the range is no longer
+                kept.
         """
         low, end = self._ranges.bounds(partition)
         with closing(self._ranges.read(partition, low, end)) as batches:
