@@ -1,4 +1,4 @@
-"""The contract of state stores (`state/store.py`), held against the real one and its double.
+"""The contract of state stores (`state/store.py`), held against the real one and its doubles.
 
 - Keys are ordered as bytes; a scan is half-open, ascending and bounded.
 - A batch is written in its order: the later write of a key wins, None removes.
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 from threading import Event
 
@@ -30,15 +31,26 @@ from hypothesis.stateful import (
 from symphainy_runtime.state.memory import MemoryStores
 from symphainy_runtime.state.rocks import RocksStores
 from symphainy_runtime.state.store import Snapshot, StateStore, StoreBroken, Stores, Write
+from symphainy_simulation.world.disk import Disk, SimStores
 
 LAST = b"\xff" * 9  # behind every key of these tests
 ENTRIES = [(b"%03d" % n, b"value %d" % n) for n in range(100)]
 
 
-@pytest.fixture(params=["memory", "rocks"])
+def simulated() -> SimStores:
+    """The stores of a simulated owner whom nothing befalls."""
+    return SimStores(Disk(Random(7)), lambda: None)
+
+
+@pytest.fixture(params=["memory", "rocks", "simulated"])
 def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Stores:
     """The stores of one owner."""
-    return MemoryStores() if request.param == "memory" else RocksStores(tmp_path / "state")
+    made: dict[str, Callable[[], Stores]] = {
+        "memory": MemoryStores,
+        "rocks": lambda: RocksStores(tmp_path / "state"),
+        "simulated": simulated,
+    }
+    return made[request.param]()
 
 
 @pytest.fixture
@@ -379,6 +391,11 @@ class MemoryHistory(History):
         super().__init__(MemoryStores())
 
 
+class SimulatedHistory(History):
+    def __init__(self) -> None:
+        super().__init__(simulated())
+
+
 class RocksHistory(History):
     def __init__(self) -> None:
         self.folder = TemporaryDirectory()
@@ -391,5 +408,7 @@ class RocksHistory(History):
 
 TestMemoryHistory = MemoryHistory.TestCase
 TestMemoryHistory.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestSimulatedHistory = SimulatedHistory.TestCase
+TestSimulatedHistory.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestRocksHistory = RocksHistory.TestCase
 TestRocksHistory.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)

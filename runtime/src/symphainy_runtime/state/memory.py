@@ -25,6 +25,10 @@ class MemoryStore:
             raise StoreBroken("The store is closed.")
         return self._kept
 
+    def beside(self) -> MemoryStore:
+        """Another store on the same entries; each is closed by itself."""
+        return MemoryStore(self._entries)
+
     def get(self, key: bytes) -> bytes | None:
         """The value of `key`."""
         return self._entries.get(key)

@@ -1,7 +1,7 @@
 """The disks of owners: what survives kill -9, what a machine's crash takes, what goes bad.
 
-A store is a `MemoryStore`; beside it lie the batches that a crash of the machine would undo, and
-copies from earlier on.
+A partition's files are a `MemoryStore`; beside it lie the batches that a crash of the machine would
+undo, and copies from earlier on. Who opens it has a store of its own on the same entries.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class Files:
 
     def __init__(self) -> None:
         self.store = MemoryStore()
+        """What stands there, whether or not an owner has it open."""
         self.undo: deque[list[Write]] = deque(maxlen=UNSYNCED)
         self.copies: deque[tuple[dict[bytes, bytes], bool]] = deque(maxlen=3)
         """From earlier on, each with whether it was trusted."""
@@ -47,7 +48,7 @@ class Files:
 
     def replace(self, entries: dict[bytes, bytes]) -> None:
         """Other files altogether."""
-        self.store = MemoryStore()
+        self.store.clear()
         self.store.write(list(entries.items()))
         self.undo.clear()
 
@@ -119,14 +120,15 @@ class SimStore:
 
     def __init__(self, disk: Disk, partition: int, call: Call) -> None:
         self._disk = disk
-        self._partition = partition
         self._files = disk.of(partition)
-        self._store = self._files.store
+        self._store = self._files.store.beside()
         self._call = call
         self._files.opened_by = self
 
     def _operate(self) -> None:
         self._call()
+        if self._store.closed:
+            raise StoreBroken("The store is closed.")
         disk = self._disk
         if disk.broken_in is not None:
             disk.broken_in -= 1
@@ -153,7 +155,7 @@ class SimStore:
         self._operate()
         self._files.replace({})
         self._files.trusted = True
-        self._store = self._files.store
+        self._store.clear()
 
     def snapshot(self) -> Snapshot:
         """The store as it is now."""
@@ -161,6 +163,7 @@ class SimStore:
 
     def close(self) -> None:
         """Give it up."""
+        self._store.close()
         if self._files.opened_by is self:
             self._files.opened_by = None
 
@@ -175,11 +178,15 @@ class SimStores:
     def open(self, partition: int) -> SimStore:
         """The partition's store."""
         self._call()
-        if self._disk.of(partition).opened_by is not None:
-            raise StoreBroken(f"The store of partition {partition} is open already.")
+        self._refuse_open(partition)
         return SimStore(self._disk, partition, self._call)
 
     def drop(self, partition: int) -> None:
         """Remove a store that is closed."""
         self._call()
+        self._refuse_open(partition)
         self._disk.files.pop(partition, None)
+
+    def _refuse_open(self, partition: int) -> None:
+        if self._disk.of(partition).opened_by is not None:
+            raise StoreBroken(f"The store of partition {partition} is open.")
