@@ -73,7 +73,8 @@ class PartitionState:
         self.last_at = self.settled.at
         self.live = self.settled.live
         # What `state` in Kafka must still be told: the ids flushed with changes after that offset.
-        self.changed: set[str] = set()
+        # A dict: the collector goes through a set, which holds a million ids after an outage.
+        self.changed: dict[str, None] = {}
         self.changed_since = self.settled.offset
         self._identity = identity
         self._window_ms = dedupe_window_ms
@@ -248,11 +249,11 @@ class PartitionState:
                     self._remember(name, latest)
                 else:
                     self._cache.pop(name, None)
-        self.changed.update(self._dirty)
+        self.changed.update(dict.fromkeys(self._dirty))
         self._dirty = {}
         for _, name in expired:
             self._cache.pop(name, None)
-            self.changed.add(name)
+            self.changed[name] = None
 
     def _expired(self) -> list[tuple[int, str]]:
         """Ended executions that have left the dedupe window by settled time, a bounded number."""

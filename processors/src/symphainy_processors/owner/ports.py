@@ -7,7 +7,7 @@ out of `serve`, `flush` and `poll`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -177,7 +177,7 @@ class StateBatch(NamedTuple):
     """What to write to `state`: every key changed since the last batch, and where it stands."""
 
     marker: State
-    keys: frozenset[str]
+    keys: Collection[str]
     store: Snapshot
 
 
@@ -227,7 +227,7 @@ class StateLog(Protocol):
     def write(self, partition: int, batch: StateBatch) -> None:
         """Begin to write one batch as one transaction; `poll` tells the outcome. One at a time.
 
-        The adapter releases `batch.store`.
+        The adapter releases `batch.store`, and reads nothing of the batch once its outcome is told.
         """
         ...
 

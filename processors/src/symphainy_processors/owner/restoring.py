@@ -85,16 +85,19 @@ class Restoring:
         restored.read_to = max(restored.read_to, end)
         state.flush()
 
-    def changed_between(self, p: int, after: int, to: int) -> Generator[None, None, set[str]]:
+    def changed_between(
+        self, p: int, after: int, to: int
+    ) -> Generator[None, None, dict[str, None]]:
         """The ids of what valid records in (after, to] may have changed."""
-        names: set[str] = set()
+        names: dict[str, None] = {}
         standing = Validity()
         for batch in self._records(p, after + 1, to + 1):
             for offset, value in batch:
                 # Validity cannot be told from the middle; a key too many does no harm.
                 record = judge(value, offset, standing).record
                 if record is not None:
-                    names.update(name for name in (record.execution_id, record.session_id) if name)
+                    both = (record.execution_id, record.session_id)
+                    names.update((name, None) for name in both if name)
             yield
         return names
 

@@ -124,7 +124,7 @@ def _aborts_nothing(original: Any) -> Any:
 
 def _forgets_failed_keys(original: Any) -> Any:
     def failed(self: Any, outcome: Any, now: int) -> None:
-        self._under_way = frozenset()
+        self._under_way = {}
         original(self, outcome, now)
 
     return failed

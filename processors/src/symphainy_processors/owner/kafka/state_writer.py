@@ -67,6 +67,28 @@ class _Reports:
         self.unplaced = self.unplaced or (error is None and message.offset() is None)
 
 
+class _Pauses:
+    """Leaves the interpreter to the owner's loop, half of the time."""
+
+    def __init__(self, client: Producer, given_up: GivenUp) -> None:
+        self._client = client
+        self._given_up = given_up
+        self._last = time.monotonic()
+
+    def __call__(self) -> None:
+        """A pause, if it is time for one.
+
+        Raises:
+            Abandoned: the partition was stopped.
+        """
+        if time.monotonic() - self._last < RUN_S:
+            return
+        _look_up(self._given_up)
+        self._client.poll(0)
+        time.sleep(PAUSE_S)
+        self._last = time.monotonic()
+
+
 class StateWriter:
     """Writes batches; one producer a partition."""
 
@@ -144,16 +166,10 @@ class StateWriter:
         What failed is not told here: the commit fails by it.
         """
         reports = _Reports()
-        paused_at = time.monotonic()
-        for key, value in rows(batch):
+        for key, value in rows(batch, _Pauses(client, given_up)):
             while not self._enqueued(client, p, key, value, reports):
                 _look_up(given_up)
                 client.poll(FULL_QUEUE_WAIT_S)
-            if time.monotonic() - paused_at >= RUN_S:
-                _look_up(given_up)
-                client.poll(0)
-                time.sleep(PAUSE_S)
-                paused_at = time.monotonic()
         deadline = time.monotonic() + ANSWER_TIMEOUT_S
         # Not `flush`: it goes on calling us after it has raised a fatal error, and crashes.
         while len(client):
