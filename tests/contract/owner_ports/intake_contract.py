@@ -1,6 +1,7 @@
 """Invariants of `ports.Intake`.
 
-- Each topic of a partition comes in offset order, from exactly where it was started.
+- Each topic of a partition comes in offset order, from exactly where it was started, and never
+  more at once than is asked for.
 - What is not started, or is stopped, is silent; started again elsewhere, nothing of before comes.
 - Held intents wait while steps go on, and come without gap or repeat when they are let go.
 - `first_kept` is what retention has left; reading below it is an operator's matter.
@@ -18,6 +19,7 @@ from symphainy_processors.owner.ports import Input, Intake
 from symphainy_schemas.errors import OperatorError
 
 Place = tuple[str, int]
+MOST = 100  # taken at once
 
 
 def numbered(first: int, end: int) -> list[tuple[bytes | None, bytes | None]]:
@@ -36,7 +38,9 @@ class Taken:
 
     def take(self) -> None:
         """Take what is there."""
-        for taken in self._intake.poll(0.02):
+        found = self._intake.poll(0.02, MOST)
+        assert len(found) <= MOST
+        for taken in found:
             assert taken.value == b"%d" % taken.offset
             self.offsets[taken.topic, taken.partition].append(taken.offset)
             self.inputs.append(taken)
@@ -77,7 +81,7 @@ class IntakeContract:
     def test_what_comes_later_comes_too(self, harness: Harness) -> None:
         intake = harness.owner("o1").intake
         taken = Taken(harness, intake)
-        assert intake.poll(0.0) == ()
+        assert intake.poll(0.0, MOST) == ()
         intake.start(2, 0, 0)
         harness.write("intents", 2, [(None, b"0")])
         taken.until_last(("intents", 2), 0)

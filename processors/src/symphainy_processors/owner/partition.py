@@ -231,7 +231,8 @@ class OwnedPartition:
         now = self._now()
         more = not self.ledger.clock_ahead and self._fire(now)  # else nothing fires (rule 9)
         self._mark(now)
-        self.dispatch()
+        if not more:  # else what is due goes first; what ends meanwhile lets others go
+            self.dispatch()
         news = self._since_record or self.ledger.has_news_of_effects or self.ledger.clock_ahead
         idle = not self.ledger.in_flight
         if news and idle and now - self.ledger.recorded_at >= self._options.position_every_ms:

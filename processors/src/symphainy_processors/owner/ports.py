@@ -111,8 +111,8 @@ class Intake(Protocol):
         """Read them no more; what was fetched of them is dropped."""
         ...
 
-    def poll(self, timeout_s: float) -> Sequence[Input]:
-        """What has come; waits at most `timeout_s` for the first.
+    def poll(self, timeout_s: float, most: int) -> Sequence[Input]:
+        """What has come, at most `most` of it; waits at most `timeout_s` for the first.
 
         Raises:
             OperatorError: retention has passed what was not read yet.

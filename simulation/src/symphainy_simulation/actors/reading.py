@@ -95,7 +95,7 @@ class SimIntake:
             for topic in (INTENTS, STEPS):
                 self._lanes.pop((partition, topic), None)
 
-    def poll(self, timeout_s: float) -> Sequence[Input]:
+    def poll(self, timeout_s: float, most: int) -> Sequence[Input]:
         """What has come, each topic in order, mixed at random."""
         self._host.call()
         ready = [
@@ -104,10 +104,10 @@ class SimIntake:
             if lane.position < lane.visible and not lane.held
         ]
         found: list[Input] = []
-        most = self._chance.choice(BATCHES)
-        while ready and len(found) < most:
+        some = min(most, self._chance.choice(BATCHES))
+        while ready and len(found) < some:
             lane = self._chance.choice(ready)
-            self._take(lane, found, self._chance.choice(BATCHES))
+            self._take(lane, found, min(most - len(found), self._chance.choice(BATCHES)))
             if lane.position >= lane.visible:
                 ready.remove(lane)
         if not found:

@@ -18,7 +18,6 @@ from symphainy_transport.settings import TransportSettings
 from symphainy_transport.topics import INTENTS, STEPS, Topics
 
 log = logging.getLogger(__name__)
-BATCH = 500  # one turn's inputs, about 50 ms of decisions
 FETCH_WAIT_MS = 100  # a partition just started waits for the fetch under way to return
 # When its queue is full the client pauses, by default for 1 s, in which a backlog's reader runs
 # dry: 45,000 inputs a second instead of 240,000.
@@ -97,8 +96,8 @@ class KafkaIntake:
         for place in places:
             del self._next[place]
 
-    def poll(self, timeout_s: float) -> Sequence[Input]:
-        """What has come; waits at most `timeout_s` for the first.
+    def poll(self, timeout_s: float, most: int) -> Sequence[Input]:
+        """What has come, at most `most` of it; waits at most `timeout_s` for the first.
 
         Raises:
             OperatorError: the log no longer holds what was not read yet.
@@ -108,7 +107,7 @@ class KafkaIntake:
         if first is None:
             return ()
         # `consume` waits until it has all it is asked for: only what is there.
-        messages = (first, *self._consumer.consume(BATCH - 1, 0))
+        messages = (first, *self._consumer.consume(most - 1, 0))
         return [taken for message in messages if (taken := self._take(message)) is not None]
 
     def close(self) -> None:
