@@ -8,7 +8,7 @@ record after it, and a worker's start of the handler after it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import uvloop
@@ -22,12 +22,14 @@ from bench.owner.options import Options
 from bench.owner.planting import Planter
 from bench.owner.realms import naps
 from bench.owner.scene import Scene
+from symphainy_cli.keys import create_key
 from symphainy_runtime.journal.validity import Validity, judge
 from symphainy_schemas.events import ExecutionSucceeded, JournalRecord, StepStarted, TimerFired
 from symphainy_transport.clients import consumer
 from symphainy_transport.topics import JOURNAL, Topics
 
 TENANT = "sleepy"
+AWAKE = "awake"  # whose intents flow beside: a tenant has its share, whatever another's timers do
 NAP = {"until": 0}
 WAITING_S = 15.0  # all sleep: what that costs is measured for so long
 _ROLES = ("owner", "kafka", "worker")
@@ -39,7 +41,8 @@ class _Sleepers:
     def __init__(self, scene: Scene, options: Options) -> None:
         self._scene = scene
         self._options = options
-        self._feeder = Feeder(scene.settings, TENANT)
+        create_key(scene.settings, TENANT, "bench")
+        self._feeder = Feeder(scene.settings, AWAKE)
         capability = scene.know(naps)["naps.until"]
         self._planter = Planter(scene.settings, TENANT, capability)
 
@@ -61,8 +64,10 @@ class _Sleepers:
         found = uvloop.run(self._wait_and_fire(due_from, over_s))
         progress.decided()
         progress.close()
+        late = _Lateness(count)
+        self._read(starts, late)
         scene.stop("owner")
-        return {**found, **_late(self._read(starts), count)}
+        return {**found, **late.figures()}
 
     async def _wait_and_fire(self, due_from: int, over_s: float) -> dict[str, Any]:
         scene, rate = self._scene, self._options.flow_rate
@@ -71,7 +76,7 @@ class _Sleepers:
             raise Stalled("the timers are due before all of them sleep; lower --planted-a-s")
         await asyncio.sleep(left_s)
         found: dict[str, Any] = {}
-        async with Flow(scene.settings, TENANT, self._feeder.sessions, "naps.until") as flow:
+        async with Flow(scene.settings, AWAKE, self._feeder.sessions, "naps.until") as flow:
             before = scene.cpu(*_ROLES)
             await asyncio.sleep(WAITING_S / 3)
             after = scene.cpu(*_ROLES)
@@ -86,27 +91,32 @@ class _Sleepers:
             found[name] = {"p50_ms": percentile(took, 0.5), "p99_ms": percentile(took, 0.99)}
         return found
 
-    def _read(self, starts: dict[int, int]) -> Iterator[tuple[int, JournalRecord]]:
-        """The valid records from there to the end, each with its append time."""
-        settings, to = self._scene.settings, ends(self._scene.settings, JOURNAL)
-        reading = consumer(settings, "bench-timers", enable_partition_eof=True)
+    def _read(self, starts: dict[int, int], late: _Lateness) -> None:
+        """Read the valid records from there on, until every execution has ended.
+
+        Raises:
+            Stalled: they do not end.
+        """
+        settings = self._scene.settings
+        reading = consumer(settings, "bench-timers")
         topic = Topics(settings.topic_prefix).name(JOURNAL)
+        standing = {p: Validity() for p in starts}
         try:
-            for p, start in starts.items():
-                reading.assign([TopicPartition(topic, p, start)])
-                standing, reached = Validity(), start
-                while reached < to[p]:
-                    message = reading.poll(STALL_S)
-                    if message is None:
-                        raise Stalled(f"the journal of {p} cannot be read behind {reached}")
-                    value, offset = message.value(), message.offset()
-                    if message.error() is not None or value is None or offset is None:
-                        continue
-                    reached = offset + 1
-                    stored = judge(value, offset, standing)
-                    standing = stored.standing
-                    if stored.valid and stored.record is not None:
-                        yield message.timestamp()[1], stored.record
+            reading.assign([TopicPartition(topic, p, start) for p, start in starts.items()])
+            while not late.complete:
+                message = reading.poll(STALL_S)
+                if message is None:
+                    raise Stalled(f"{late.fired} timers fired, {late.ended} executions ended")
+                p, value, offset = message.partition(), message.value(), message.offset()
+                if message.error() is not None or None in (p, value, offset):
+                    continue
+                assert p is not None
+                assert value is not None
+                assert offset is not None
+                stored = judge(value, offset, standing[p])
+                standing[p] = stored.standing
+                if stored.valid and stored.record is not None:
+                    late.take(message.timestamp()[1], stored.record)
         finally:
             reading.close()
 
@@ -115,35 +125,45 @@ def _spread(due_from: int, first: int, count: int, over_s: float) -> Callable[[i
     return lambda n: due_from + int((n - first) / count * over_s * 1e3)
 
 
-def _late(records: Iterator[tuple[int, JournalRecord]], count: int) -> dict[str, Any]:
-    """Lateness in seconds, summed up in ms.
+class _Lateness:
+    """Lateness in ms of each timer, and whether everything has ended."""
 
-    Raises:
-        Stalled: not every timer fired once and led to the end.
-    """
-    due: dict[str, int] = {}
-    decided: list[float] = []
-    appended: list[float] = []
-    started: list[float] = []
-    ended = 0
-    for appended_at, record in records:
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._due: dict[str, int] = {}
+        self._late: dict[str, list[float]] = {"decided": [], "appended": [], "started": []}
+        self.ended = 0
+
+    @property
+    def fired(self) -> int:
+        """How many have."""
+        return len(self._due)
+
+    @property
+    def complete(self) -> bool:
+        """Whether each has fired and led to an end."""
+        return self.fired == self.ended == self._count
+
+    def take(self, appended_at: int, record: JournalRecord) -> None:
+        """The next record of a partition, and when Kafka had it."""
         for event in record.events:
-            if isinstance(event, TimerFired) and record.execution_id not in due:
-                due[record.execution_id] = event.due_at
-                decided.append((record.at - event.due_at) / 1e3)
-                appended.append((appended_at - event.due_at) / 1e3)
-            elif record.execution_id in due:
+            due_at = self._due.get(record.execution_id)
+            if isinstance(event, TimerFired) and due_at is None:
+                self._due[record.execution_id] = event.due_at
+                self._late["decided"].append((record.at - event.due_at) / 1e3)
+                self._late["appended"].append((appended_at - event.due_at) / 1e3)
+            elif due_at is not None:
                 if isinstance(event, StepStarted):
-                    started.append((event.started_at - due[record.execution_id]) / 1e3)
-                ended += isinstance(event, ExecutionSucceeded)
-    if len(due) != count or ended != count:
-        raise Stalled(f"{len(due)} of {count} timers fired, {ended} executions ended")
-    kinds = {"decided": decided, "appended": appended, "started": started}
-    points = {"p50_ms": 0.5, "p99_ms": 0.99, "max_ms": 1.0}
-    return {
-        f"late_{kind}": {name: percentile(values, q) for name, q in points.items()}
-        for kind, values in kinds.items()
-    }
+                    self._late["started"].append((event.started_at - due_at) / 1e3)
+                self.ended += isinstance(event, ExecutionSucceeded)
+
+    def figures(self) -> dict[str, Any]:
+        """Each kind's percentiles."""
+        points = {"p50_ms": 0.5, "p99_ms": 0.99, "max_ms": 1.0}
+        return {
+            f"late_{kind}": {name: percentile(values, q) for name, q in points.items()}
+            for kind, values in self._late.items()
+        }
 
 
 def run(options: Options) -> Report:
