@@ -23,11 +23,10 @@ IDLE_WAIT_S = 0.02  # also the timers' resolution
 # milliseconds: less would be 0, a loop that burns a core while anything is in flight.
 IN_FLIGHT_WAIT_S = 0.001
 BATCH = 500  # one turn's inputs, about 50 ms of decisions
-# While more is due than a tick fires, a turn takes fewer: what is due has a time to keep, and what
-# has come waits for workers anyway. With 1,667 timers due a second, as many as two cores do with
-# broker and workers beside, the lateness' p99 went from 6.3 s to 0.7 s by this, and by dispatching
-# nothing else in such a tick.
-BESIDE_DUE = 100
+# While more is due than a tick fires, a turn takes fewer, so that half of its time is the timers'.
+# Not less: with 100, what workers report waited, and others' intents with it, for as long as one
+# tenant's timers were more than this owner can fire.
+BESIDE_DUE = 250
 BEHIND_LETTERS = 10_000  # inputs that wait in memory for a dead letter's acknowledgement
 
 
