@@ -103,7 +103,6 @@ class Queue:
             line = Line(self.realm.name, self.account.tenant_id, priority)
             head = Head(line, self.account.keys, memory, more)
             self._heads.append(head)
-            self._heads.sort(key=lambda one: one.line.priority)
         return head
 
     def find(self) -> Head | None:

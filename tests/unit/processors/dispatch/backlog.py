@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 
 from symphainy_processors.dispatch.dispatcher import Dispatcher
 from symphainy_processors.dispatch.pools import Pools
@@ -12,11 +12,21 @@ from symphainy_processors.dispatch.rules import Bounds, Limits, Line, Place, Rea
 from symphainy_processors.dispatch.window import Sizes, Waits
 
 NO_WINDOW = Sizes(floor=100_000, start=100_000, ceiling=100_000)
+NARROW = Bounds(page=8, held=100_000, scant=8, scans=2)
 
 
 def line_of(item: Ready) -> Line:
     """The line in which it waits."""
     return Line(item.realm, item.tenant_id, item.priority)
+
+
+def in_order(items: list[Ready]) -> bool:
+    """Whether the steps of every tenant, priority and key are."""
+    lines: dict[tuple[str, int, str], list[int]] = {}
+    for item in items:
+        name = (item.tenant_id, item.priority, item.concurrency_key)
+        lines.setdefault(name, []).append(item.order)
+    return all(a < b for orders in lines.values() for a, b in pairwise(orders))
 
 
 class Backlog:

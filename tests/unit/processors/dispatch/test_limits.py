@@ -41,6 +41,7 @@ def test_a_raised_limit_counts_without_anything_ending() -> None:
     for _ in range(5):
         owner.ready()
     assert len(owner.take_all()) == 1
+    assert not owner.dispatcher.idle
     owner.limits["t"] = Limits(max_concurrency=3)
     assert len(owner.take_all()) == 2
     del owner.limits["t"]
@@ -129,6 +130,19 @@ def test_the_window_of_a_predecessor_stays_open() -> None:
     (figures,) = owner.dispatcher.figures()
     assert (figures.window, figures.outstanding) == (10, 10)
     assert not owner.go(owner.step())
+
+
+def test_what_a_restart_finds_outstanding_moves_no_window() -> None:
+    """How long it waited nobody knows any more."""
+    owner = Owner(sizes=Sizes(start=4))
+    found = [owner.step() for _ in range(4)]
+    for item in found:
+        owner.dispatcher.occupy(item)
+    for item in found:
+        owner.dispatcher.started(item.execution_id, item.step, Waits(60_000))
+        owner.dispatcher.release(item.execution_id, item.step, Waits(60_000, ran_ms=1), now_ms=0)
+    (figures,) = owner.dispatcher.figures()
+    assert (figures.window, figures.outstanding) == (4, 0)
 
 
 def test_a_step_goes_at_once_when_nobody_waits() -> None:

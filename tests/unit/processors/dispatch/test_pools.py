@@ -10,16 +10,19 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.unit.processors.dispatch.backlog import Owner
 
 from symphainy_processors.dispatch.pools import Pools
 from symphainy_processors.dispatch.rules import Limits
-from symphainy_processors.dispatch.window import Sizes
+from symphainy_processors.dispatch.window import Sizes, Waits
 
 
-def partitions(count: int, size: int, limits: dict[str, Limits] | None = None) -> list[Owner]:
-    """Partitions of one owner before a realm with a window of `size`."""
-    pools = Pools(Sizes(floor=size, start=size, ceiling=size))
+def partitions(
+    count: int, size: int, limits: dict[str, Limits] | None = None, ceiling: int = 0
+) -> list[Owner]:
+    """Partitions of one owner before a realm with a window of `size`, at most `ceiling`."""
+    pools = Pools(Sizes(floor=size, start=size, ceiling=ceiling or size))
     return [Owner(limits, pools=pools) for _ in range(count)]
 
 
@@ -27,6 +30,12 @@ def flood(owner: Owner, tenant_id: str = "noisy", count: int = 20) -> None:
     """More than can go."""
     for _ in range(count):
         owner.go(owner.step(tenant_id))
+
+
+def started(owner: Owner) -> None:
+    """All that it has outstanding is, at once: the window grows."""
+    for item in owner.outstanding.values():
+        owner.dispatcher.started(item.execution_id, item.step, Waits(1, 0))
 
 
 def out(owner: Owner, tenant_id: str = "noisy") -> int:
@@ -40,17 +49,35 @@ def test_one_partition_alone_has_the_whole_window() -> None:
     assert (out(first), out(second)) == (8, 0)
 
 
+def test_what_another_leaves_of_its_share_is_anybodys() -> None:
+    first, second = partitions(2, 8)
+    flood(second, count=1)
+    for _ in range(20):
+        first.ready()
+    assert len(first.take_all()) == 7
+
+
 def test_one_that_comes_late_has_its_share_at_once_and_the_other_shrinks_to_its_own() -> None:
     first, second = partitions(2, 8)
     flood(first)
     flood(second)
     assert (out(first), out(second)) == (8, 4)
+    assert second.take() is None
     for _ in range(4):
         first.end(next(iter(first.outstanding.values())))
         assert first.take() is None
+        assert second.dispatcher.idle, "there is no room that it should hear of"
     first.end(next(iter(first.outstanding.values())))
     assert first.take() is not None
     assert (out(first), out(second)) == (4, 4)
+
+
+def test_who_waits_has_a_share_before_anything_of_it_goes() -> None:
+    first, second, third = partitions(3, 8)
+    flood(first, count=8)
+    second.ready("other")
+    flood(third)
+    assert out(third) == 8 // 3
 
 
 def test_a_window_smaller_than_its_sharers_lets_each_have_one_step() -> None:
@@ -70,6 +97,49 @@ def test_room_that_another_partition_makes_is_heard_of() -> None:
     for item in list(first.outstanding.values()):
         first.end(item)
     assert len(second.take_all()) == 2
+
+
+def test_all_hear_of_room_and_not_only_the_first_who_waits() -> None:
+    first, second, third = partitions(3, 6)
+    flood(first, count=6)
+    flood(second)
+    flood(third)
+    assert (out(first), out(second), out(third)) == (6, 3, 2)
+    assert [second.take(), third.take()] == [None, None]
+    for item in list(first.outstanding.values()):
+        first.end(item)
+    assert second.take() is not None
+    assert third.take() is not None
+
+
+def test_a_window_that_grows_is_heard_of() -> None:
+    first, second = partitions(2, 4, ceiling=100)
+    flood(first, count=4)
+    flood(second)
+    assert out(second) == 2
+    assert second.take() is None
+    started(first)
+    assert len(second.take_all()) == 2
+
+
+def test_one_below_its_share_goes_on_though_the_window_is_full() -> None:
+    first, second = partitions(2, 8)
+    flood(first)
+    flood(second)
+    assert second.take() is None
+    second.end(next(iter(second.outstanding.values())))
+    assert (out(first), out(second)) == (8, 3)
+    assert len(second.take_all()) == 1
+
+
+def test_a_share_that_grows_is_heard_of_though_the_window_is_full() -> None:
+    first, second = partitions(2, 8, ceiling=10)
+    flood(first)
+    flood(second)
+    assert second.take() is None
+    started(second)
+    assert (out(first), out(second)) == (8, 4)
+    assert len(second.take_all()) == 1
 
 
 def test_a_partition_that_goes_leaves_nothing_behind() -> None:
@@ -103,6 +173,16 @@ def test_shares_are_by_weight() -> None:
     (owner,) = partitions(1, 8, {"quiet": Limits(weight=3)})
     flood(owner)
     assert sum(owner.go(owner.step("quiet")) for _ in range(8)) == 6
+
+
+@pytest.mark.parametrize("tenant_id", ["noisy", "quiet"])
+@pytest.mark.parametrize("weight", [0, -3])
+def test_a_weight_below_one_shares_as_one(tenant_id: str, weight: int) -> None:
+    (owner,) = partitions(1, 8, {tenant_id: Limits(weight=weight)})
+    flood(owner)
+    owner.end(next(iter(owner.outstanding.values())))
+    assert owner.take() is not None
+    assert sum(owner.go(owner.step("quiet")) for _ in range(8)) == 4
 
 
 def test_a_tenants_limit_and_key_hold_within_its_share() -> None:
