@@ -20,8 +20,16 @@ from symphainy_schemas.records import (
     StepReport,
     Task,
     Tenant,
+    Wait,
 )
-from symphainy_schemas.state import ExecutionState, ExecutionStatus, State, StepState, StepStatus
+from symphainy_schemas.state import (
+    ExecutionState,
+    ExecutionStatus,
+    Signal,
+    State,
+    StepState,
+    StepStatus,
+)
 
 SESSION = "ses-3-" + "0a" * 16
 EXECUTION = "exe-3-" + "0b" * 16
@@ -103,6 +111,7 @@ REPORT = StepReport(
     error=ERROR,
     queued_ms=12,
     retry_after_ms=250,
+    waits=(Wait("approved", 1_790_000_000_900, "approved"),),
 )
 
 EVENTS: tuple[e.Event, ...] = (
@@ -165,6 +174,11 @@ EVENTS: tuple[e.Event, ...] = (
     e.ExecutionSucceeded(),
     e.ExecutionFailed(error=ERROR),
     e.ExecutionCancelled(reason="asked"),
+    e.StepSuspended(
+        step="main", attempt=1, delivery=1, waits=(Wait("sleep-1", 9, ""),), worker="w1"
+    ),
+    e.StepResumed(step="main", name="approved", result=b'{"by":"ann"}', signal="approved"),
+    e.SignalReceived(name="approved", data=b'{"by":"ann"}', principal="ann"),
 )
 
 JOURNAL = e.JournalRecord(
@@ -224,10 +238,13 @@ STATE = State(
                 open=(1, 2),
                 checkpoints=(Checkpoint("extract", b"1"),),
                 error=ERROR,
+                waits=(Wait("approved", 9, "approved"),),
             ),
         ),
         state={"file": b'"read"'},
         started_at=5,
+        signals=(Signal("approved", b"1"),),
+        controlled_at=6,
     ),
 )
 

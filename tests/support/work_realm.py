@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from symphainy import Context, Event, Outcome, Realm, Retry, StateChange, TerminalError
+from symphainy import (
+    Context,
+    Event,
+    Outcome,
+    Realm,
+    Retry,
+    SignalTimeout,
+    StateChange,
+    TerminalError,
+)
 
 realm = Realm("work")
 
@@ -54,3 +63,58 @@ async def slow(ctx: Context, payload: Numbers) -> None:
     import asyncio
 
     await asyncio.sleep(60)
+
+
+class Approval(BaseModel):
+    """Who approved."""
+
+    by: str
+
+
+class Trip(BaseModel):
+    """How long to wait."""
+
+    nap_ms: int
+    patience_ms: int
+
+
+_ran: dict[str, int] = {}
+
+
+def _counted(execution_id: str) -> int:
+    """How often this process ran the step of that execution."""
+    _ran[execution_id] = _ran.get(execution_id, 0) + 1
+    return _ran[execution_id]
+
+
+@realm.intent("work.approve", timeout="2s")
+async def approve(ctx: Context, payload: Trip) -> dict[str, object]:
+    """A step, a sleep, and then an approval or none; it may wait for longer than its timeout."""
+    ran = await ctx.step("count", _counted, ctx.execution_id)
+    await ctx.sleep(f"{payload.nap_ms}ms")
+    try:
+        approval = await ctx.signal("approved", Approval, timeout=f"{payload.patience_ms}ms")
+    except SignalTimeout:
+        return {"ran": ran, "by": None, "delivery": ctx.delivery}
+    return {"ran": ran, "by": approval.by, "delivery": ctx.delivery}
+
+
+@realm.intent("work.side_by_side")
+async def side_by_side(ctx: Context, payload: Trip) -> dict[str, object]:
+    """A step and two waits at once."""
+    import asyncio
+
+    ran, _, told = await asyncio.gather(
+        ctx.step("count", _counted, ctx.execution_id),
+        ctx.sleep(f"{payload.nap_ms}ms"),
+        ctx.signal("told", timeout=f"{payload.patience_ms}ms"),
+    )
+    return {"ran": ran, "told": told}
+
+
+@realm.intent("work.sync_approve")
+def sync_approve(ctx: Context, payload: Trip) -> dict[str, object]:
+    """The same in a thread."""
+    ctx.wait(ctx.sleep(f"{payload.nap_ms}ms"))
+    told = ctx.wait(ctx.signal("told", timeout=f"{payload.patience_ms}ms"))
+    return {"told": told, "delivery": ctx.delivery}

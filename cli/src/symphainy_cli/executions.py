@@ -24,6 +24,7 @@ def register(parent: typer.Typer) -> None:
     """Add the verbs of this module."""
     parent.command()(submit)
     parent.command()(watch)
+    parent.command()(signal)
     parent.add_typer(app, name="executions")
 
 
@@ -67,6 +68,31 @@ def watch(execution: Execution, url: Url = "", key: Key = "", json: Json = False
                 show_line(event) if json else _show_event(event)
 
     asyncio.run(run())
+
+
+def signal(
+    execution: Execution,
+    name: Annotated[str, typer.Argument(help="What the handler waits for.")],
+    data: Annotated[str, typer.Option(help="JSON, @file, or - for standard input.")] = "null",
+    signal_id: Annotated[
+        str | None, typer.Option(help="Idempotency key; a repeat sends nothing.")
+    ] = None,
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Send an execution a signal; it is kept until its handler waits for it."""
+    told = _json(data, "--data")
+
+    async def run() -> None:
+        async with Client(*gateway(url, key)) as client:
+            await client.signal(execution, name, told, signal_id=signal_id)
+
+    asyncio.run(run())
+    if json:
+        show_json({"execution_id": execution, "signal": name})
+    else:
+        out.print(f"{execution} has signal {name}.", highlight=False, soft_wrap=True)
 
 
 @app.command("list")
@@ -129,6 +155,13 @@ def show(execution: Execution, url: Url = "", key: Key = "", json: Json = False)
 
 
 def _payload(text: str) -> dict[str, Any]:
+    found = _json(text, "--payload")
+    if not isinstance(found, dict):
+        raise CallerError("The payload is not a JSON object.", code="malformed_json")
+    return found
+
+
+def _json(text: str, option: str) -> Any:
     if text == "-":
         raw = sys.stdin.buffer.read()
     elif text.startswith("@"):
@@ -136,14 +169,11 @@ def _payload(text: str) -> dict[str, Any]:
     else:
         raw = text.encode()
     try:
-        found = msgspec.json.decode(raw)
+        return msgspec.json.decode(raw)
     except msgspec.DecodeError as error:
         raise CallerError(
-            f"The payload is not JSON: {error}.", code="malformed_json", field="--payload"
+            f"{option} is not JSON: {error}.", code="malformed_json", field=option
         ) from error
-    if not isinstance(found, dict):
-        raise CallerError("The payload is not a JSON object.", code="malformed_json")
-    return found
 
 
 def _show(document: dict[str, Any]) -> None:

@@ -36,6 +36,9 @@ VERBS: Mapping[str, Verb] = {
         "executions", "Submit an intent and show its result. Exits 1 if it ended without success."
     ),
     "watch": Verb("executions", "Follow an execution's events until it ends."),
+    "signal": Verb(
+        "executions", "Send an execution a signal; it is kept until its handler waits for it."
+    ),
     "doctor": Verb(
         "doctor",
         "Print every setting with its source, then try everything. Exits 1 if something is wrong.",

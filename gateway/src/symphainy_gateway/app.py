@@ -25,6 +25,7 @@ from symphainy_gateway.routes.executions import ExecutionRoutes
 from symphainy_gateway.routes.intents import SUBMIT, IntentRoutes
 from symphainy_gateway.routes.operations import OperationsRoutes
 from symphainy_gateway.routes.sessions import SessionRoutes
+from symphainy_gateway.routes.signals import SignalRoutes
 from symphainy_runtime.settings import RuntimeSettings
 
 DESCRIPTION = (
@@ -63,6 +64,7 @@ def build_app(gateway: Gateway, connected: AbstractAsyncContextManager[Backend])
         intents,
         ExecutionRoutes(gateway),
         SessionRoutes(gateway),
+        SignalRoutes(gateway),
         OperationsRoutes(gateway),
     ):
         routes.add_to(app.router)

@@ -207,6 +207,7 @@ def components() -> JsonSchema:
         **named,
         "IntentBody": intents.schema_of(intents.IntentBody),
         "SessionBody": intents.schema_of(intents.SessionBody),
+        "SignalBody": intents.schema_of(intents.SignalBody),
         "Execution": _EXECUTION,
         "ExecutionEvents": _listed("events", "Event", {"execution_id": _text()}),
         "ExecutionPage": _listed("items", "Execution", {"cursor": {"type": ["string", "null"]}}),

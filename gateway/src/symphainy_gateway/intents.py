@@ -25,6 +25,7 @@ from symphainy_schemas.records import ApiKey, Intent
 RUNTIME_REALM = "runtime"
 OPEN_SESSION = "runtime.open_session"
 CLOSE_SESSION = "runtime.close_session"
+SIGNAL = "runtime.signal"
 SHARED_PREFIXES = frozenset({"cross_realm", "solution"})
 SOURCE = {"source": "http"}
 _SOURCE_BYTES = msgspec.json.encode(SOURCE)
@@ -82,6 +83,12 @@ class SessionBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     tenant_id: TenantId | UnsetType = UNSET
 
 
+class SignalBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A signal as a client sends it."""
+
+    data: Annotated[Any, Meta(description="What the handler is told, as JSON.")] = None
+
+
 class Submission(Struct, frozen=True, gc=False):
     """An intent that is ready for the log, its payload parsed, and whether its id was chosen."""
 
@@ -102,6 +109,7 @@ class Origin(Struct, frozen=True, kw_only=True):
 
 _intent_decoder = msgspec.json.Decoder(IntentBody)
 _session_decoder = msgspec.json.Decoder(SessionBody)
+_signal_decoder = msgspec.json.Decoder(SignalBody)
 _any_decoder = msgspec.json.Decoder()
 
 
@@ -156,6 +164,20 @@ def read_session(body: bytes, caller: ApiKey) -> JsonObject:
     if stated.tenant_id is not UNSET:
         require_tenant(stated.tenant_id, caller)
     return stated.attributes
+
+
+def read_signal(body: bytes) -> Any:
+    """The data that a signal's body carries; an empty body carries null.
+
+    Raises:
+        Refused: the body is not one of a signal.
+    """
+    if not body:
+        return None
+    try:
+        return bodies.decode(body, _signal_decoder).data
+    except msgspec.ValidationError as error:
+        raise _explained(body, SignalBody, error) from error
 
 
 def control(intent_type: str, session_id: str, payload: JsonObject, origin: Origin) -> Submission:
@@ -262,7 +284,7 @@ def _realm(stated: IntentBody) -> str:
             f"{stated.intent_type} in the realm {RUNTIME_REALM} is the runtime's own.",
             code="control_intent_not_allowed",
             field="/intent_type",
-            cure="Use POST /v1/sessions and DELETE /v1/sessions/{id}.",
+            cure="Use the routes of sessions and executions: see /openapi.json.",
         )
     if stated.realm is UNSET or stated.realm == prefix:
         return prefix

@@ -180,6 +180,13 @@ EXECUTION_ID = _parameter(
     _pattern("^exe-[0-9]{1,6}-[0-9a-f]{32}$", "exe-3-0192f0c1a2b37c4d8e5f60718293a4b5"),
     required=True,
 )
+SIGNAL_NAME = _parameter(
+    "path",
+    "name",
+    "What the handler waits for.",
+    _pattern("^[ -~]{1,200}$", "approved"),
+    required=True,
+)
 SESSION_ID = _parameter(
     "path",
     "session_id",

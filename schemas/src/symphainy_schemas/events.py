@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from symphainy_schemas.records import Error, Reference
+from symphainy_schemas.records import Error, Reference, Wait
 
 
 class Position(Struct, frozen=True, gc=False):
@@ -241,6 +241,36 @@ class ExecutionCancelled(_Event, frozen=True):
     reason: str
 
 
+class StepSuspended(_Event, frozen=True):
+    """The handler waits and holds no worker; its delivery has ended."""
+
+    step: str
+    attempt: int
+    delivery: int
+    waits: tuple[Wait, ...]
+    worker: str = ""
+
+
+class StepResumed(_Event, frozen=True):
+    """What a handler waited for has come; its outcome is recorded like a checkpoint.
+
+    `signal` ended it and is used up; where it is empty the time did, and so is `result`.
+    """
+
+    step: str
+    name: str
+    result: bytes
+    signal: str = ""
+
+
+class SignalReceived(_Event, frozen=True):
+    """Somebody sent the execution a signal; `data` is JSON."""
+
+    name: str
+    data: bytes
+    principal: str = ""
+
+
 Event = (
     OwnershipTaken
     | IntentReceived
@@ -267,6 +297,9 @@ Event = (
     | ExecutionSucceeded
     | ExecutionFailed
     | ExecutionCancelled
+    | StepSuspended
+    | StepResumed
+    | SignalReceived
 )
 
 

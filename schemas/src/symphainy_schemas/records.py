@@ -120,12 +120,24 @@ class ReportKind(StrEnum):
     HANDED_BACK = "handed_back"
     MARKER = "marker"
     UNKNOWN = "unknown"
+    SUSPENDED = "suspended"
 
 
 # Why a worker hands a delivery back: it found the task when it took over a partition, so another
 # worker may have started it and may run on (rules 12 and 13). The other reasons say that nobody
 # will start it.
 REDELIVERED = "redelivered_after_assignment"
+
+
+class Wait(Struct, frozen=True, gc=False):
+    """What a suspended handler waits for: a time, a signal, or whichever comes first.
+
+    `until` is ms since the epoch, 0 for never; `signal` is empty for none.
+    """
+
+    name: str
+    until: int
+    signal: str = ""
 
 
 class StepReport(Struct, frozen=True, gc=False, kw_only=True):
@@ -151,6 +163,7 @@ class StepReport(Struct, frozen=True, gc=False, kw_only=True):
     error: Error | None = None
     retry_after_ms: int = -1
     queued_ms: int = -1
+    waits: tuple[Wait, ...] = ()
 
 
 class Determinism(StrEnum):

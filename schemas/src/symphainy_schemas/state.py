@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from symphainy_schemas.records import Checkpoint, Error, Reference
+from symphainy_schemas.records import Checkpoint, Error, Reference, Wait
 
 
 class ExecutionStatus(StrEnum):
@@ -54,6 +54,7 @@ class StepStatus(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     UNKNOWN = "unknown"
+    SUSPENDED = "suspended"
 
 
 class StepState(Struct, frozen=True, gc=False, kw_only=True):
@@ -71,6 +72,14 @@ class StepState(Struct, frozen=True, gc=False, kw_only=True):
     open: tuple[int, ...] = ()
     checkpoints: tuple[Checkpoint, ...] = ()
     error: Error | None = None
+    waits: tuple[Wait, ...] = ()
+
+
+class Signal(Struct, frozen=True, gc=False):
+    """A signal that nobody has waited for yet; `data` is JSON."""
+
+    name: str
+    data: bytes
 
 
 class ExecutionState(
@@ -108,6 +117,8 @@ class ExecutionState(
     state: dict[str, bytes] = {}
     started_at: int
     ended_at: int = 0
+    signals: tuple[Signal, ...] = ()
+    controlled_at: int = -1
 
 
 class SessionState(

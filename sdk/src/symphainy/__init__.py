@@ -12,6 +12,7 @@ from symphainy.errors import (
     ContractViolation,
     DeclarationError,
     RetryableError,
+    SignalTimeout,
     TerminalError,
 )
 from symphainy.handlers import Handler
@@ -56,6 +57,7 @@ __all__ = [
     "Retry",
     "RetryableError",
     "RuntimeParticipant",
+    "SignalTimeout",
     "StateChange",
     "TerminalError",
 ]

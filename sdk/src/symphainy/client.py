@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, RootModel
@@ -133,6 +134,34 @@ class Client:
             cure=f"Repeat with intent id {intent_id}.",
         )
         return read(ExecutionResult, answer)
+
+    async def signal(
+        self,
+        execution_id: str,
+        name: str,
+        data: BaseModel | Any = None,
+        *,
+        signal_id: str | None = None,
+    ) -> None:
+        """Send the execution a signal; `data` is JSON, or a model.
+
+        A handler that waits for `name` (`ctx.signal`) goes on; else it is kept until one does.
+        `signal_id` is the idempotency key: a repeat with the same one sends nothing.
+
+        Raises:
+            ApiError: the gateway refused, say with code `execution_ended`.
+            Unavailable: unknown whether it was taken; repeat with the signal id in `cure`.
+        """
+        signal_id = signal_id or ids.new_intent_id()
+        await call(
+            self._http,
+            "POST",
+            f"{_path(execution_id)}/signals/{quote(name, safe='')}",
+            body={"data": data},
+            headers={"Idempotency-Key": signal_id},
+            retry_s=self._retry_s,
+            cure=f"Repeat with signal id {signal_id}.",
+        )
 
     async def status(self, execution_id: str) -> ExecutionResult:
         """The short answer: status, success and error; errors as of `open_session`."""

@@ -9,15 +9,18 @@ import asyncio
 import inspect
 import json
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from msgspec import Struct
 
 from symphainy.artifacts import Artifacts, Store
-from symphainy.steps import Steps, reader
-from symphainy_schemas.records import Task
+from symphainy.durations import duration_ms
+from symphainy.errors import SignalTimeout
+from symphainy.steps import Steps, read_signal, reader
+from symphainy_schemas.records import Task, Wait
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -31,6 +34,10 @@ class Supervision(Protocol):
         """The loop on which all awaitables of a context run."""
         ...
 
+    def now_ms(self) -> int:
+        """Wall clock, ms since the epoch."""
+        ...
+
     @property
     def started_at(self) -> int:
         """When the handler started, ms since the epoch."""
@@ -38,6 +45,14 @@ class Supervision(Protocol):
 
     def steps(self) -> Steps:
         """The steps of this delivery."""
+        ...
+
+    def at_work(self) -> AbstractContextManager[None]:
+        """While a step runs; else a handler that waits may be suspended."""
+        ...
+
+    async def wait_for(self, wait: Wait) -> None:
+        """Give the worker up until the wait has ended; the handler is ended here."""
         ...
 
     async def record(self, name: str, result: bytes) -> None:
@@ -215,16 +230,81 @@ class Context(Struct, frozen=True):
         recorded = steps.open(name)
         read = reader(name, fn)
         if recorded is None:
-            call = partial(fn, *args, **kwargs)
-            if inspect.iscoroutinefunction(fn):
-                value = await call()
-            else:
-                value = await self._supervision.in_step_thread(call)
-                if inspect.isawaitable(value):
-                    value = await value
-            recorded = steps.result(name, value)
-            await self._supervision.record(name, recorded)
+            with self._supervision.at_work():
+                value = await self._run(partial(fn, *args, **kwargs), fn)
+                recorded = steps.result(name, value)
+                await self._supervision.record(name, recorded)
         return read(recorded)
+
+    async def _run(self, call: Callable[[], Any], fn: Callable[..., Any]) -> Any:
+        if inspect.iscoroutinefunction(fn):
+            return await call()
+        value = await self._supervision.in_step_thread(call)
+        return await value if inspect.isawaitable(value) else value
+
+    async def sleep(self, duration: timedelta | str) -> None:
+        """Wait for `duration` ("30s", "2h", "7d") without holding a worker.
+
+        The runtime keeps the time; the handler is ended here, and run again from its start when
+        the time has come, past every step that is recorded. Meanwhile worker and owner may be
+        restarted. Steps and waits side by side (`asyncio.gather`) are waited for together; what
+        else the handler does beside a wait is cut off, and done again.
+
+        Raises:
+            ValueError: it is no duration.
+        """
+        until = self._until(duration)
+        await self._wait(lambda n: f"sleep:{n}", until, "")
+
+    @overload
+    async def signal(
+        self,
+        name: str,
+        *,
+        timeout: timedelta | str | None = None,  # noqa: ASYNC109 (the runtime keeps the time)
+    ) -> Any: ...
+    @overload
+    async def signal(
+        self,
+        name: str,
+        model: type[T],
+        *,
+        timeout: timedelta | str | None = None,  # noqa: ASYNC109 (the runtime keeps the time)
+    ) -> T: ...
+    async def signal(
+        self,
+        name: str,
+        model: Any = Any,
+        *,
+        timeout: timedelta | str | None = None,  # noqa: ASYNC109 (the runtime keeps the time)
+    ) -> Any:
+        """Wait for a signal that somebody sends this execution, without holding a worker.
+
+        Returns its data, as JSON values or read as `model`. A signal that came before is kept for
+        whoever asks for it; each is used up once, the oldest first. See `sleep` for what waiting
+        means.
+
+        Raises:
+            SignalTimeout: none came within `timeout`.
+            ContractViolation: `signal_unreadable`, its data is no `model`.
+            ValueError: the timeout is no duration.
+        """
+        until = 0 if timeout is None else self._until(timeout)
+        data = await self._wait(lambda n: f"signal:{name}:{n}", until, name)
+        if not data:
+            raise SignalTimeout(f"No signal {name!r} came within {timeout}.")
+        return read_signal(name, model, data)
+
+    def _until(self, duration: timedelta | str) -> int:
+        return self._supervision.now_ms() + duration_ms(duration)
+
+    async def _wait(self, named: Callable[[int], str], until: int, signal: str) -> bytes:
+        """What was recorded of the wait; where nothing was, the handler ends here."""
+        name, recorded = self._supervision.steps().open_next(named)
+        if recorded is None:
+            await self._supervision.wait_for(Wait(name, until, signal))
+            raise AssertionError("a handler that waits is run again, it does not go on")
+        return recorded
 
     def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """For sync handlers: run `ctx.step(…)`, `ctx.artifacts.put(…)`… and return its value.

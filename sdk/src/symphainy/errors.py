@@ -43,6 +43,12 @@ class ContractViolation(TerminalError):
     code = "contract_violation"
 
 
+class SignalTimeout(RetryableError):
+    """No signal came in time. A handler that lets it pass is retried as its policy declares."""
+
+    code = "signal_timeout"
+
+
 class ApiError(SymphainyError):
     """The gateway refused a request (RFC 9457 problem document).
 

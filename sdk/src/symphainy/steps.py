@@ -53,6 +53,18 @@ class Steps:
         self._opened.add(name)
         return self._carried.get(name)
 
+    def open_next(self, named: Callable[[int], str]) -> tuple[str, bytes | None]:
+        """Use the first free of the names that `named` makes of 1, 2, …; the name, and what was
+        recorded under it, or None.
+
+        Raises:
+            ContractViolation: `bad_step_name`.
+        """
+        number = 1
+        while (name := named(number)) in self._opened:
+            number += 1
+        return name, self.open(name)
+
     def result(self, name: str, value: object) -> bytes:
         """A step's value as the checkpoint records it.
 
@@ -91,6 +103,23 @@ def reader(name: str, function: Callable[..., Any]) -> Callable[[bytes], Any]:
             "time.",
         ) from error
     return partial(_read, name, read)
+
+
+def read_signal(name: str, model: Any, data: bytes) -> Any:
+    """A signal's data as `model`.
+
+    Raises:
+        ContractViolation: `signal_unreadable`.
+    """
+    try:
+        return TypeAdapter(model).validate_json(data)
+    except ValidationError as error:
+        fault = error.errors(include_input=False, include_url=False)[0]["msg"]
+        raise ContractViolation(
+            f"The data of signal {name!r} does not fit: {fault}",
+            code="signal_unreadable",
+            cure="Send what the handler asks for.",
+        ) from error
 
 
 def _returns(function: Callable[..., Any]) -> Any:

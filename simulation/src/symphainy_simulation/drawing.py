@@ -17,9 +17,11 @@ from symphainy_simulation.plan import (
     Stated,
     Token,
 )
+from symphainy_simulation.waits import with_waits
 from symphainy_simulation.world.chance import Chance
 
 STATED_FOR_MS = 2_600
+WAITS = "waits/10"  # a stream in which the seeds that tests name draw no waits
 FAULTS_FOR_MS = 3_600
 HEALED_AT_MS = 4_500
 
@@ -33,7 +35,7 @@ def expand(seed: int) -> Plan:
     """Draw everything."""
     chance = Chance(seed)
     scenario = _scenario(chance.stream("scenario"))
-    stated = _stated(chance.stream("stated"), scenario)
+    stated = with_waits(_stated(chance.stream("stated"), scenario), chance.stream(WAITS))
     faults = _faults(chance.stream("faults"), scenario)
     return Plan(seed, scenario, tuple(stated), tuple(faults))
 

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     FORGED = "forges a report"
     MISPLACED = "states on the wrong partition"
     WRONG = "states what is refused"
+    SIGNAL = "signals"
     SKIP = "leaves the marker of a transaction"
 
 
@@ -40,9 +41,10 @@ class Stated:
     tenant: str
     session: int
     of: int = -1
-    """The number of what is repeated or forged."""
+    """The number of what is repeated, forged or signalled."""
     intent_type: str = ""
     key: str = ""
+    """The concurrency key, or the signal's name."""
     priority: int = 3
     lines: tuple[Line, ...] = ()
     fate: str = ""

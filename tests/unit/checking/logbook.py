@@ -67,12 +67,14 @@ class Logbook:
 
     # --- producers ------------------------------------------------------------------------------
 
-    def intent(self, intent_id: str = "i1", payload: bytes = b"{}") -> int:
+    def intent(
+        self, intent_id: str = "i1", payload: bytes = b"{}", intent_type: str = "work.add"
+    ) -> int:
         """State an intent; its offset. Kafka acknowledges it."""
         intent = Intent(
             intent_id=intent_id,
-            intent_type="work.add",
-            realm="work",
+            intent_type=intent_type,
+            realm=intent_type.partition(".")[0],
             session_id=SESSION,
             tenant_id=TENANT,
             principal="ann",

@@ -173,7 +173,7 @@ class Story(Logbook):
         told = self._told(record.execution_id)
         received = next(x for x in told if isinstance(x, e.IntentReceived))
         policy = next(x for x in told if isinstance(x, e.CapabilityResolved))
-        checkpoints = [x for x in told if isinstance(x, e.StepCheckpointed)]
+        checkpoints = [x for x in told if isinstance(x, e.StepCheckpointed | e.StepResumed)]
         task = replace(
             NOBODY,
             execution_id=record.execution_id,

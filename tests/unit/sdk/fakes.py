@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from symphainy.invocation import Failed, Succeeded, invoke
 from symphainy.steps import Steps
 from symphainy_schemas import records
 from symphainy_schemas.codec import decode
-from symphainy_schemas.records import Checkpoint, DeadLetter, StepReport, Task
+from symphainy_schemas.records import Checkpoint, DeadLetter, StepReport, Task, Wait
 
 T = TypeVar("T")
 NOW = 1_790_000_000_000
@@ -67,18 +68,33 @@ class MemoryStore:
         return self.contents[reference.uri]
 
 
+class Suspended(BaseException):
+    """The handler waits, and was ended there."""
+
+
 class FakeSupervision:
-    """Records what a handler reports; acknowledges at once."""
+    """Records what a handler reports; acknowledges at once, ends whoever waits."""
 
     def __init__(self, carried: tuple[Checkpoint, ...] = ()) -> None:
         self.loop = asyncio.get_running_loop()
         self.started_at = NOW
         self.recorded: list[tuple[str, bytes]] = []
         self.told: list[str] = []
+        self.waits: list[Wait] = []
         self._steps = Steps(carried, INLINE_LIMIT)
+
+    def now_ms(self) -> int:
+        return NOW
 
     def steps(self) -> Steps:
         return self._steps
+
+    def at_work(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    async def wait_for(self, wait: Wait) -> None:
+        self.waits.append(wait)
+        raise Suspended
 
     async def record(self, name: str, result: bytes) -> None:
         self.recorded.append((name, result))
@@ -97,7 +113,7 @@ class FakeSupervision:
 class Called:
     """What came of one call of a handler."""
 
-    end: Succeeded | Failed
+    end: Succeeded | Failed | None  # None: it waits
     supervision: FakeSupervision
 
     @property
@@ -118,7 +134,9 @@ async def run(
     the_task = task(payload=payload, **changes)
     supervision = FakeSupervision(the_task.checkpoints)
     context = Context(the_task, payload, supervision, MemoryStore())
-    end = await invoke(handler, context, supervision, payload, INLINE_LIMIT)
+    end: Succeeded | Failed | None = None
+    with suppress(Suspended):
+        end = await invoke(handler, context, supervision, payload, INLINE_LIMIT)
     return Called(end, supervision)
 
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 
+from symphainy_processors.admission import control
+from symphainy_processors.admission.control import Target
 from symphainy_schemas import events as e
 from symphainy_schemas import ids
 from symphainy_schemas.records import Capability, Error, Intent
 from symphainy_schemas.state import ExecutionState, SessionState
 
-OPEN_SESSION = "runtime.open_session"
-CLOSE_SESSION = "runtime.close_session"
 RUNTIME_REALM = "runtime"
 SHARED_PREFIXES = frozenset({"cross_realm", "solution"})
 Contract = Callable[[Any], Error | None]
@@ -34,6 +34,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     tenant_exists: bool
     capability: Capability | None
     contract: Contract | None
+    target: Target | None = None  # of which a control intent asks something
 
 
 def admit(intent: Intent, known: Known) -> Events:
@@ -44,8 +45,9 @@ def admit(intent: Intent, known: Known) -> Events:
     received = _received(intent, digest)
     problem = _structure(intent, known)
     if problem is None and intent.realm == RUNTIME_REALM:
-        return (received, *_control(intent, known))
-    problem = problem or _session(intent, known) or _capability(intent, known)
+        return (received, *control.decide(intent, known.session, known.target))
+    problem = problem or control.session_problem(known.session, intent)
+    problem = problem or _capability(intent, known)
     if problem is not None:
         return (received, e.IntentRejected(error=problem))
     assert known.capability is not None
@@ -207,26 +209,6 @@ def _is_object(raw: bytes) -> bool:
         return False
 
 
-def _session(intent: Intent, known: Known) -> Error | None:
-    session = known.session
-    # Another tenant's session is answered like none, so that ids tell nothing.
-    if session is None or session.tenant_id != intent.tenant_id:
-        return Error(
-            code="session_not_found",
-            message=f"There is no session {intent.session_id}.",
-            field="/session_id",
-            cure="Open one: POST /v1/sessions.",
-        )
-    if session.closed_at:
-        return Error(
-            code="session_closed",
-            message=f"Session {intent.session_id} is closed.",
-            field="/session_id",
-            cure="Open a new one: POST /v1/sessions.",
-        )
-    return None
-
-
 def _capability(intent: Intent, known: Known) -> Error | None:
     if known.capability is None:
         return Error(
@@ -239,48 +221,3 @@ def _capability(intent: Intent, known: Known) -> Error | None:
     if intent.payload_ref is not None or known.contract is None:
         return None
     return known.contract(msgspec.json.decode(intent.payload))
-
-
-def _control(intent: Intent, known: Known) -> Events:
-    if intent.intent_type == OPEN_SESSION:
-        return _open_session(intent, known)
-    if intent.intent_type == CLOSE_SESSION:
-        return _close_session(intent, known)
-    error = Error(
-        code="capability_not_found",
-        message=f"The runtime has no control intent {intent.intent_type}.",
-        field="/intent_type",
-        cure=f"Known: {OPEN_SESSION}, {CLOSE_SESSION}.",
-    )
-    return (e.IntentRejected(error=error),)
-
-
-def _open_session(intent: Intent, known: Known) -> Events:
-    if known.session is not None:
-        error = Error(
-            code="session_exists",
-            message="The session id is taken.",
-            field="/session_id",
-            cure="Make a new session id.",
-        )
-        return (e.IntentRejected(error=error),)
-    attributes = msgspec.json.decode(intent.payload).get("attributes", {})
-    if not isinstance(attributes, dict):
-        error = Error(
-            code="contract_violation",
-            message="Session attributes are not a JSON object.",
-            field="/payload/attributes",
-            cure="Send an object, or leave it out.",
-        )
-        return (e.IntentRejected(error=error),)
-    opened = e.SessionOpened(principal=intent.principal, attributes=msgspec.json.encode(attributes))
-    return (opened, e.ExecutionSucceeded())
-
-
-def _close_session(intent: Intent, known: Known) -> Events:
-    problem = _session(intent, known)
-    if problem is not None:
-        return (e.IntentRejected(error=problem),)
-    reason = msgspec.json.decode(intent.payload).get("reason", "")
-    closed = e.SessionClosed(reason=reason if isinstance(reason, str) else "")
-    return (closed, e.ExecutionSucceeded())

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from symphainy_processors.fold.steps import STEP_EVENTS, find_step, new_step, with_step
 from symphainy_schemas import events as e
-from symphainy_schemas.state import ExecutionState, ExecutionStatus, SessionState
+from symphainy_schemas.state import ExecutionState, ExecutionStatus, SessionState, Signal
 
 EVOLVE_VERSION = 1
 
@@ -30,7 +30,8 @@ def evolve_execution(
     if of_step is not None:
         name: str = event.step  # type: ignore[union-attr]
         step = find_step(state, name) or new_step(name)
-        return with_step(state, of_step(step, event, record, offset, state.timeout_ms))
+        state = with_step(state, of_step(step, event, record, offset, state.timeout_ms))
+        return _waiting(state, event) if kind in _WAITING_EVENTS else state
     changed = EXECUTION_EVENTS.get(kind)
     return state if changed is None else changed(state, record, event)
 
@@ -109,6 +110,7 @@ def _ended(state: ExecutionState, status: ExecutionStatus, at: int) -> Execution
         solution_context=b"",
         steps=(),
         state={},
+        signals=(),
     )
 
 
@@ -129,6 +131,26 @@ def _started(
     return replace(state, status=ExecutionStatus.RUNNING)
 
 
+def _waiting(state: ExecutionState, event: e.Event) -> ExecutionState:
+    """It waits while its handler does; a signal that was waited for is used up."""
+    if isinstance(event, e.StepSuspended):
+        return replace(state, status=ExecutionStatus.WAITING)
+    assert isinstance(event, e.StepResumed)
+    signals = list(state.signals)
+    used = next((n for n, signal in enumerate(signals) if signal.name == event.signal), None)
+    if event.signal and used is not None:
+        del signals[used]
+    return replace(state, status=ExecutionStatus.RUNNING, signals=tuple(signals))
+
+
+def _signalled(
+    state: ExecutionState, record: e.JournalRecord, event: e.SignalReceived
+) -> ExecutionState:
+    at = -1 if record.cause is None else record.cause.offset
+    signals = (*state.signals, Signal(event.name, event.data))
+    return replace(state, signals=signals, controlled_at=at)
+
+
 def _ends(status: ExecutionStatus) -> Callable[..., ExecutionState]:
     def end(state: ExecutionState, record: e.JournalRecord, event: e.Event) -> ExecutionState:
         return _ended(state, status, record.at)
@@ -136,6 +158,7 @@ def _ends(status: ExecutionStatus) -> Callable[..., ExecutionState]:
     return end
 
 
+_WAITING_EVENTS = frozenset({e.StepSuspended, e.StepResumed})
 EXECUTION_EVENTS: Mapping[type, Callable[..., ExecutionState]] = {
     e.IntentRejected: _ends(ExecutionStatus.REJECTED),
     e.CapabilityResolved: _resolved,
@@ -144,5 +167,6 @@ EXECUTION_EVENTS: Mapping[type, Callable[..., ExecutionState]] = {
     e.ExecutionFailed: _ends(ExecutionStatus.FAILED),
     e.ExecutionCancelled: _ends(ExecutionStatus.CANCELLED),
     e.StateChanged: _changed,
+    e.SignalReceived: _signalled,
 }
 """How each event that is not of one step changes its execution; the others leave it as it is."""

@@ -23,6 +23,8 @@ StepEvent = (
     | e.StepRetryScheduled
     | e.StepHandedBack
     | e.DeliveryClosed
+    | e.StepSuspended
+    | e.StepResumed
 )
 
 
@@ -147,6 +149,28 @@ def _closed(
     return replace(step, open=_without(step.open, event.delivery))
 
 
+def _suspended(
+    step: StepState, event: e.StepSuspended, record: e.JournalRecord, offset: int, timeout_ms: int
+) -> StepState:
+    return replace(
+        step,
+        status=StepStatus.SUSPENDED,
+        due_at=min((wait.until for wait in event.waits if wait.until), default=0),
+        waits=event.waits,
+        open=_without(step.open, event.delivery),
+    )
+
+
+def _resumed(
+    step: StepState, event: e.StepResumed, record: e.JournalRecord, offset: int, timeout_ms: int
+) -> StepState:
+    return replace(
+        step,
+        checkpoints=(*step.checkpoints, Checkpoint(event.name, event.result)),
+        waits=tuple(wait for wait in step.waits if wait.name != event.name),
+    )
+
+
 def _without(numbers: tuple[int, ...], gone: int) -> tuple[int, ...]:
     return tuple(number for number in numbers if number != gone)
 
@@ -175,5 +199,7 @@ STEP_EVENTS: Mapping[type, Callable[..., StepState]] = {
     e.StepRetryScheduled: _retry_scheduled,
     e.StepHandedBack: _handed_back,
     e.DeliveryClosed: _closed,
+    e.StepSuspended: _suspended,
+    e.StepResumed: _resumed,
 }
 """How each event changes its step; a test holds it against `StepEvent`."""

@@ -20,7 +20,13 @@ from symphainy_schemas.records import Tenant
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 
 _WAITING = frozenset({StepStatus.READY, StepStatus.BACKING_OFF})
-_FREEING = (e.StepSucceeded, e.StepFailed, e.StepHandedBack, e.DeliveryClosed)
+_FREEING = (
+    e.StepSucceeded,
+    e.StepFailed,
+    e.StepHandedBack,
+    e.StepSuspended,
+    e.DeliveryClosed,
+)
 
 
 class Dispatching:

@@ -9,20 +9,24 @@ import logging
 from collections import deque
 from dataclasses import dataclass, field
 
+from symphainy_processors.admission import control
 from symphainy_processors.admission.contracts import Contracts
+from symphainy_processors.admission.control import Target
 from symphainy_processors.admission.decide import Known, admit
 from symphainy_processors.dispatch.pools import Pools
 from symphainy_processors.fold.partition import PartitionState
 from symphainy_processors.fold.steps import find_step
 from symphainy_processors.moment import Moment
 from symphainy_processors.owner import letters, poison
-from symphainy_processors.owner.dispatching import Dispatching, admitted, waiting
+from symphainy_processors.owner.dispatching import Dispatching, admitted
+from symphainy_processors.owner.dispatching import waiting as waiting_item
 from symphainy_processors.owner.figures import Figures
 from symphainy_processors.owner.ledger import Ledger
 from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.owner.ports import Input, Port, World
 from symphainy_processors.owner.timeouts import Timeouts
 from symphainy_processors.saga import decide as saga
+from symphainy_processors.saga import waiting
 from symphainy_runtime.journal.validity import Validity
 from symphainy_runtime.journal.writer import Heading, Positions
 from symphainy_runtime.state.store import StoreBroken
@@ -127,7 +131,10 @@ class OwnedPartition:
         )
         moment = self._moment()
         try:
-            events = self._admit(intent, execution_id, moment)
+            target = self._target(intent, taken.offset)
+            events = self._admit(intent, execution_id, moment, target)
+            if target is not None and not target.applied and control.accepted(events):
+                self._control(target, taken.offset, moment)
             self._decide(None, heading, events, moment)
         except StoreBroken:
             raise  # says nothing of the intent
@@ -135,12 +142,35 @@ class OwnedPartition:
             log.exception("intent at %d/%d is poison", self.partition, taken.offset)
             self._decide(None, heading, poison.intent(intent, error), moment)
 
-    def _admit(self, intent: Intent, execution_id: str, moment: Moment) -> Events:
+    def _target(self, intent: Intent, offset: int) -> Target | None:
+        """The execution of which a control intent asks something."""
+        asked = control.asked_by(intent)
+        state = None if asked is None else self.state.execution(asked.execution_id)
+        if asked is None or state is None:
+            return None
+        applied, room = state.controlled_at >= offset, waiting.has_room(state, asked.event)
+        return Target(state, asked.event, applied, room)
+
+    def _control(self, target: Target, offset: int, moment: Moment) -> None:
+        """Record what is asked of an execution, before its intent's own record and without passing
+        it: whoever finds only this decides the intent again, and sees that it was applied."""
+        passed, self.positions.intents_next = self.positions.intents_next, offset
+        try:
+            cause = Position(INTENTS, self.partition, offset)
+            events = waiting.signalled(target.state, target.event, moment.now)
+            self._decide(target.state, _heading(target.state, cause, -1), events, moment)
+        finally:
+            self.positions.intents_next = passed
+
+    def _admit(
+        self, intent: Intent, execution_id: str, moment: Moment, target: Target | None
+    ) -> Events:
         capability = self._world.capability(intent.intent_type)
         known = Known(
             partition=self.partition,
             execution=self.state.execution(execution_id, moment.now),
             session=self.state.session(intent.session_id),
+            target=target,
             tenant_exists=self._world.tenant(intent.tenant_id) is not None,
             capability=capability,
             contract=self._shell.contracts.of(capability) if capability is not None else None,
@@ -246,7 +276,7 @@ class OwnedPartition:
             if saga.needs_marker(step):
                 self._timeouts.add(state.execution_id, step)
             else:
-                self._decide_due(state, step, saga.on_due(step), self._moment())
+                self._decide_due(state, step, saga.on_due(step, now), self._moment())
         return decided == self._options.due_per_tick
 
     def _mark(self, now: int) -> None:
@@ -321,7 +351,7 @@ class OwnedPartition:
         item = (
             admitted(heading, events, order)
             if before is None
-            else waiting(before, ready.step, order)
+            else waiting_item(before, ready.step, order)
         )
         if not self.dispatching.may_go(item):
             self._record(heading, events, moment)

@@ -103,6 +103,11 @@ class Projection:
                 fields["ended_at"] = str(record.at)
             case e.StepSucceeded():
                 fields["outcome"] = _outcome(record, event)
+            case e.StepSuspended():
+                _step(fields, event)
+                return ExecutionStatus.WAITING
+            case e.StepResumed():
+                return ExecutionStatus.RUNNING
         if type(event) in STEP_STATUS:
             _step(fields, event)
         return _END_STATUS.get(type(event), "")
@@ -252,6 +257,8 @@ STEP_STATUS: dict[type, str] = {
     e.StepFailed: "failed",
     e.StepRetryScheduled: "backing_off",
     e.StepHandedBack: "ready",
+    e.StepSuspended: "suspended",
+    e.StepResumed: "ready",
 }
 
 
@@ -263,6 +270,8 @@ def _step(fields: dict[str, str], event: Any) -> None:
             document[name] = getattr(event, name)
     if isinstance(event, e.StepFailed):
         document["error"] = _error(event.error)
+    if isinstance(event, e.StepSuspended):
+        document["waits"] = event.waits
     fields[f"step:{event.step}"] = _json(document)
 
 

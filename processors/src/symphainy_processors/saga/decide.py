@@ -12,6 +12,7 @@ from typing import assert_never
 
 from symphainy_processors.fold.steps import find_step
 from symphainy_processors.moment import Moment
+from symphainy_processors.saga import waiting
 from symphainy_schemas import events as e
 from symphainy_schemas.records import REDELIVERED, Error, ReportKind, StepReport
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
@@ -25,7 +26,9 @@ REDELIVERY_BACKOFF_MAX_MS = 30_000
 CHECKPOINTS_BYTES = 524_288
 _ENDED = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
 _WAITING = frozenset({StepStatus.BACKING_OFF, StepStatus.READY})
-_CLOSING = frozenset({ReportKind.SUCCEEDED, ReportKind.FAILED, ReportKind.HANDED_BACK})
+_CLOSING = frozenset(
+    {ReportKind.SUCCEEDED, ReportKind.FAILED, ReportKind.HANDED_BACK, ReportKind.SUSPENDED}
+)
 Events = tuple[e.Event, ...]
 
 
@@ -57,6 +60,8 @@ def on_report(state: ExecutionState, report: StepReport, moment: Moment) -> Even
             return _failed(state, step, report, moment)
         case ReportKind.HANDED_BACK:
             return _handed_back(step, report, moment) if current else _closed(step, report)
+        case ReportKind.SUSPENDED:
+            return _suspended(state, step, report, moment) if current else _closed(step, report)
         case ReportKind.MARKER | ReportKind.UNKNOWN:
             return ()
         case _:
@@ -71,8 +76,11 @@ def needs_marker(step: StepState) -> bool:
     return step.status in (StepStatus.STARTED, StepStatus.DISPATCHED)
 
 
-def on_due(step: StepState) -> Events:
-    """A retry's or redelivery's time has come, or nobody may start a failed step any more."""
+def on_due(step: StepState, now: int) -> Events:
+    """A retry's, a redelivery's or a wait's time has come, or nobody may start a failed step any
+    more."""
+    if step.status is StepStatus.SUSPENDED:
+        return waiting.due(step, now)
     if step.status is StepStatus.BACKING_OFF:
         fired = e.TimerFired(timer=f"retry:{step.step}", due_at=step.due_at)
         return (fired, e.StepReady(step=step.step, attempt=step.attempt))
@@ -88,7 +96,7 @@ def on_timeout(state: ExecutionState, step: StepState, moment: Moment) -> Events
     if not 0 < step.due_at <= moment.now:
         return ()
     if step.status is StepStatus.BACKING_OFF:
-        return on_due(step)
+        return on_due(step, moment.now)
     if step.status is StepStatus.DISPATCHED:
         # It stays open: a worker may have started it in time and have had no time to say so.
         fired = e.TimerFired(timer=f"start_by:{step.step}", due_at=step.due_at)
@@ -280,7 +288,27 @@ def backoff_ms(state: ExecutionState, attempt: int, moment: Moment) -> int:
     return int(full * (0.5 + moment.jitter / 2))
 
 
+def _suspended(
+    state: ExecutionState, step: StepState, report: StepReport, moment: Moment
+) -> Events:
+    if report.delivery not in step.open:
+        return ()  # said before
+    start = () if step.status is StepStatus.STARTED else (_start_event(report),)
+    names = {wait.name for wait in report.waits}
+    if 0 < len(names) == len(report.waits) <= waiting.MOST_WAITS:
+        return (*start, *waiting.suspended(state, step, report, moment.now))
+    error = Error(
+        code="waits_malformed",
+        message=f"The handler waits for {len(report.waits)} things under {len(names)} names.",
+        step=step.step,
+        cure=f"Wait for 1 to {waiting.MOST_WAITS} things at once, each under its own name.",
+    )
+    return (*start, *_attempt_failed(state, step, report.delivery, error, moment))
+
+
 def _handed_back(step: StepState, report: StepReport, moment: Moment) -> Events:
+    if step.status is StepStatus.SUSPENDED:
+        return ()  # whoever had it first has said that it waits
     back = e.StepHandedBack(
         step=report.step,
         attempt=report.attempt,

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -21,7 +22,8 @@ from symphainy.steps import Steps
 from symphainy.worker.admission import Entry
 from symphainy.worker.ledger import Lease
 from symphainy.worker.reports import progress_text, told
-from symphainy_schemas.records import ReportKind, StepReport, Task
+from symphainy.worker.suspension import Suspension
+from symphainy_schemas.records import ReportKind, StepReport, Task, Wait
 
 T = TypeVar("T")
 _log = logging.getLogger("symphainy.worker")
@@ -65,6 +67,7 @@ class Delivery:
         "_ground",
         "_returned",
         "_steps",
+        "_suspension",
         "_timer",
         "begun",
         "entry",
@@ -103,6 +106,7 @@ class Delivery:
         self.job: asyncio.Task[None] | None = None
         self._announced = self._returned = self._acknowledged = False
         self._steps: Steps | None = None
+        self._suspension: Suspension | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     # -- as the engine sees it ---------------------------------------------------------------
@@ -148,6 +152,10 @@ class Delivery:
 
     # -- as the handler's context sees it (Supervision) --------------------------------------
 
+    def now_ms(self) -> int:
+        """Wall clock, ms since the epoch."""
+        return self._ground.now_ms()
+
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The worker's event loop."""
@@ -158,6 +166,16 @@ class Delivery:
         if self._steps is None:
             self._steps = Steps(self.task.checkpoints, self._ground.inline_limit_bytes)
         return self._steps
+
+    def at_work(self) -> AbstractContextManager[None]:
+        """The handler runs a step: it is not suspended."""
+        return self._suspensions().at_work()
+
+    async def wait_for(self, wait: Wait) -> None:
+        """Give the worker up until the wait has ended. Never returns."""
+        self._check_open()
+        self.announce()
+        await self._suspensions().wait_for(wait)
 
     async def record(self, name: str, result: bytes) -> None:
         """Report a checkpoint; returns when Kafka has acknowledged it."""
@@ -189,16 +207,31 @@ class Delivery:
         limit = self._ground.inline_limit_bytes
         return await invoke(self.entry.handler, context, self, payload, limit)
 
-    async def _acknowledgement(self, kind: ReportKind, name: str, result: bytes) -> None:
+    def _check_open(self) -> None:
         if self.final:
             raise TerminalError(
                 f"This delivery of {self.task.execution_id} has ended; nothing more is recorded.",
                 code="delivery_ended",
             )
+
+    async def _acknowledgement(self, kind: ReportKind, name: str, result: bytes) -> None:
+        self._check_open()
         self.announce()
         acknowledged = self._ground.loop.create_future()
         self._send(kind, partial(_resolve, acknowledged), name, result)
-        await acknowledged
+        with self._suspensions().at_work():
+            await acknowledged
+
+    def _suspensions(self) -> Suspension:
+        if self._suspension is None:
+            self._suspension = Suspension(self._ground.loop, self._suspend)
+        return self._suspension
+
+    def _suspend(self, waits: tuple[Wait, ...]) -> None:
+        """The handler only waits: the delivery ends, and with it the handler."""
+        if not self.final:
+            self._final(self._told(ReportKind.SUSPENDED, waits=waits))
+            self._end_handler()
 
     def _send(
         self,
@@ -217,6 +250,7 @@ class Delivery:
         name: str = "",
         result: bytes = b"",
         end: Succeeded | Failed | None = None,
+        waits: tuple[Wait, ...] = (),
     ) -> StepReport:
         return told(
             self.task,
@@ -228,6 +262,7 @@ class Delivery:
             name=name,
             result=result,
             end=end,
+            waits=waits,
         )
 
     def _time_out(self) -> None:
@@ -254,7 +289,10 @@ class Delivery:
         self._leave()
 
     def _end_handler(self) -> None:
-        """Ask the handler to end. One in a thread cannot be: it keeps its place until it does."""
+        """Ask the handler to end. One in a thread cannot be: it keeps its place until it does, or
+        until it waits."""
+        if self._suspension is not None:
+            self._suspension.end()
         if self.job is not None and self.entry.handler.is_async:
             self.job.cancel()
 

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from symphainy.worker.admission import ANNOUNCE_MS
 from symphainy.worker.ledger import Lease
-from symphainy_schemas.records import Error, ReportKind, StepReport, Task
+from symphainy_schemas.records import Error, ReportKind, StepReport, Task, Wait
 from symphainy_simulation.actors import programs
 from symphainy_simulation.actors.programs import Program
 from symphainy_simulation.checking.history import HandlerStart
@@ -107,6 +109,8 @@ class Job:
                 self._process.later(us, lambda: self._checkpoint(name))
             case programs.Progress():
                 self._tell(ReportKind.PROGRESS, "going on")
+            case programs.Waits(several):
+                self._suspend(several)
             case programs.Hangs():
                 pass
             case programs.Fails(error, after_ms):
@@ -117,6 +121,12 @@ class Job:
             case programs.Succeeds(result, changes):
                 report = told(self.task, ReportKind.SUCCEEDED, self._worker, self, result=result)
                 self._end(programs.with_changes(report, changes))
+
+    def _suspend(self, several: tuple[tuple[str, int, str], ...]) -> None:
+        now = self._process.clock.now_ms()
+        waits = tuple(Wait(name, now + ms, signal) for name, ms, signal in several)
+        report = told(self.task, ReportKind.SUSPENDED, self._worker, self)
+        self._end(replace(report, waits=waits))
 
     def _checkpoint(self, name: str) -> None:
         if not self._final:

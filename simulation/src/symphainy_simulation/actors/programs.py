@@ -32,6 +32,13 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Waits:
+    """`ctx.sleep` and `ctx.signal`, side by side if several: (name, ms, signal)."""
+
+    several: tuple[tuple[str, int, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Hangs:
     """Never end."""
 
@@ -52,7 +59,10 @@ class Succeeds:
     changes: tuple[StateChange, ...]
 
 
-Piece = Work | Step | Progress | Hangs | Fails | Succeeds
+Piece = Work | Step | Progress | Waits | Hangs | Fails | Succeeds
+
+
+WAITS = frozenset({"sleep", "signal", "both"})
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -92,9 +102,21 @@ class Program:
             self._at += 1
             if self._attempt > line.until or (line.do == "step" and line.name in self._carried):
                 continue
+            if line.do in WAITS:
+                left = tuple(x for x in _waits(line) if x[0] not in self._carried)
+                if left:
+                    return Waits(left)
+                continue
             return _piece(line)
         result = msgspec.json.encode({"n": self._payload.n, "attempt": self._attempt})
         return Succeeds(result, (StateChange("n", str(self._payload.n).encode()),))
+
+
+def _waits(line: Line) -> tuple[tuple[str, int, str], ...]:
+    """A signal is waited for twice as long: a few come late."""
+    sleep, signal = (f"sleep:{line.name}", line.ms, ""), (f"signal:{line.name}", 2 * line.ms)
+    both = (sleep, (*signal, line.name))
+    return {"sleep": both[:1], "signal": both[1:]}.get(line.do, both)
 
 
 def _piece(line: Line) -> Piece:

@@ -107,8 +107,10 @@ class Users:
             intent_type, body = "runtime.open_session", b'{"attributes":{}}'
         elif one.kind is Kind.CLOSE:
             intent_type, body = "runtime.close_session", b'{"reason":"done"}'
+        elif one.kind is Kind.SIGNAL:
+            intent_type, body = "runtime.signal", self._signal(one, first)
         intent = Intent(
-            intent_id=f"i{first.number}",
+            intent_id=f"i{(one if one.kind is Kind.SIGNAL else first).number}",
             intent_type=intent_type,
             realm=intent_type.split(".", maxsplit=1)[0],
             session_id=self.session(one),
@@ -122,6 +124,12 @@ class Users:
             priority=first.priority,
         )
         return _spoilt(intent, one.variant) if one.kind is Kind.WRONG else intent
+
+    def _signal(self, one: Stated, first: Stated) -> bytes:
+        partition, session = self.partition(first), self.session(first)
+        execution = ids.execution_id(first.tenant, session, f"i{first.number}", partition)
+        told = {"execution_id": execution, "name": one.key, "data": one.number}
+        return msgspec.json.encode(told)
 
     def _produce(self, one: Stated, intent: Intent, partition: int, tries: int = 0) -> None:
         log, value = self._universe.log(INTENTS, partition), encode(intent)

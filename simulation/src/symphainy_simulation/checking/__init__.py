@@ -16,6 +16,7 @@ from symphainy_simulation.checking import (
     results,
     retries,
     surface,
+    waiting,
 )
 from symphainy_simulation.checking.history import (
     Acknowledged,
@@ -57,6 +58,7 @@ CHECKERS = (
     folding.check,
     surface.check,
     concurrency.check,
+    waiting.check,
 )
 
 

@@ -139,7 +139,7 @@ def _caused(logs: PartitionLogs, entry: Entry) -> Iterator[Violation]:
         yield Violation(G, "a decision names an input that is not there", (place, entry.place))
         return
     following = {INTENTS: entry.record.intents_next, STEPS: entry.record.steps_next}[cause.topic]
-    if following != cause.offset + 1:
+    if following != cause.offset + (not entry.applies):
         sentence = f"a decision stands with its input's next position at {following}"
         yield Violation(G, sentence, (place, entry.place))
 

@@ -32,9 +32,10 @@ def recorded_before(dispatched: Dispatch) -> tuple[Checkpoint, ...]:
     return tuple(
         Checkpoint(event.name, event.result)
         for entry, event in dispatched.life.told
-        if isinstance(event, e.StepCheckpointed)
+        if isinstance(event, e.StepCheckpointed | e.StepResumed)
         and event.step == dispatched.event.step
-        and entry.offset < dispatched.entry.offset
+        # What a handler waited for is recorded with its next dispatch, or before.
+        and entry.offset < dispatched.entry.offset + isinstance(event, e.StepResumed)
     )
 
 

@@ -19,7 +19,7 @@ G = "G13"
 Slot = tuple[str, str]
 _RESULTS = (e.StepSucceeded, e.StepFailed)
 _NOT_OUTSTANDING = (*_RESULTS, e.StepReady)
-_GIVEN_UP = (e.StepHandedBack, e.DeliveryClosed)
+_GIVEN_UP = (e.StepHandedBack, e.StepSuspended, e.DeliveryClosed)
 
 
 def check(book: Book) -> Iterator[Violation]:

@@ -20,8 +20,15 @@ from symphainy_simulation.checking.violation import Place, Violation
 from symphainy_transport.topics import JOURNAL
 
 G = "G4"
-Settling = e.StepStarted | e.StepSucceeded | e.StepFailed | e.StepHandedBack | e.DeliveryClosed
-_SETTLES = (e.StepStarted, e.StepSucceeded, e.StepFailed, e.StepHandedBack, e.DeliveryClosed)
+Settling = (
+    e.StepStarted
+    | e.StepSucceeded
+    | e.StepFailed
+    | e.StepHandedBack
+    | e.StepSuspended
+    | e.DeliveryClosed
+)
+_SETTLES = Settling.__args__
 
 
 class Dispatched(NamedTuple):

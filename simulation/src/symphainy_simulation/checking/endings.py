@@ -10,7 +10,7 @@ from symphainy_simulation.checking.logs import Told
 from symphainy_simulation.checking.violation import Violation
 
 G = "G7"
-_CLOSE = (e.StepFailed, e.StepSucceeded, e.StepHandedBack, e.DeliveryClosed)
+_CLOSE = (e.StepFailed, e.StepSucceeded, e.StepHandedBack, e.StepSuspended, e.DeliveryClosed)
 
 
 def check(book: Book) -> Iterator[Violation]:

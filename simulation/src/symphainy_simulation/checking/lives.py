@@ -27,6 +27,8 @@ StepEvent = (
     | e.StepRetryScheduled
     | e.StepHandedBack
     | e.DeliveryClosed
+    | e.StepSuspended
+    | e.StepResumed
 )
 
 

@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 from symphainy_runtime.journal.validity import Validity, judge
 from symphainy_schemas.codec import Record, decode
 from symphainy_schemas.errors import UnreadableRecord
-from symphainy_schemas.events import Event, JournalRecord
+from symphainy_schemas.events import Event, JournalRecord, SignalReceived
 from symphainy_schemas.records import DeadLetter, Intent, StepReport, Task
 from symphainy_simulation.checking.history import Carried, History, Written
 from symphainy_simulation.checking.opinion import Stood, counting
@@ -40,6 +40,12 @@ class Entry(NamedTuple):
     def offset(self) -> int:
         """Its journal offset."""
         return self.place.offset
+
+    @property
+    def applies(self) -> bool:
+        """Whether it does to an execution what a control intent asks. Of the intent itself it
+        decides nothing: that is another record, behind it."""
+        return any(isinstance(event, SignalReceived) for event in self.record.events)
 
 
 class Told(NamedTuple):
@@ -72,11 +78,11 @@ class PartitionLogs:
 
     @cached_property
     def decided(self) -> Mapping[tuple[str, int], Entry]:
-        """The first valid record that each input caused, by (topic, offset)."""
+        """The first valid record that decides each input, by (topic, offset)."""
         found: dict[tuple[str, int], Entry] = {}
         for entry in self.valid:
             cause = entry.record.cause
-            if cause is not None:
+            if cause is not None and not entry.applies:
                 found.setdefault((cause.topic, cause.offset), entry)
         return found
 

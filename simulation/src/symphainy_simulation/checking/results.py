@@ -16,14 +16,15 @@ from symphainy_simulation.checking.violation import Place, Violation
 from symphainy_transport.topics import STEPS
 
 G = "G5"
-Reported = e.StepSucceeded | e.StepFailed | e.StepCheckpointed | e.StepHandedBack
-_REPORTED = (e.StepSucceeded, e.StepFailed, e.StepCheckpointed, e.StepHandedBack)
-_CURRENT = (e.StepStarted, e.StepCheckpointed)
+Reported = e.StepSucceeded | e.StepFailed | e.StepCheckpointed | e.StepHandedBack | e.StepSuspended
+_REPORTED = Reported.__args__
+_CURRENT = (e.StepStarted, e.StepCheckpointed, e.StepSuspended)
 _KINDS = {
     e.StepSucceeded: ReportKind.SUCCEEDED,
     e.StepFailed: ReportKind.FAILED,
     e.StepCheckpointed: ReportKind.CHECKPOINT,
     e.StepHandedBack: ReportKind.HANDED_BACK,
+    e.StepSuspended: ReportKind.SUSPENDED,
 }
 
 

@@ -1,0 +1,182 @@
+"""Decide the runtime's own intents: sessions, and what is asked of an execution. Pure.
+
+What is asked of an execution is decided in two records, its own first (rule 6): a successor that
+finds only that one decides the intent again, and `controlled_at` tells it what has been applied.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from symphainy_schemas import events as e
+from symphainy_schemas.records import Error, Intent
+from symphainy_schemas.state import ExecutionState, SessionState
+
+OPEN_SESSION = "runtime.open_session"
+CLOSE_SESSION = "runtime.close_session"
+SIGNAL = "runtime.signal"
+NAME_LIMIT = 200
+# A signal becomes a checkpoint of whoever waits for it, and those travel together.
+DATA_BYTES = 65_536
+Events = tuple[e.Event, ...]
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """What a control intent asks of an execution."""
+
+    execution_id: str
+    event: e.SignalReceived
+
+
+class Target(msgspec.Struct, frozen=True, gc=False):
+    """The execution of which something is asked.
+
+    `applied`: that has been done. `room`: it can keep one more signal.
+    """
+
+    state: ExecutionState
+    event: e.SignalReceived
+    applied: bool
+    room: bool
+
+
+def asked_by(intent: Intent) -> Asked | None:
+    """What the intent asks of an execution; None if nothing, or nothing that can be read."""
+    if intent.intent_type != SIGNAL or intent.payload_ref is not None:
+        return None
+    try:
+        asked = read_signal(intent)
+    except (AttributeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None  # admission says what is wrong with it
+    return asked if isinstance(asked, Asked) else None
+
+
+def accepted(events: Events) -> bool:
+    """Whether the control intent was."""
+    return isinstance(events[-1], e.ExecutionSucceeded)
+
+
+def decide(intent: Intent, session: SessionState | None, target: Target | None) -> Events:
+    """What follows the intent's IntentReceived."""
+    if intent.intent_type == OPEN_SESSION:
+        return _open_session(intent, session)
+    if intent.intent_type == CLOSE_SESSION:
+        return _close_session(intent, session)
+    if intent.intent_type == SIGNAL:
+        problem = _signal(intent, target)
+        return (e.ExecutionSucceeded(),) if problem is None else (e.IntentRejected(error=problem),)
+    error = Error(
+        code="capability_not_found",
+        message=f"The runtime has no control intent {intent.intent_type}.",
+        field="/intent_type",
+        cure=f"Known: {OPEN_SESSION}, {CLOSE_SESSION}, {SIGNAL}.",
+    )
+    return (e.IntentRejected(error=error),)
+
+
+def read_signal(intent: Intent) -> Asked | Error:
+    """What a signal's payload says, or what is wrong with it."""
+    stated: Any = msgspec.json.decode(intent.payload)
+    execution_id, name = stated.get("execution_id"), stated.get("name")
+    if not isinstance(execution_id, str):
+        return _violation("/payload/execution_id", "A signal names its execution.")
+    if not isinstance(name, str) or not 0 < len(name) <= NAME_LIMIT or not name.isprintable():
+        return _violation(
+            "/payload/name", f"A signal's name is 1 to {NAME_LIMIT} printable characters."
+        )
+    data = msgspec.json.encode(stated.get("data"))
+    if len(data) > DATA_BYTES:
+        return _violation("/payload/data", f"A signal's data takes at most {DATA_BYTES} bytes.")
+    return Asked(execution_id, e.SignalReceived(name, data, intent.principal))
+
+
+def session_problem(session: SessionState | None, intent: Intent) -> Error | None:
+    """Why the intent's session cannot take it."""
+    # Another tenant's session is answered like none, so that ids tell nothing.
+    if session is None or session.tenant_id != intent.tenant_id:
+        return Error(
+            code="session_not_found",
+            message=f"There is no session {intent.session_id}.",
+            field="/session_id",
+            cure="Open one: POST /v1/sessions.",
+        )
+    if session.closed_at:
+        return Error(
+            code="session_closed",
+            message=f"Session {intent.session_id} is closed.",
+            field="/session_id",
+            cure="Open a new one: POST /v1/sessions.",
+        )
+    return None
+
+
+def _signal(intent: Intent, target: Target | None) -> Error | None:
+    """A session that is closed takes signals still: its executions run on."""
+    if intent.payload_ref is not None:
+        return _violation("/payload", f"A signal's data takes at most {DATA_BYTES} bytes.")
+    asked = read_signal(intent)
+    if isinstance(asked, Error):
+        return asked
+    whose = None if target is None else (target.state.tenant_id, target.state.session_id)
+    if target is None or whose != (intent.tenant_id, intent.session_id):
+        return Error(
+            code="execution_not_found",
+            message=f"There is no execution {asked.execution_id[:80]} in this session.",
+            field="/payload/execution_id",
+            cure="Use the id that the submission returned, and its session.",
+        )
+    if target.applied:
+        return None
+    if target.state.status.ended:
+        return Error(
+            code="execution_ended",
+            message=f"Execution {asked.execution_id} has ended: {target.state.status}.",
+            field="/payload/execution_id",
+        )
+    if not target.room:
+        return Error(
+            code="too_many_signals",
+            message=f"Execution {asked.execution_id} keeps as many signals as it can.",
+            field="/payload/execution_id",
+            cure="Wait until its handler has taken some.",
+        )
+    return None
+
+
+def _open_session(intent: Intent, session: SessionState | None) -> Events:
+    if session is not None:
+        error = Error(
+            code="session_exists",
+            message="The session id is taken.",
+            field="/session_id",
+            cure="Make a new session id.",
+        )
+        return (e.IntentRejected(error=error),)
+    attributes = msgspec.json.decode(intent.payload).get("attributes", {})
+    if not isinstance(attributes, dict):
+        return (
+            e.IntentRejected(
+                error=_violation(
+                    "/payload/attributes",
+                    "Session attributes are not a JSON object.",
+                    "Send an object, or leave it out.",
+                )
+            ),
+        )
+    opened = e.SessionOpened(principal=intent.principal, attributes=msgspec.json.encode(attributes))
+    return (opened, e.ExecutionSucceeded())
+
+
+def _close_session(intent: Intent, session: SessionState | None) -> Events:
+    problem = session_problem(session, intent)
+    if problem is not None:
+        return (e.IntentRejected(error=problem),)
+    reason = msgspec.json.decode(intent.payload).get("reason", "")
+    closed = e.SessionClosed(reason=reason if isinstance(reason, str) else "")
+    return (closed, e.ExecutionSucceeded())
+
+
+def _violation(field: str, message: str, cure: str = "") -> Error:
+    return Error(code="contract_violation", message=message, field=field, cure=cure)

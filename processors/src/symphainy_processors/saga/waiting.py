@@ -1,0 +1,77 @@
+"""Decide what comes of handlers that wait: for a time, a signal, or what comes first. Pure.
+
+A handler that waits is no delivery any more: it holds no worker and no slot, and nothing times it
+out but the time that it gave itself. What it waited for is recorded under the wait's name, like a
+checkpoint; then the step is ready again, in the same attempt. A signal that comes before anybody
+waits for it is kept for whoever does; each is used up once, oldest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from symphainy_schemas import events as e
+from symphainy_schemas.records import StepReport, Wait
+from symphainy_schemas.state import ExecutionState, Signal, StepState, StepStatus
+
+Events = tuple[e.Event, ...]
+# What a handler may wait for at once, and what is kept of signals for it: bounds what travels with
+# its execution in one record of at most 1 MB.
+MOST_WAITS = 100
+MOST_SIGNALS = 100
+SIGNALS_BYTES = 262_144
+
+
+def suspended(state: ExecutionState, step: StepState, report: StepReport, now: int) -> Events:
+    """The handler waits; at once no more, if something of it is here already."""
+    # A wait keeps the time that it was first given, however often its handler comes back to it.
+    known = {wait.name: wait for wait in step.waits}
+    waits = tuple(known.get(wait.name, wait) for wait in report.waits)
+    event = e.StepSuspended(
+        step=step.step,
+        attempt=report.attempt,
+        delivery=report.delivery,
+        worker=report.worker,
+        waits=waits,
+    )
+    return (event, *_come(step, waits, state.signals, now))
+
+
+def due(step: StepState, now: int) -> Events:
+    """The time of a wait has come."""
+    return _come(step, step.waits, (), now)
+
+
+def signalled(state: ExecutionState, event: e.SignalReceived, now: int) -> Events:
+    """A signal has come; the first step that waits for it goes on."""
+    for step in state.steps:
+        if step.status is StepStatus.SUSPENDED:
+            come = _come(step, step.waits, (Signal(event.name, event.data),), now)
+            if come:
+                return (event, *come)
+    return (event,)
+
+
+def has_room(state: ExecutionState, event: e.SignalReceived) -> bool:
+    """Whether one more signal can be kept."""
+    kept = sum(len(signal.data) for signal in state.signals)
+    return len(state.signals) < MOST_SIGNALS and kept + len(event.data) <= SIGNALS_BYTES
+
+
+def _come(step: StepState, waits: Iterable[Wait], signals: tuple[Signal, ...], now: int) -> Events:
+    """What of the waits has come: all of it at once, so that a handler comes back once."""
+    left = list(signals)
+    events: list[e.Event] = []
+    for wait in waits:
+        found = next((signal for signal in left if signal.name == wait.signal), None)
+        if found is not None:
+            left.remove(found)
+            events.append(
+                e.StepResumed(step=step.step, name=wait.name, result=found.data, signal=found.name)
+            )
+        elif 0 < wait.until <= now:
+            events.append(e.TimerFired(timer=f"wait:{step.step}:{wait.name}", due_at=wait.until))
+            events.append(e.StepResumed(step=step.step, name=wait.name, result=b""))
+    if events:
+        events.append(e.StepReady(step=step.step, attempt=step.attempt))
+    return tuple(events)
