@@ -9,10 +9,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from tests.unit.checking.logbook import execution
-from tests.unit.checking.story import FINAL, Story, breaks, holds, started
+from tests.unit.checking.story import FINAL, Story, breaks, handed_back, holds, started
 
 from symphainy_schemas import events as e
-from symphainy_schemas.records import ReportKind, Task, Wait
+from symphainy_schemas.records import REDELIVERED, ReportKind, Task, Wait
 
 GRANT = Wait("signal:grant:1", 0, "grant")
 
@@ -80,6 +80,17 @@ def test_a_wait_that_its_signal_ends_holds(story: Story) -> None:
     suspends(story, task, GRANT)
     signals(story)
     story.succeed(resumes(story, 2, granted()))
+    holds(story)
+
+
+def test_one_that_was_given_up_and_lives_waits_for_nothing_else(story: Story) -> None:
+    task = story.admit(story.intent())
+    again = e.StepRetryScheduled(step="main", attempt=1, due_at=story.now + 60_000)
+    back = replace(handed_back(task), reason=REDELIVERED)
+    story.answer(ReportKind.HANDED_BACK, task, back, again)
+    wait = nap(story)
+    suspends(story, task, wait)
+    story.succeed(resumes(story, 2, *timed(story, wait)))
     holds(story)
 
 

@@ -19,6 +19,7 @@ from tests.samples import JOURNAL, REPORT, STATE
 from symphainy_processors.fold.steps import evolve_step
 from symphainy_processors.moment import Moment
 from symphainy_processors.saga import decide as saga
+from symphainy_processors.saga import waiting
 from symphainy_schemas import events as e
 from symphainy_schemas.records import REDELIVERED, Checkpoint, Error, ReportKind, StepReport
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
@@ -43,6 +44,7 @@ def execution(step: StepState = STEP, attempts: int = 3) -> ExecutionState:
     return replace(
         STATE.body,
         steps=(step,),
+        signals=(),
         attempts=attempts,
         backoff_ms=100,
         backoff_factor=2.0,
@@ -151,7 +153,7 @@ def test_a_checkpoint_is_recorded_once() -> None:
 
 
 def test_checkpoints_that_would_not_fit_a_task_fail_the_step_for_good() -> None:
-    large = report(ReportKind.CHECKPOINT, name="extract", result=b"x" * saga.CHECKPOINTS_BYTES)
+    large = report(ReportKind.CHECKPOINT, name="extract", result=b"x" * waiting.CHECKPOINTS_BYTES)
     (recorded,) = saga.on_report(execution(), large, NOW)
     assert isinstance(recorded, e.StepCheckpointed)
     known = replace(STEP, checkpoints=(Checkpoint("extract", large.result),))

@@ -18,7 +18,13 @@ from symphainy_processors.moment import Moment
 from symphainy_processors.saga import decide as saga
 from symphainy_processors.saga import waiting
 from symphainy_schemas import events as e
-from symphainy_schemas.records import REDELIVERED, ReportKind, StepReport, Wait
+from symphainy_schemas.records import (
+    REDELIVERED,
+    Checkpoint,
+    ReportKind,
+    StepReport,
+    Wait,
+)
 from symphainy_schemas.state import ExecutionState, ExecutionStatus, Signal, StepState, StepStatus
 
 NOW = Moment(now=10_000, jitter=0.5)
@@ -164,6 +170,18 @@ def test_signals_are_kept_within_bounds() -> None:
     kept = tuple(Signal("grant", b"1") for _ in range(waiting.MOST_SIGNALS))
     assert not waiting.has_room(execution(STARTED, *kept), signal())
     assert waiting.has_room(execution(STARTED, *kept[1:]), signal())
-    large = Signal("grant", b"x" * (waiting.SIGNALS_BYTES - 1))
+    large = Signal("grant", b"x" * (waiting.CHECKPOINTS_BYTES - 1))
     assert waiting.has_room(execution(STARTED, large), signal())
     assert not waiting.has_room(execution(STARTED, large), signal(data=b"12"))
+
+
+def test_signals_and_checkpoints_share_what_a_task_can_carry() -> None:
+    half = b"x" * (waiting.CHECKPOINTS_BYTES // 2)
+    step = replace(STARTED, checkpoints=(Checkpoint("a", half),))
+    assert waiting.has_room(execution(step), signal(data=half))
+    assert not waiting.has_room(execution(step), signal(data=half + b"x"))
+    told = replace(REPORT, kind=ReportKind.CHECKPOINT, name="b", result=half)
+    kept = execution(step, Signal("grant", b"1"))
+    failed, *_ = saga.on_report(kept, told, NOW)
+    assert isinstance(failed, e.StepFailed)
+    assert failed.error.code == "checkpoints_too_large"

@@ -22,8 +22,6 @@ MAIN_STEP = "main"
 PROMPT_REDELIVERIES = 3
 REDELIVERY_BACKOFF_MS = 500
 REDELIVERY_BACKOFF_MAX_MS = 30_000
-# All of a step's checkpoints travel in one task, beside an inline payload of at most 256 KiB.
-CHECKPOINTS_BYTES = 524_288
 _ENDED = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
 _WAITING = frozenset({StepStatus.BACKING_OFF, StepStatus.READY})
 _CLOSING = frozenset(
@@ -188,13 +186,15 @@ def _checkpointed(
     if any(known.name == report.name for known in step.checkpoints):
         return ()
     start = (_start_event(report),) if _may_start(state, step) else ()
-    taken = sum(len(known.result) for known in step.checkpoints) + len(report.result)
-    if taken > CHECKPOINTS_BYTES:
+    taken = waiting.checkpoints_bytes(state, step) + len(report.result)
+    if taken > waiting.CHECKPOINTS_BYTES:
         error = Error(
             code="checkpoints_too_large",
-            message=f"The results of this step's ctx.step calls take {taken} bytes.",
+            message=f"The results of this step's ctx.step calls, and its signals, take {taken} "
+            "bytes.",
             step=step.step,
-            cure=f"Keep them under {CHECKPOINTS_BYTES} bytes: return references to artifacts.",
+            cure=f"Keep them under {waiting.CHECKPOINTS_BYTES} bytes: return references to "
+            "artifacts.",
         )
         failed = _attempt_failed(state, step, report.delivery, error, moment)
         return (*start, *failed)

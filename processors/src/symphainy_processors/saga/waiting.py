@@ -15,11 +15,12 @@ from symphainy_schemas.records import StepReport, Wait
 from symphainy_schemas.state import ExecutionState, Signal, StepState, StepStatus
 
 Events = tuple[e.Event, ...]
-# What a handler may wait for at once, and what is kept of signals for it: bounds what travels with
-# its execution in one record of at most 1 MB.
+# What a handler may wait for at once, and how many signals are kept for it.
 MOST_WAITS = 100
 MOST_SIGNALS = 100
-SIGNALS_BYTES = 262_144
+# All of a step's checkpoints travel in one task of at most 1 MB, beside an inline payload of at
+# most 256 KiB; a signal becomes one, so those that are kept count too.
+CHECKPOINTS_BYTES = 524_288
 
 
 def suspended(state: ExecutionState, step: StepState, report: StepReport, now: int) -> Events:
@@ -54,8 +55,15 @@ def signalled(state: ExecutionState, event: e.SignalReceived, now: int) -> Event
 
 def has_room(state: ExecutionState, event: e.SignalReceived) -> bool:
     """Whether one more signal can be kept."""
-    kept = sum(len(signal.data) for signal in state.signals)
-    return len(state.signals) < MOST_SIGNALS and kept + len(event.data) <= SIGNALS_BYTES
+    recorded = max((checkpoints_bytes(state, step) for step in state.steps), default=0)
+    within = recorded + len(event.data) <= CHECKPOINTS_BYTES
+    return len(state.signals) < MOST_SIGNALS and within
+
+
+def checkpoints_bytes(state: ExecutionState, step: StepState) -> int:
+    """What a step's checkpoints take, and the signals that may become some."""
+    recorded = sum(len(known.result) for known in step.checkpoints)
+    return recorded + sum(len(signal.data) for signal in state.signals)
 
 
 def _come(step: StepState, waits: Iterable[Wait], signals: tuple[Signal, ...], now: int) -> Events:

@@ -174,7 +174,6 @@ class Delivery:
     async def wait_for(self, wait: Wait) -> None:
         """Give the worker up until the wait has ended. Never returns."""
         self._check_open()
-        self.announce()
         await self._suspensions().wait_for(wait)
 
     async def record(self, name: str, result: bytes) -> None:

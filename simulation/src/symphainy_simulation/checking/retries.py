@@ -127,6 +127,8 @@ def _due(life: Life, told: Sequence[Told]) -> Iterator[Violation]:
     for entry, event in told:
         if isinstance(event, e.StepRetryScheduled):
             due_at = event.due_at
+        elif isinstance(event, e.StepSuspended):
+            due_at = 0  # it lives, and waits for something else than its next delivery
         elif isinstance(event, e.StepReady | e.StepDispatched):
             early = due_at - entry.record.at
             if early > 0:
