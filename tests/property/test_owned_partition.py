@@ -3,6 +3,7 @@
 Invariants, checked after every step:
 - fold(journal) equals the live state once everything is acknowledged (G8);
 - an intent is received once, and an execution ends at most once (G2);
+- a signal is had once if it was taken, and never if it was refused (G6);
 - a task is sent only after its dispatch stands in the journal, under a number of its own (G4, G13);
 - positions never pass an input that is not decided (G1);
 - when all is quiet, every execution whose worker answered has ended (G1, G5).
@@ -38,6 +39,7 @@ from symphainy_schemas.records import (
     StepReport,
     Task,
     Tenant,
+    Wait,
 )
 from symphainy_schemas.state import ExecutionState
 from symphainy_transport.topics import INTENTS, STEPS
@@ -63,6 +65,7 @@ CAPABILITY = Capability(
     registered_at=0,
     registered_by="test",
 )
+GRANT = Wait("signal:grant:1", 0, "grant")
 ACME = Tenant(tenant_id="acme", version=1, display_name="", shard_size=0, created_at=0)
 
 
@@ -197,7 +200,7 @@ class PartitionUnderFire(RuleBasedStateMachine):
         owned.take_over()
         return owned
 
-    def _intent(self, intent_type: str, intent_id: str, payload: dict[str, int]) -> None:
+    def _intent(self, intent_type: str, intent_id: str, payload: dict[str, object]) -> None:
         self.intents.append(
             encode(
                 Intent(
@@ -235,6 +238,16 @@ class PartitionUnderFire(RuleBasedStateMachine):
         for _ in range(min(sent, len(self.log.sending))):
             self.log.deliver()
 
+    @rule(numbers=st.lists(st.integers(0, 5), min_size=1, max_size=3), landing=st.integers(0, 7))
+    def signals_are_decided_and_the_owner_dies(self, numbers: list[int], landing: int) -> None:
+        """A death may come between the two records of a signal."""
+        for number in numbers:
+            target = ids.execution_id("acme", SESSION, f"intent-{number}", 0)
+            told = {"execution_id": target, "name": "grant", "data": number}
+            self._intent("runtime.signal", f"signal-{next(self.number)}", told)
+        self._read_everything()
+        self.owner_dies(landing, 0, 0)
+
     @rule(garbage=st.binary(min_size=1, max_size=20))
     def somebody_writes_garbage(self, garbage: bytes) -> None:
         self.intents.append(garbage)
@@ -248,6 +261,8 @@ class PartitionUnderFire(RuleBasedStateMachine):
         kind = data.draw(st.sampled_from(list(ReportKind)))
         honest = data.draw(st.integers(0, 9)) > 0
         error = Error(code="x", message="x", retryable=data.draw(st.booleans()))
+        nap = Wait("sleep:1", self.world.now + data.draw(st.integers(0, 100)))
+        waits = data.draw(st.sampled_from([(), (nap,), (GRANT,), (nap, GRANT)]))
         self.log.steps.append(
             encode(
                 StepReport(
@@ -265,6 +280,7 @@ class PartitionUnderFire(RuleBasedStateMachine):
                     name=data.draw(st.sampled_from(["a", "b"])),
                     result=b"1",
                     error=error if kind is ReportKind.FAILED else None,
+                    waits=waits if kind is ReportKind.SUSPENDED else (),
                 )
             )
         )
@@ -337,7 +353,7 @@ class PartitionUnderFire(RuleBasedStateMachine):
         received, ended = Counter[str](), Counter[str]()
         causes = Counter[e.Position]()
         for _, record in valid_records(self.log.journal):
-            if record.cause is not None:
+            if record.cause is not None and not _signalled(record):
                 causes[record.cause] += 1
             for event in record.events:
                 received[record.execution_id] += isinstance(event, e.IntentReceived)
@@ -347,6 +363,22 @@ class PartitionUnderFire(RuleBasedStateMachine):
         assert all(n <= 1 for n in received.values())
         assert all(n <= 1 for n in ended.values())
         assert all(n == 1 for n in causes.values())
+
+    @invariant()
+    def a_signal_is_had_once_if_it_is_taken(self) -> None:
+        had = Counter[e.Position]()
+        for _, record in valid_records(self.log.journal):
+            if record.cause is None:
+                continue
+            if _signalled(record):
+                had[record.cause] += 1
+            elif any(
+                isinstance(x, e.IntentReceived) and x.intent_type == "runtime.signal"
+                for x in record.events
+            ):
+                taken = isinstance(record.events[-1], e.ExecutionSucceeded)
+                assert had[record.cause] == taken
+        assert all(n == 1 for n in had.values())
 
     @invariant()
     def tasks_stand_in_the_journal_each_under_its_number(self) -> None:
@@ -367,7 +399,9 @@ class PartitionUnderFire(RuleBasedStateMachine):
         causes = {
             record.cause.offset
             for _, record in valid_records(self.log.journal)
-            if record.cause is not None and record.cause.topic == "intents"
+            if record.cause is not None
+            and record.cause.topic == "intents"
+            and not _signalled(record)
         }
         letters = {letter.offset for letter in self.log.letters if letter.topic == "intents"}
         state = folded(self.log.journal)
@@ -431,6 +465,11 @@ class PartitionUnderFire(RuleBasedStateMachine):
                     )
                 )
             )
+
+
+def _signalled(record: e.JournalRecord) -> bool:
+    """Whether it does to an execution what a signal asks; another record decides the signal."""
+    return any(isinstance(event, e.SignalReceived) for event in record.events)
 
 
 TestPartitionUnderFire = PartitionUnderFire.TestCase

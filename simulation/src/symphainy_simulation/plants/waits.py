@@ -17,14 +17,6 @@ def _starts_anew(original: Any) -> Any:
     return lambda state, step, *rest: original(state, replace(step, waits=()), *rest)
 
 
-def _applies_again(original: Any) -> Any:
-    def target(self: Any, intent: Any, offset: int) -> Any:
-        found = original(self, intent, offset)
-        return found and replace(found, applied=False)
-
-    return target
-
-
 def _passes_at_once(original: Any) -> Any:
     return lambda self, target, offset, moment: original(self, target, offset + 1, moment)
 
@@ -46,12 +38,6 @@ PLANTS = (
         "",
         "A handler that comes back to a wait begins it anew.",
         (Patch(waiting, "suspended", _starts_anew),),
-    ),
-    Plant(
-        "signal-applied-twice",
-        "6",
-        "A signal whose intent is decided again is had twice.",
-        (Patch(OwnedPartition, "_target", _applies_again),),
     ),
     Plant(
         "control-passed-too-early",
