@@ -207,13 +207,14 @@ class Submitter:
                 raise rejection(document)
             if ended(document):
                 return Ended(execution_id, document)
-            wal = wal or _place(document)
+            wal = wal or place_of(document)
         return Acknowledged(
             execution_id=execution_id, intent_id=intent.intent_id, status=status, wal=wal
         )
 
 
-def _place(document: Document) -> Place | None:
+def place_of(document: Document) -> Place | None:
+    """Where an execution's intent stands, as the read model shows it."""
     wal = document.get("wal")
     return Place(wal["topic"], wal["partition"], wal["offset"]) if wal else None
 

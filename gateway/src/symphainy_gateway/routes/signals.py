@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,7 +12,7 @@ from symphainy_gateway.intents import SIGNAL, Origin, control, read_signal
 from symphainy_gateway.openapi import APPENDING, WITH_BODY, Operation
 from symphainy_gateway.problems import Refused
 from symphainy_gateway.replies import json_reply
-from symphainy_gateway.submitting import DECISION_WAIT_S, Acknowledged, Ended, Place
+from symphainy_gateway.submitting import DECISION_WAIT_S, Acknowledged, Ended, place_of
 from symphainy_gateway.waiters import ended
 from symphainy_runtime.read_model.reader import Document
 
@@ -73,12 +72,11 @@ class SignalRoutes:
 
 
 def _told(answer: Ended, intent_id: str) -> Acknowledged:
-    wal = answer.document.get("wal")
     return Acknowledged(
         execution_id=answer.execution_id,
         intent_id=intent_id,
         status=answer.document["status"],
-        wal=wal and msgspec.convert(wal, Place),
+        wal=place_of(answer.document),
     )
 
 

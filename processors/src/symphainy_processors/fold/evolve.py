@@ -7,10 +7,17 @@ Tables by the event's class, not a `match`: a fold asks them for every event of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
 from msgspec.structs import replace
 
-from symphainy_processors.fold.steps import STEP_EVENTS, find_step, new_step, with_step
+from symphainy_processors.fold.steps import (
+    STEP_EVENTS,
+    StepEvent,
+    evolve_step,
+    find_step,
+    with_step,
+)
 from symphainy_schemas import events as e
 from symphainy_schemas.state import ExecutionState, ExecutionStatus, SessionState, Signal
 
@@ -26,11 +33,11 @@ def evolve_execution(
     if state is None:
         return None
     kind = type(event)
-    of_step = STEP_EVENTS.get(kind)
-    if of_step is not None:
-        name: str = event.step  # type: ignore[union-attr]
-        step = find_step(state, name) or new_step(name)
-        state = with_step(state, of_step(step, event, record, offset, state.timeout_ms))
+    if kind in STEP_EVENTS:
+        of_step = cast(StepEvent, event)
+        before = find_step(state, of_step.step)
+        step = evolve_step(before, state.timeout_ms, record, offset, of_step)
+        state = with_step(state, step)
         return _waiting(state, event) if kind in _WAITING_EVENTS else state
     changed = EXECUTION_EVENTS.get(kind)
     return state if changed is None else changed(state, record, event)

@@ -38,7 +38,7 @@ def evolve_step(
     """The step after `event` of the journal record at `offset`; `timeout_ms` is the start-to-finish
     limit, 0 for none."""
     if step is None:
-        step = new_step(event.step)
+        step = _new_step(event.step)
     return STEP_EVENTS[type(event)](step, event, record, offset, timeout_ms)
 
 
@@ -175,8 +175,7 @@ def _without(numbers: tuple[int, ...], gone: int) -> tuple[int, ...]:
     return tuple(number for number in numbers if number != gone)
 
 
-def new_step(name: str) -> StepState:
-    """A step that nothing has happened to."""
+def _new_step(name: str) -> StepState:
     return StepState(
         step=name,
         status=StepStatus.READY,
