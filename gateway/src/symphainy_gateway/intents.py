@@ -200,6 +200,18 @@ def control(intent_type: str, session_id: str, payload: JsonObject, origin: Orig
     return Submission(intent, payload, bool(origin.key))
 
 
+def require_inline(submission: Submission, limit: int, field: str, what: str) -> None:
+    """Raises `Refused` if a control intent's payload is too large for a record; no one would read
+    it from anywhere else."""
+    if len(submission.intent.payload) > limit:
+        raise Refused(
+            f"{what} larger than what a record holds inline.",
+            code="too_large",
+            field=field,
+            cure="Store large data as an artifact and pass its reference.",
+        )
+
+
 def idempotency_key(headers: list[tuple[bytes, bytes]]) -> str:
     """The Idempotency-Key of a request, plain or as a quoted string; empty if there is none.
 

@@ -17,6 +17,7 @@ from symphainy_gateway.intents import (
     Origin,
     control,
     read_session,
+    require_inline,
 )
 from symphainy_gateway.openapi import APPENDING, READING, SUBMITTING, Operation
 from symphainy_gateway.problems import Refused, rejection
@@ -65,13 +66,8 @@ class SessionRoutes:
         gateway = self._gateway
         session_id = self._new_id(origin)
         submission = control(OPEN_SESSION, session_id, payload, origin)
-        if len(submission.intent.payload) > gateway.backend.settings.inline_limit_bytes:
-            raise Refused(
-                "The attributes are larger than what a record holds inline.",
-                code="too_large",
-                field="/attributes",
-                cure="Store large data as an artifact and pass its reference.",
-            )
+        limit = gateway.backend.settings.inline_limit_bytes
+        require_inline(submission, limit, "/attributes", "The attributes are")
         answer = await gateway.submitter.submit(submission, DECISION_WAIT_S)
         location = ((b"location", b"/v1/sessions/" + session_id.encode()),)
         session = await self._session_after(answer, caller, session_id)

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from symphainy_gateway import bodies, openapi, parameters
 from symphainy_gateway.gateway import Gateway
-from symphainy_gateway.intents import SIGNAL, Origin, control, read_signal
+from symphainy_gateway.intents import SIGNAL, Origin, control, read_signal, require_inline
 from symphainy_gateway.openapi import APPENDING, WITH_BODY, Operation
 from symphainy_gateway.problems import Refused
 from symphainy_gateway.replies import json_reply
@@ -58,13 +58,8 @@ class SignalRoutes:
             )
         payload = {"execution_id": execution_id, "name": name, "data": data}
         submission = control(SIGNAL, document["session_id"], payload, origin)
-        if len(submission.intent.payload) > gateway.backend.settings.inline_limit_bytes:
-            raise Refused(
-                "The data is larger than what a record holds inline.",
-                code="too_large",
-                field="/data",
-                cure="Store large data as an artifact and pass its reference.",
-            )
+        limit = gateway.backend.settings.inline_limit_bytes
+        require_inline(submission, limit, "/data", "The data is")
         answer = await gateway.submitter.submit(submission, DECISION_WAIT_S)
         if isinstance(answer, Ended):
             answer = _told(answer, submission.intent.intent_id)
