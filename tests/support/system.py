@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -76,7 +77,10 @@ class System:
     def environment(self) -> dict[str, str]:
         """What makes a process find this system."""
         told = self.settings.model_dump(mode="json", exclude_defaults=True)
-        named = {f"SYMPHAINY_{k.upper()}": str(v) for k, v in told.items()}
+        named = {
+            f"SYMPHAINY_{k.upper()}": v if isinstance(v, str) else json.dumps(v)
+            for k, v in told.items()
+        }
         return {**os.environ, **named, **self._extra}
 
     def up(self, role: str, name: str = "") -> None:

@@ -11,6 +11,7 @@ import hmac
 import logging
 import secrets
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -141,15 +142,21 @@ class ConfigReader:
         self._partition = TopicPartition(Topics(settings.topic_prefix).name(CONFIG), 0, 0)
         self._consumer = consumer(settings, client_id, auto_offset_reset="earliest")
         self._consumer.assign([self._partition])
+        # On a connection of its own: behind a fetch that waits for records, each answer takes as
+        # long as that waits, and an owner looks once more while everything else stands still.
+        self._asking = consumer(settings, f"{client_id}-asking")
 
-    def catch_up(self) -> None:
+    def catch_up(self, timeout_s: float = CONNECT_TIMEOUT_S) -> None:
         """Read to what is now the end of the topic.
 
         Raises:
             Unavailable: Kafka did not answer, or the topic is not there.
         """
-        _, end = bounds(self._consumer, self._partition, CONNECT_TIMEOUT_S)
+        deadline = time.monotonic() + timeout_s
+        _, end = bounds(self._asking, self._partition, timeout_s)
         while self.configuration.next_offset < end:
+            if time.monotonic() > deadline:
+                raise Unavailable(f"The configuration up to {end} did not come in {timeout_s:g} s.")
             self.poll(0.1)
             # Compaction leaves holes: the position, not the last record, tells the end.
             position = self._consumer.position([self._partition])[0].offset
@@ -178,6 +185,7 @@ class ConfigReader:
     def close(self) -> None:
         """Disconnect."""
         self._consumer.close()
+        self._asking.close()
 
 
 class ConfigFollower:

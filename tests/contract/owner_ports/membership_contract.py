@@ -55,16 +55,16 @@ class MembershipContract:
 
     def test_a_member_alone_has_every_partition(self, harness: Harness) -> None:
         alone = Member(harness, "o1")
-        self._settle(harness, alone)
+        self.settle(harness, alone)
         assert alone.revoked == []
         alone.membership.close()
 
     def test_partitions_are_handed_over_before_another_has_them(self, harness: Harness) -> None:
         first = Member(harness, "o1")
-        self._settle(harness, first)
+        self.settle(harness, first)
         second = Member(harness, "o2")
         first.others, second.others = [second], [first]
-        self._settle(harness, first, second)
+        self.settle(harness, first, second)
         assert frozenset().union(*first.revoked) == EVERY - first.has
         assert second.revoked == []
         first.membership.close()
@@ -73,17 +73,17 @@ class MembershipContract:
     def test_what_a_member_leaves_goes_to_the_others(self, harness: Harness) -> None:
         first, second = Member(harness, "o1"), Member(harness, "o2")
         first.others, second.others = [second], [first]
-        self._settle(harness, first, second)
+        self.settle(harness, first, second)
         told = list(first.revoked)
         first.membership.close()
         second.others = []
-        self._settle(harness, second)
+        self.settle(harness, second)
         assert first.revoked == told, "who leaves has handed over before"
         second.membership.close()
 
     def test_a_name_has_one_bearer(self, harness: Harness) -> None:
         first = Member(harness, "o1")
-        self._settle(harness, first)
+        self.settle(harness, first)
         second = Member(harness, "o1")
 
         def both() -> None:
@@ -93,13 +93,13 @@ class MembershipContract:
         with pytest.raises(OperatorError) as refused:
             until(harness, lambda: False, "the first is refused", both)
         assert refused.value.code == "owner_fenced"
-        self._settle(harness, second)
+        self.settle(harness, second)
         first.membership.close()
         second.membership.close()
 
     def test_what_is_lost_is_not_handed_over(self, harness: Harness) -> None:
         member = Member(harness, "o1")
-        self._settle(harness, member)
+        self.settle(harness, member)
         harness.freeze()
         until(
             harness,
@@ -109,11 +109,11 @@ class MembershipContract:
         )
         assert member.revoked == []
         harness.thaw()
-        self._settle(harness, member)
+        self.settle(harness, member)
         member.membership.close()
 
     @staticmethod
-    def _settle(harness: Harness, *members: Member) -> None:
+    def settle(harness: Harness, *members: Member) -> None:
         """Poll until every partition has an owner and every member a partition."""
 
         def settled() -> bool:

@@ -7,11 +7,15 @@
 - Ends of transactions leave holes in a log: reads end all the same.
 - A journal made anew under its old name has another identity.
 - A batch larger than the client's queue is written as one transaction.
-- What is registered after an owner's start is found when it is asked for, and is asked for seldom.
+- An owner that dies while it hands over, and comes again in time, leaves no partition to nobody.
+- What is registered after an owner's start is found when it is asked for, which is asked for seldom
+  and does not wait for records.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -26,12 +30,12 @@ from tests.contract.owner_ports.harness import REALM, session, state_batch, unti
 from tests.contract.owner_ports.intake_contract import IntakeContract
 from tests.contract.owner_ports.journal_contract import JournalContract, everything
 from tests.contract.owner_ports.kafka_harness import ANSWER_S, KafkaHarness
-from tests.contract.owner_ports.membership_contract import MembershipContract
+from tests.contract.owner_ports.membership_contract import Member, MembershipContract
 from tests.contract.owner_ports.port_contract import PortContract
 from tests.contract.owner_ports.state_log_contract import StateLogContract
 from tests.samples import SAMPLES, TASK
 
-from symphainy_processors.owner.kafka import ranges, state_writer
+from symphainy_processors.owner.kafka import ranges, state_writer, world
 from symphainy_processors.owner.kafka.port import KafkaPort
 from symphainy_processors.owner.ports import StateFailed, StateOpened, StateWritten
 from symphainy_runtime.configuration import write_config
@@ -39,7 +43,7 @@ from symphainy_runtime.local import LocalServices
 from symphainy_schemas.errors import Unavailable
 from symphainy_schemas.records import Capability, Tenant
 from symphainy_transport import clients
-from symphainy_transport.clients import producer
+from symphainy_transport.clients import FETCH_WAIT_MS, producer
 from symphainy_transport.topics import JOURNAL
 
 TENANT = cast(Tenant, SAMPLES["tenant"])
@@ -165,6 +169,24 @@ class TestKafkaIntake(IntakeContract):
 class TestGroupMembership(MembershipContract):
     """`GroupMembership`."""
 
+    def test_who_dies_handing_over_leaves_nothing_to_nobody(self, harness: KafkaHarness) -> None:
+        """The group has what it was to hand over assigned to nobody yet, and a static member that
+        comes again causes no rebalance."""
+        module, settings = "tests.contract.owner_ports.mortal", harness.settings.model_dump_json()
+        mortal = subprocess.Popen(
+            [sys.executable, "-m", module, "o1", settings], stdout=subprocess.PIPE
+        )
+        assert mortal.stdout is not None
+        with mortal:
+            assert mortal.stdout.readline() == b"owns\n"
+            second = Member(harness, "o2")
+            until(harness, lambda: mortal.poll(), "it dies handing over", second.poll)
+        again = Member(harness, "o1")
+        again.others, second.others = [second], [again]
+        self.settle(harness, again, second)
+        again.membership.close()
+        second.membership.close()
+
 
 class TestKafkaJournal(JournalContract):
     """`KafkaJournal`."""
@@ -233,28 +255,38 @@ class TestRunningWorld:
     """`RunningWorld`."""
 
     def test_what_is_registered_late_is_found(self, harness: KafkaHarness) -> None:
-        world = harness.owner("o1").world
-        assert world.tenant(TENANT.tenant_id) is None
+        running = harness.owner("o1").world
+        assert running.tenant(TENANT.tenant_id) is None
         write_config(harness.settings, TENANT, CAPABILITY)
         until(
             harness,
-            lambda: world.tenant(TENANT.tenant_id) == TENANT,
+            lambda: running.tenant(TENANT.tenant_id) == TENANT,
             "the tenant is found",
             harness.go_on,
         )
-        assert world.capability(CAPABILITY.name) == CAPABILITY
+        assert running.capability(CAPABILITY.name) == CAPABILITY
         newer = replace(TENANT, version=2, weight=9)
         write_config(harness.settings, newer)
         until(
             harness,
-            lambda: world.tenant(TENANT.tenant_id) == newer,
+            lambda: running.tenant(TENANT.tenant_id) == newer,
             "the newer version is in force",
-            world.refresh,
+            running.refresh,
         )
-        assert world.capability(f"{REALM}.unknown") is None
+        assert running.capability(f"{REALM}.unknown") is None
+
+    def test_to_look_once_more_does_not_wait_for_records(
+        self, harness: KafkaHarness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(world, "RECHECK_MS", 0)
+        running = harness.owner("o1").world
+        began, times = harness.now_ms(), 20
+        for number in range(times):
+            assert running.capability(f"{REALM}.unknown{number}") is None
+        assert harness.now_ms() - began < times * FETCH_WAIT_MS / 2
 
     def test_chance_is_chance(self, harness: KafkaHarness) -> None:
-        world = harness.owner("o1").world
-        assert len({world.token() for _ in range(100)}) == 100
-        assert all(len(world.token()) >= 22 for _ in range(100))  # 128 bits
-        assert all(0 <= world.jitter() < 1 for _ in range(100))
+        running = harness.owner("o1").world
+        assert len({running.token() for _ in range(100)}) == 100
+        assert all(len(running.token()) >= 22 for _ in range(100))  # 128 bits
+        assert all(0 <= running.jitter() < 1 for _ in range(100))

@@ -27,6 +27,7 @@ _PASSING = (
     KafkaError._ALL_BROKERS_DOWN,
 )
 _ASK_AGAIN_S = 0.05
+FETCH_WAIT_MS = 500  # a fetch of nothing new waits so long
 _CALLBACKS = frozenset({"on_commit", "error_cb", "stats_cb", "throttle_cb", "logger"})
 ErrorCallback = Callable[[KafkaError], None]
 
@@ -87,7 +88,7 @@ def consumer(
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "error",
-        "fetch.wait.max.ms": 500,
+        "fetch.wait.max.ms": FETCH_WAIT_MS,
         "fetch.error.backoff.ms": 50,
         # When its queue is full the client pauses its fetches, by default for 1 s, in which a
         # reader of a backlog runs dry: 45,000 records a second instead of 240,000.

@@ -10,11 +10,12 @@ import logging
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+from symphainy_processors.owner.kafka.unclaimed import Unclaimed
 from symphainy_processors.owner.ports import Revoked
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas.errors import OperatorError
 from symphainy_transport.clients import consumer
-from symphainy_transport.topics import INTENTS, Topics
+from symphainy_transport.topics import CONFIG, INTENTS, Topics
 
 log = logging.getLogger(__name__)
 # The broker's smallest default; a dead owner's partitions move after it.
@@ -42,10 +43,17 @@ class GroupMembership:
         self._hand_over = revoked
         self._closing = False
         self._fatal: KafkaError | None = None
+        topics = Topics(settings.topic_prefix)
+        self._topic, self._other_topic = topics.name(INTENTS), topics.name(CONFIG)
+        group = settings.topic_prefix + settings.owner_group
+        self._unclaimed = Unclaimed(
+            settings, f"{name}-group", group, self._topic, settings.partitions
+        )
+        self._both = False
         self._consumer: Consumer = consumer(
             settings,
             name,
-            group_id=settings.topic_prefix + settings.owner_group,
+            group_id=group,
             error_cb=self._on_error,
             group_instance_id=name,
             session_timeout_ms=SESSION_TIMEOUT_MS,
@@ -54,12 +62,7 @@ class GroupMembership:
             partition_assignment_strategy="cooperative-sticky",
             auto_offset_reset="latest",
         )
-        self._consumer.subscribe(
-            [Topics(settings.topic_prefix).name(INTENTS)],
-            on_assign=self._assigned,
-            on_revoke=self._revoked,
-            on_lost=self._lost,
-        )
+        self._subscribe([self._topic])
 
     def poll(self) -> frozenset[int]:
         """The partitions that are ours now; runs the group's callbacks, and raises what they do.
@@ -77,6 +80,8 @@ class GroupMembership:
                 code="owner_fenced",
                 cure="Give every owner process a name of its own.",
             )
+        if self._unclaimed.seen():
+            self._join_again()
         return self._partitions
 
     def close(self) -> None:
@@ -84,25 +89,39 @@ class GroupMembership:
         self._closing = True
         self._consumer.close()
 
+    def _subscribe(self, topics: list[str]) -> None:
+        self._consumer.subscribe(
+            topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+        )
+
+    def _join_again(self) -> None:
+        """Begin a rebalance in which we keep what we have: the broker begins one for a member
+        that is known only if its subscription changed."""
+        self._both = not self._both
+        self._subscribe([self._topic, *([self._other_topic] if self._both else [])])
+
     def _assigned(self, client: Consumer, given: list[TopicPartition]) -> None:
         for place in given:
             place.offset = 0  # never read: paused right below
         client.incremental_assign(given)
         client.pause(given)
-        self._partitions |= {place.partition for place in given}
+        self._partitions |= self._ours(given)
 
     def _revoked(self, client: Consumer, taken: list[TopicPartition]) -> None:
-        partitions = frozenset(place.partition for place in taken)
+        partitions = self._ours(taken)
         if partitions and not self._closing:
             self._hand_over(partitions)
         self._partitions -= partitions
         client.incremental_unassign(taken)
 
     def _lost(self, client: Consumer, taken: list[TopicPartition]) -> None:
-        partitions = frozenset(place.partition for place in taken)
+        partitions = self._ours(taken)
         log.warning("the group has given up on us; lost partitions %s", sorted(partitions))
         self._partitions -= partitions
         client.incremental_unassign(taken)
+
+    def _ours(self, places: list[TopicPartition]) -> frozenset[int]:
+        return frozenset(place.partition for place in places if place.topic == self._topic)
 
     def _on_error(self, error: KafkaError | None) -> None:
         if error is None:

@@ -13,6 +13,7 @@ from symphainy_transport.clock import Clock
 # An intent may overtake its capability's or tenant's registration by a moment: look once more
 # before refusing, but not for every intent of a flood of wrong ones.
 RECHECK_MS = 100
+RECHECK_TIMEOUT_S = 2.0  # the owner stands still so long
 
 
 class RunningWorld:
@@ -59,7 +60,7 @@ class RunningWorld:
             return False
         self._checked_at = now
         try:
-            self._reader.catch_up()
+            self._reader.catch_up(RECHECK_TIMEOUT_S)
         except SymphainyError:
             return False
         return True
