@@ -60,7 +60,7 @@ def write_dev_file(folder: Path, content: DevFile) -> None:
 
 def kafka_settings() -> RuntimeSettings:
     """Settings to reach Kafka and Redis, from `symphainy dev`'s folder where none are set."""
-    settings = RuntimeSettings()
+    settings = RuntimeSettings.load()
     running = dev_file(settings.data_dir)
     if settings.kafka_bootstrap_servers or running is None or not running.alive:
         return settings
@@ -77,7 +77,7 @@ def gateway(url: str, key: str) -> tuple[str, str]:
     Raises:
         OperatorError: none is set, and no `symphainy dev` runs here.
     """
-    running = dev_file(RuntimeSettings().data_dir)
+    running = dev_file(RuntimeSettings.load().data_dir)
     if running is not None and running.alive:
         url, key = url or running.url, key or running.key
     if not url or not key:

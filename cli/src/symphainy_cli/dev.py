@@ -36,7 +36,7 @@ def dev(
     load: Load = 200,
 ) -> None:
     """Start the whole system on this machine and keep it running until Ctrl-C."""
-    stack = DevStack(RuntimeSettings(), realm or _example(), _say)
+    stack = DevStack(RuntimeSettings.load(), realm or _example(), _say)
     with graceful_signals(stack.stop) as signals:
         running = stack.start()
         _welcome(running)
@@ -51,7 +51,7 @@ def dev(
 
 def demo(load: Load = 200) -> None:
     """Start the system (or use a running one), run real intents, show what happened, stop."""
-    settings = RuntimeSettings()
+    settings = RuntimeSettings.load()
     running = dev_file(settings.data_dir)
     if running is not None and running.alive:
         _say(f"using the system that runs in {settings.data_dir}")

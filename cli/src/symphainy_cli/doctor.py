@@ -73,7 +73,7 @@ def _source(name: str) -> str:
     path = config_file()
     if path.exists() and name in tomllib.loads(path.read_text()):
         return str(path)
-    running = dev_file(RuntimeSettings().data_dir)
+    running = dev_file(RuntimeSettings.load().data_dir)
     if name in ("kafka_bootstrap_servers", "redis_url") and running is not None and running.alive:
         return "symphainy dev"
     return "default"

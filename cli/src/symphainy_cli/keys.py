@@ -29,7 +29,7 @@ def create(
     json: Json = False,
 ) -> None:
     """Create an API key and print it once: only its hash is kept."""
-    key = create_key(RuntimeSettings(), tenant, principal)
+    key = create_key(RuntimeSettings.load(), tenant, principal)
     if json:
         show_json({"key": key, "tenant_id": tenant, "principal": principal})
     else:

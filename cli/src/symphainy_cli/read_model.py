@@ -30,7 +30,7 @@ def rebuild(
 
     Safe while the system runs: a projector that runs meanwhile shares the work.
     """
-    job = Rebuild(RuntimeSettings())
+    job = Rebuild(RuntimeSettings.load())
     deleted = 0 if keep else job.delete()
     columns = ("rebuilding", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True) as progress:

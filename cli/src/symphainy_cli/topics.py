@@ -34,7 +34,7 @@ def create(
     json: Json = False,
 ) -> None:
     """Create the topics that are missing, with the settings that the guarantees need."""
-    settings = RuntimeSettings()
+    settings = RuntimeSettings.load()
     topics = Topics(settings.topic_prefix)
     specs = [
         *topics.specs(settings.partitions),

@@ -37,5 +37,5 @@ def up(
 ) -> None:
     """Run one role in the foreground until SIGTERM or Ctrl-C."""
     log_to_stderr()
-    settings = RuntimeSettings()
+    settings = RuntimeSettings.load()
     load(f"roles.{role}").play(settings, name or f"{role}-{os.getpid()}")

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from tomllib import TOMLDecodeError
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -64,6 +66,26 @@ class TransportSettings(BaseSettings):
         toml = TomlConfigSettingsSource(settings_cls, toml_file=config_file())
         return init_settings, env_settings, toml
 
+    @classmethod
+    def load(cls) -> Self:
+        """From environment and file.
+
+        Raises:
+            OperatorError: a value is of no use; names every such setting.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            told = [(str(one["loc"][0]), one["msg"]) for one in error.errors()]
+            raise _invalid(
+                told[0][0],
+                "; ".join(f"SYMPHAINY_{name.upper()}: {what}" for name, what in told),
+            ) from error
+        except SettingsError as error:  # a dict or list that is not JSON
+            raise _invalid("", f"{error}. It must be JSON.") from error
+        except TOMLDecodeError as error:
+            raise _invalid("", f"{config_file()} is not TOML: {error}") from error
+
     def require_kafka(self) -> str:
         """The bootstrap servers.
 
@@ -87,3 +109,12 @@ class TransportSettings(BaseSettings):
 def config_file() -> Path:
     """The TOML file that is read, whether or not it exists."""
     return Path(os.environ.get("SYMPHAINY_CONFIG", "symphainy.toml"))
+
+
+def _invalid(field: str, what: str) -> OperatorError:
+    return OperatorError(
+        what,
+        code="invalid_settings",
+        field=field,
+        cure=f"Correct the environment or {config_file()}; docs/operations.md lists the settings.",
+    )

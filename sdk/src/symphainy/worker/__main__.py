@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     running = run_worker(
         options.realms,
-        TransportSettings(),
+        TransportSettings.load(),
         concurrency=options.concurrency,
         worker_id=options.worker_id,
     )
