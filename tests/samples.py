@@ -179,6 +179,8 @@ EVENTS: tuple[e.Event, ...] = (
     ),
     e.StepResumed(step="main", name="approved", result=b'{"by":"ann"}', signal="approved"),
     e.SignalReceived(name="approved", data=b'{"by":"ann"}', principal="ann"),
+    e.CancelRequested(reason="asked", principal="ann"),
+    e.StepCancelled(step="main"),
 )
 
 JOURNAL = e.JournalRecord(
@@ -245,6 +247,7 @@ STATE = State(
         started_at=5,
         signals=(Signal("approved", b"1"),),
         controlled_at=6,
+        cancel_reason="asked",
     ),
 )
 

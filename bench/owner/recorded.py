@@ -13,8 +13,9 @@ from itertools import count
 from bench.payloads import encoded
 from symphainy_processors.admission.contracts import Contracts
 from symphainy_processors.fold.partition import PartitionState
+from symphainy_processors.owner.deciding import Shell
 from symphainy_processors.owner.options import OwnerOptions
-from symphainy_processors.owner.partition import OwnedPartition, Shell
+from symphainy_processors.owner.partition import OwnedPartition
 from symphainy_processors.owner.ports import Appended, Input, Sent
 from symphainy_runtime.journal.validity import Validity, judge
 from symphainy_runtime.journal.writer import Positions, ownership_taken

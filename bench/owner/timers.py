@@ -24,7 +24,15 @@ from bench.owner.realms import naps
 from bench.owner.scene import Scene
 from symphainy_cli.keys import create_key
 from symphainy_runtime.journal.validity import Validity, judge
-from symphainy_schemas.events import ExecutionSucceeded, JournalRecord, StepStarted, TimerFired
+from symphainy_schemas.events import (
+    ExecutionSucceeded,
+    IntentReceived,
+    JournalRecord,
+    StepDispatched,
+    StepStarted,
+    StepSucceeded,
+    TimerFired,
+)
 from symphainy_transport.clients import consumer
 from symphainy_transport.topics import JOURNAL, Topics
 
@@ -133,6 +141,7 @@ class _Lateness:
         self._due: dict[str, int] = {}
         self._late: dict[str, list[float]] = {"decided": [], "appended": [], "started": []}
         self.ended = 0
+        self._legs = _Legs()
 
     @property
     def fired(self) -> int:
@@ -146,6 +155,9 @@ class _Lateness:
 
     def take(self, appended_at: int, record: JournalRecord) -> None:
         """The next record of a partition, and when Kafka had it."""
+        if record.tenant_id == AWAKE:
+            self._legs.take(record)
+            return
         for event in record.events:
             due_at = self._due.get(record.execution_id)
             if isinstance(event, TimerFired) and due_at is None:
@@ -160,10 +172,43 @@ class _Lateness:
     def figures(self) -> dict[str, Any]:
         """Each kind's percentiles."""
         points = {"p50_ms": 0.5, "p99_ms": 0.99, "max_ms": 1.0}
-        return {
+        late = {
             f"late_{kind}": {name: percentile(values, q) for name, q in points.items()}
             for kind, values in self._late.items()
         }
+        return {**late, "beside_legs_p50_ms": self._legs.medians()}
+
+
+class _Legs:
+    """Where the intents beside spend their time, by the clocks of whoever told."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+        self._took: dict[str, list[float]] = {}
+
+    def take(self, record: JournalRecord) -> None:
+        """The next record of theirs."""
+        execution = record.execution_id
+        for event in record.events:
+            match event:
+                case IntentReceived():
+                    self._last[execution] = event.created_at
+                    self._leg(execution, "stated to decided", record.at)
+                case StepDispatched():
+                    self._leg(execution, "decided to dispatched", record.at)
+                case StepSucceeded():
+                    self._leg(execution, "dispatched to started", event.started_at)
+                    self._leg(execution, "started to ended", event.ended_at)
+                    self._leg(execution, "ended to decided", record.at)
+
+    def medians(self) -> dict[str, float]:
+        """Of each leg, ms."""
+        return {leg: percentile(took, 0.5) for leg, took in self._took.items()}
+
+    def _leg(self, execution: str, name: str, at: float) -> None:
+        if execution in self._last:
+            self._took.setdefault(name, []).append((at - self._last[execution]) / 1e3)
+            self._last[execution] = at
 
 
 def run(options: Options) -> Report:

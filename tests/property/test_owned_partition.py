@@ -4,6 +4,7 @@ Invariants, checked after every step:
 - fold(journal) equals the live state once everything is acknowledged (G8);
 - an intent is received once, and an execution ends at most once (G2);
 - a signal is had once if it was taken, and never if it was refused (G6);
+- what is to end begins nothing more, and ends as cancelled unless it had succeeded or failed (G7);
 - a task is sent only after its dispatch stands in the journal, under a number of its own (G4, G13);
 - positions never pass an input that is not decided (G1);
 - when all is quiet, every execution whose worker answered has ended (G1, G5).
@@ -12,6 +13,7 @@ Invariants, checked after every step:
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from itertools import count
 
 import msgspec
@@ -21,8 +23,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from symphainy_processors.admission.contracts import Contracts
 from symphainy_processors.fold.partition import PartitionState
+from symphainy_processors.owner.deciding import Shell
 from symphainy_processors.owner.options import OwnerOptions
-from symphainy_processors.owner.partition import OwnedPartition, Shell
+from symphainy_processors.owner.partition import OwnedPartition
 from symphainy_processors.owner.ports import Appended, Input, Sent
 from symphainy_runtime.journal.validity import Validity, judge
 from symphainy_runtime.journal.writer import Positions, ownership_taken
@@ -200,7 +203,7 @@ class PartitionUnderFire(RuleBasedStateMachine):
         owned.take_over()
         return owned
 
-    def _intent(self, intent_type: str, intent_id: str, payload: dict[str, object]) -> None:
+    def _intent(self, intent_type: str, intent_id: str, payload: Mapping[str, object]) -> None:
         self.intents.append(
             encode(
                 Intent(
@@ -247,6 +250,15 @@ class PartitionUnderFire(RuleBasedStateMachine):
             self._intent("runtime.signal", f"signal-{next(self.number)}", told)
         self._read_everything()
         self.owner_dies(landing, 0, 0)
+
+    @rule(number=st.integers(0, 5), dies=st.booleans(), landing=st.integers(0, 7))
+    def somebody_cancels(self, number: int, dies: bool, landing: int) -> None:
+        target = ids.execution_id("acme", SESSION, f"intent-{number}", 0)
+        told = {"execution_id": target, "reason": "why not"}
+        self._intent("runtime.cancel", f"cancel-{next(self.number)}", told)
+        if dies:
+            self._read_everything()
+            self.owner_dies(landing, 0, 0)
 
     @rule(garbage=st.binary(min_size=1, max_size=20))
     def somebody_writes_garbage(self, garbage: bytes) -> None:
@@ -353,12 +365,16 @@ class PartitionUnderFire(RuleBasedStateMachine):
         received, ended = Counter[str](), Counter[str]()
         causes = Counter[e.Position]()
         for _, record in valid_records(self.log.journal):
-            if record.cause is not None and not _signalled(record):
+            if record.cause is not None and not _applies(record):
                 causes[record.cause] += 1
             for event in record.events:
                 received[record.execution_id] += isinstance(event, e.IntentReceived)
                 ended[record.execution_id] += isinstance(
-                    event, e.IntentRejected | e.ExecutionSucceeded | e.ExecutionFailed
+                    event,
+                    e.IntentRejected
+                    | e.ExecutionSucceeded
+                    | e.ExecutionFailed
+                    | e.ExecutionCancelled,
                 )
         assert all(n <= 1 for n in received.values())
         assert all(n <= 1 for n in ended.values())
@@ -370,7 +386,7 @@ class PartitionUnderFire(RuleBasedStateMachine):
         for _, record in valid_records(self.log.journal):
             if record.cause is None:
                 continue
-            if _signalled(record):
+            if any(isinstance(event, e.SignalReceived) for event in record.events):
                 had[record.cause] += 1
             elif any(
                 isinstance(x, e.IntentReceived) and x.intent_type == "runtime.signal"
@@ -379,6 +395,20 @@ class PartitionUnderFire(RuleBasedStateMachine):
                 taken = isinstance(record.events[-1], e.ExecutionSucceeded)
                 assert had[record.cause] == taken
         assert all(n == 1 for n in had.values())
+
+    @invariant()
+    def what_is_to_end_begins_nothing_more(self) -> None:
+        asked: set[str] = set()
+        begins = e.StepReady | e.StepDispatched | e.StepRetryScheduled
+        for _, record in valid_records(self.log.journal):
+            for event in record.events:
+                if isinstance(event, e.CancelRequested):
+                    assert record.execution_id not in asked
+                    asked.add(record.execution_id)
+                elif isinstance(event, begins):
+                    assert record.execution_id not in asked
+                elif isinstance(event, e.ExecutionCancelled):
+                    assert record.execution_id in asked
 
     @invariant()
     def tasks_stand_in_the_journal_each_under_its_number(self) -> None:
@@ -399,9 +429,7 @@ class PartitionUnderFire(RuleBasedStateMachine):
         causes = {
             record.cause.offset
             for _, record in valid_records(self.log.journal)
-            if record.cause is not None
-            and record.cause.topic == "intents"
-            and not _signalled(record)
+            if record.cause is not None and record.cause.topic == "intents" and not _applies(record)
         }
         letters = {letter.offset for letter in self.log.letters if letter.topic == "intents"}
         state = folded(self.log.journal)
@@ -467,9 +495,10 @@ class PartitionUnderFire(RuleBasedStateMachine):
             )
 
 
-def _signalled(record: e.JournalRecord) -> bool:
-    """Whether it does to an execution what a signal asks; another record decides the signal."""
-    return any(isinstance(event, e.SignalReceived) for event in record.events)
+def _applies(record: e.JournalRecord) -> bool:
+    """Whether it does to an execution what a control intent asks; another record decides that."""
+    asks = e.SignalReceived | e.CancelRequested
+    return any(isinstance(event, asks) for event in record.events)
 
 
 TestPartitionUnderFire = PartitionUnderFire.TestCase

@@ -10,6 +10,7 @@ from symphainy import (
     Outcome,
     Realm,
     Retry,
+    RetryableError,
     SignalTimeout,
     StateChange,
     TerminalError,
@@ -63,6 +64,32 @@ async def slow(ctx: Context, payload: Numbers) -> None:
     import asyncio
 
     await asyncio.sleep(60)
+
+
+class Later(BaseModel):
+    """When to try again."""
+
+    after: str
+
+
+@realm.intent("work.later")
+async def later(ctx: Context, payload: Later) -> None:
+    """Fails, and says when to try again."""
+    raise RetryableError("not yet", after=payload.after)
+
+
+class Nap(BaseModel):
+    """How long to run."""
+
+    ms: int
+
+
+@realm.intent("work.nap")
+async def nap(ctx: Context, payload: Nap) -> None:
+    """Runs for so long."""
+    import asyncio
+
+    await asyncio.sleep(payload.ms / 1_000)
 
 
 class Approval(BaseModel):

@@ -25,6 +25,7 @@ def register(parent: typer.Typer) -> None:
     parent.command()(submit)
     parent.command()(watch)
     parent.command()(signal)
+    parent.command()(cancel)
     parent.add_typer(app, name="executions")
 
 
@@ -93,6 +94,29 @@ def signal(
         show_json({"execution_id": execution, "signal": name})
     else:
         out.print(f"{execution} has signal {name}.", highlight=False, soft_wrap=True)
+
+
+def cancel(
+    execution: Execution,
+    reason: Annotated[str, typer.Option(help="For the record.")] = "",
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Ask for an execution's end: nothing of it begins any more; what runs may still succeed."""
+
+    async def run() -> dict[str, Any]:
+        async with Client(*gateway(url, key)) as client:
+            await client.cancel(execution, reason)
+            return (await client.status(execution)).model_dump(mode="json")
+
+    status = asyncio.run(run())["status"]
+    if json:
+        show_json({"execution_id": execution, "status": status})
+    else:
+        out.print(
+            f"{execution} is {status}; its end is asked for.", highlight=False, soft_wrap=True
+        )
 
 
 @app.command("list")

@@ -39,6 +39,10 @@ VERBS: Mapping[str, Verb] = {
     "signal": Verb(
         "executions", "Send an execution a signal; it is kept until its handler waits for it."
     ),
+    "cancel": Verb(
+        "executions",
+        "Ask for an execution's end: nothing of it begins any more; what runs may still succeed.",
+    ),
     "doctor": Verb(
         "doctor",
         "Print every setting with its source, then try everything. Exits 1 if something is wrong.",

@@ -21,11 +21,11 @@ from symphainy_gateway.following import follow
 from symphainy_gateway.gateway import Gateway
 from symphainy_gateway.openapi import DirectRoute
 from symphainy_gateway.problems import Refused, error_reply
+from symphainy_gateway.routes.control import ControlRoutes
 from symphainy_gateway.routes.executions import ExecutionRoutes
 from symphainy_gateway.routes.intents import SUBMIT, IntentRoutes
 from symphainy_gateway.routes.operations import OperationsRoutes
 from symphainy_gateway.routes.sessions import SessionRoutes
-from symphainy_gateway.routes.signals import SignalRoutes
 from symphainy_runtime.settings import RuntimeSettings
 
 DESCRIPTION = (
@@ -64,7 +64,7 @@ def build_app(gateway: Gateway, connected: AbstractAsyncContextManager[Backend])
         intents,
         ExecutionRoutes(gateway),
         SessionRoutes(gateway),
-        SignalRoutes(gateway),
+        ControlRoutes(gateway),
         OperationsRoutes(gateway),
     ):
         routes.add_to(app.router)

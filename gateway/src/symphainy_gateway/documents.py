@@ -157,6 +157,10 @@ _EXECUTION = _open(
         "state_changes": {"type": "array"},
         "steps": {"type": "array"},
         "error": {"oneOf": [_ERROR, {"type": "null"}]},
+        "cancel": {
+            "type": ["object", "null"],
+            "description": "Who asked for its end (`by`), when (`at`), and why (`reason`).",
+        },
         "execution_time_ms": {"type": ["integer", "null"]},
         "payload_sha256": _text("Hex; of the payload's canonical bytes."),
         "started_at": {"type": "integer", "description": "Journaled, ms since the epoch."},
@@ -208,6 +212,7 @@ def components() -> JsonSchema:
         "IntentBody": intents.schema_of(intents.IntentBody),
         "SessionBody": intents.schema_of(intents.SessionBody),
         "SignalBody": intents.schema_of(intents.SignalBody),
+        "CancelBody": intents.schema_of(intents.CancelBody),
         "Execution": _EXECUTION,
         "ExecutionEvents": _listed("events", "Event", {"execution_id": _text()}),
         "ExecutionPage": _listed("items", "Execution", {"cursor": {"type": ["string", "null"]}}),

@@ -26,6 +26,7 @@ RUNTIME_REALM = "runtime"
 OPEN_SESSION = "runtime.open_session"
 CLOSE_SESSION = "runtime.close_session"
 SIGNAL = "runtime.signal"
+CANCEL = "runtime.cancel"
 SHARED_PREFIXES = frozenset({"cross_realm", "solution"})
 SOURCE = {"source": "http"}
 _SOURCE_BYTES = msgspec.json.encode(SOURCE)
@@ -89,6 +90,12 @@ class SignalBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     data: Annotated[Any, Meta(description="What the handler is told, as JSON.")] = None
 
 
+class CancelBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A cancellation as a client asks for it."""
+
+    reason: Annotated[str, Meta(max_length=2_000, description="In words, for the record.")] = ""
+
+
 class Submission(Struct, frozen=True, gc=False):
     """An intent that is ready for the log, its payload parsed, and whether its id was chosen."""
 
@@ -110,6 +117,7 @@ class Origin(Struct, frozen=True, kw_only=True):
 _intent_decoder = msgspec.json.Decoder(IntentBody)
 _session_decoder = msgspec.json.Decoder(SessionBody)
 _signal_decoder = msgspec.json.Decoder(SignalBody)
+_cancel_decoder = msgspec.json.Decoder(CancelBody)
 _any_decoder = msgspec.json.Decoder()
 
 
@@ -178,6 +186,20 @@ def read_signal(body: bytes) -> Any:
         return bodies.decode(body, _signal_decoder).data
     except msgspec.ValidationError as error:
         raise _explained(body, SignalBody, error) from error
+
+
+def read_cancel(body: bytes) -> str:
+    """The reason that a cancellation's body states; an empty body states none.
+
+    Raises:
+        Refused: the body is not one of a cancellation.
+    """
+    if not body:
+        return ""
+    try:
+        return bodies.decode(body, _cancel_decoder).reason
+    except msgspec.ValidationError as error:
+        raise _explained(body, CancelBody, error) from error
 
 
 def control(intent_type: str, session_id: str, payload: JsonObject, origin: Origin) -> Submission:

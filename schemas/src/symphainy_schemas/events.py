@@ -271,6 +271,19 @@ class SignalReceived(_Event, frozen=True):
     principal: str = ""
 
 
+class CancelRequested(_Event, frozen=True):
+    """Somebody wants the execution to end; what runs may still succeed, and nothing more begins."""
+
+    reason: str
+    principal: str = ""
+
+
+class StepCancelled(_Event, frozen=True):
+    """The step goes on no more; deliveries that are open may still end."""
+
+    step: str
+
+
 Event = (
     OwnershipTaken
     | IntentReceived
@@ -300,6 +313,8 @@ Event = (
     | StepSuspended
     | StepResumed
     | SignalReceived
+    | CancelRequested
+    | StepCancelled
 )
 
 

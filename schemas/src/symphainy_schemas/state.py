@@ -55,6 +55,7 @@ class StepStatus(StrEnum):
     FAILED = "failed"
     UNKNOWN = "unknown"
     SUSPENDED = "suspended"
+    CANCELLED = "cancelled"
 
 
 class StepState(Struct, frozen=True, gc=False, kw_only=True):
@@ -119,6 +120,7 @@ class ExecutionState(
     ended_at: int = 0
     signals: tuple[Signal, ...] = ()
     controlled_at: int = -1
+    cancel_reason: str | None = None
 
 
 class SessionState(

@@ -163,6 +163,28 @@ class Client:
             cure=f"Repeat with signal id {signal_id}.",
         )
 
+    async def cancel(
+        self, execution_id: str, reason: str = "", *, cancel_id: str | None = None
+    ) -> None:
+        """Ask for the execution's end; `reason` is for the record.
+
+        Nothing of it begins any more; a handler that runs may still succeed, and then the
+        execution has. To ask again changes nothing.
+
+        Raises:
+            ApiError: the gateway refused, say with code `execution_ended`.
+            Unavailable: unknown whether it was taken; repeat.
+        """
+        await call(
+            self._http,
+            "POST",
+            f"{_path(execution_id)}/cancel",
+            body={"reason": reason},
+            headers={"Idempotency-Key": cancel_id or ids.new_intent_id()},
+            retry_s=self._retry_s,
+            cure="Repeat.",
+        )
+
     async def status(self, execution_id: str) -> ExecutionResult:
         """The short answer: status, success and error; errors as of `open_session`."""
         answer = await self._get(f"{_path(execution_id)}/status")

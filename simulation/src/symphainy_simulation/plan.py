@@ -28,6 +28,7 @@ class Kind(StrEnum):
     MISPLACED = "states on the wrong partition"
     WRONG = "states what is refused"
     SIGNAL = "signals"
+    CANCEL = "cancels"
     SKIP = "leaves the marker of a transaction"
 
 

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 
 from symphainy_processors.fold import agenda
 from symphainy_processors.fold import partition as fold_partition
-from symphainy_processors.owner import loop
-from symphainy_processors.owner import partition as owner_partition
+from symphainy_processors.owner import deciding, loop
 from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.saga import decide as saga
 from symphainy_simulation.plan import Scenario
@@ -46,7 +45,7 @@ _TIGHT = (
     (agenda, "LOAD", 2),
     (fold_partition, "CACHED", 10),
     (fold_partition, "EXPIRED_A_FLUSH", 2),
-    (owner_partition, "DISPATCHES_A_TURN", 2),
+    (deciding, "DISPATCHES_A_TURN", 2),
     (loop, "BEHIND_LETTERS", 2),
 )
 # Times on the scale of a run, whose limits are tenths of seconds instead of minutes.

@@ -213,7 +213,8 @@ def test_a_failing_end_after_all_that_may_start(story: Story) -> None:
 def test_a_cancelled_end_while_a_delivery_may_still_start(story: Story) -> None:
     story.admit(story.intent())
     story.record((e.ExecutionCancelled(reason="asked"),), execution())
-    breaks(story, "G7", "ended as ExecutionCancelled while delivery 1 was open for")
+    open_, unasked = "ended as ExecutionCancelled while delivery 1 was open for", "nobody had asked"
+    breaks(story, "G7", open_, unasked)
 
 
 def test_a_start_after_the_failing_end(story: Story) -> None:

@@ -1,7 +1,7 @@
 """Handlers that wait, broken one rule at a time.
 
 - Waits: another time than the first, ended twice, ended early, by another's signal, by nobody's.
-- Signals: received twice, taken but had by nobody, refused but had, used up out of order.
+- Signals: applied twice, taken but had by nobody, refused but had, used up out of order.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def test_a_later_signal_is_used_first(story: Story) -> None:
 
 @pytest.mark.parametrize(
     ("times", "taken", "phrase"),
-    [(2, True, "received twice"), (0, True, "nobody has it"), (1, False, "refused, but is had")],
+    [(2, True, "applied twice"), (0, True, "nobody has it"), (1, False, "refused, but is had")],
 )
 def test_a_signal_is_had_as_often_as_it_is_taken(
     story: Story, times: int, taken: bool, phrase: str

@@ -50,6 +50,7 @@ def execution(step: StepState = STEP, attempts: int = 3) -> ExecutionState:
         backoff_factor=2.0,
         backoff_max_ms=1_000,
         timeout_ms=500,
+        cancel_reason=None,
     )
 
 
@@ -165,7 +166,7 @@ def test_checkpoints_that_would_not_fit_a_task_fail_the_step_for_good() -> None:
 
 def test_a_due_retry_is_ready_and_goes_under_a_new_token() -> None:
     waiting = replace(STEP, status=StepStatus.BACKING_OFF, token="", attempt=3)
-    fired, again = saga.on_due(waiting, NOW.now)
+    fired, again = saga.on_due(execution(waiting), waiting, NOW.now)
     assert isinstance(fired, e.TimerFired)
     assert again == e.StepReady(step="main", attempt=3)
     sent = saga.delivery(waiting, again, 500, "fresh", start_by=77)
@@ -184,7 +185,7 @@ def test_an_execution_does_not_fail_while_another_delivery_may_still_start() -> 
         e.DeliveryClosed(step="main", delivery=1),
         e.ExecutionFailed(error=Error(code="x", message="x")),
     )
-    fired, ended = saga.on_due(closing, NOW.now)
+    fired, ended = saga.on_due(execution(closing), closing, NOW.now)
     assert isinstance(fired, e.TimerFired)
     assert isinstance(ended, e.ExecutionFailed)
 

@@ -45,7 +45,8 @@ NAP, GRANT = Wait("sleep:1", 12_000), Wait("signal:grant:1", 0, "grant")
 def execution(step: StepState = STARTED, *signals: Signal) -> ExecutionState:
     """An execution with one step."""
     assert isinstance(STATE.body, ExecutionState)
-    return replace(STATE.body, steps=(step,), signals=signals, timeout_ms=500, controlled_at=-1)
+    body = replace(STATE.body, controlled_at=-1, cancel_reason=None)
+    return replace(body, steps=(step,), signals=signals, timeout_ms=500)
 
 
 def suspends(*waits: Wait) -> StepReport:
@@ -84,8 +85,8 @@ def test_a_handler_that_waits_holds_no_delivery_and_is_due_at_its_earliest_time(
 def test_its_time_makes_it_ready_in_the_same_attempt() -> None:
     state = asleep(GRANT, NAP)
     (step,) = state.steps
-    assert saga.on_due(step, 11_999) == ()
-    fired, resumed, ready = saga.on_due(step, 12_000)
+    assert saga.on_due(state, step, 11_999) == ()
+    fired, resumed, ready = saga.on_due(state, step, 12_000)
     assert fired == e.TimerFired(timer="wait:main:sleep:1", due_at=12_000)
     assert resumed == e.StepResumed("main", "sleep:1", b"")
     assert ready == e.StepReady(step="main", attempt=2)

@@ -6,6 +6,7 @@ finds only that one decides the intent again, and `controlled_at` tells it what 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -17,17 +18,20 @@ from symphainy_schemas.state import ExecutionState, SessionState
 OPEN_SESSION = "runtime.open_session"
 CLOSE_SESSION = "runtime.close_session"
 SIGNAL = "runtime.signal"
+CANCEL = "runtime.cancel"
 NAME_LIMIT = 200
+REASON_LIMIT = 2_000
 # A signal becomes a checkpoint of whoever waits for it, and those travel together.
 DATA_BYTES = 65_536
 Events = tuple[e.Event, ...]
+Request = e.SignalReceived | e.CancelRequested
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
     """What a control intent asks of an execution."""
 
     execution_id: str
-    event: e.SignalReceived
+    event: Request
 
 
 class Target(msgspec.Struct, frozen=True, gc=False):
@@ -37,17 +41,18 @@ class Target(msgspec.Struct, frozen=True, gc=False):
     """
 
     state: ExecutionState
-    event: e.SignalReceived
+    event: Request
     applied: bool
     room: bool
 
 
 def asked_by(intent: Intent) -> Asked | None:
     """What the intent asks of an execution; None if nothing, or nothing that can be read."""
-    if intent.intent_type != SIGNAL or intent.payload_ref is not None:
+    read = _READERS.get(intent.intent_type)
+    if read is None or intent.payload_ref is not None:
         return None
     try:
-        asked = read_signal(intent)
+        asked = read(intent)
     except (AttributeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None  # admission says what is wrong with it
     return asked if isinstance(asked, Asked) else None
@@ -64,24 +69,25 @@ def decide(intent: Intent, session: SessionState | None, target: Target | None) 
         return _open_session(intent, session)
     if intent.intent_type == CLOSE_SESSION:
         return _close_session(intent, session)
-    if intent.intent_type == SIGNAL:
-        problem = _signal(intent, target)
+    read = _READERS.get(intent.intent_type)
+    if read is not None:
+        problem = _asked(intent, read, target)
         return (e.ExecutionSucceeded(),) if problem is None else (e.IntentRejected(error=problem),)
     error = Error(
         code="capability_not_found",
         message=f"The runtime has no control intent {intent.intent_type}.",
         field="/intent_type",
-        cure=f"Known: {OPEN_SESSION}, {CLOSE_SESSION}, {SIGNAL}.",
+        cure=f"Known: {', '.join((OPEN_SESSION, CLOSE_SESSION, *_READERS))}.",
     )
     return (e.IntentRejected(error=error),)
 
 
-def read_signal(intent: Intent) -> Asked | Error:
+def _read_signal(intent: Intent) -> Asked | Error:
     """What a signal's payload says, or what is wrong with it."""
     stated: Any = msgspec.json.decode(intent.payload)
     execution_id, name = stated.get("execution_id"), stated.get("name")
     if not isinstance(execution_id, str):
-        return _violation("/payload/execution_id", "A signal names its execution.")
+        return _nobody("signal")
     if not isinstance(name, str) or not 0 < len(name) <= NAME_LIMIT or not name.isprintable():
         return _violation(
             "/payload/name", f"A signal's name is 1 to {NAME_LIMIT} printable characters."
@@ -90,6 +96,25 @@ def read_signal(intent: Intent) -> Asked | Error:
     if len(data) > DATA_BYTES:
         return _violation("/payload/data", f"A signal's data takes at most {DATA_BYTES} bytes.")
     return Asked(execution_id, e.SignalReceived(name, data, intent.principal))
+
+
+def _read_cancel(intent: Intent) -> Asked | Error:
+    """What a cancellation's payload says, or what is wrong with it."""
+    stated: Any = msgspec.json.decode(intent.payload)
+    execution_id, reason = stated.get("execution_id"), stated.get("reason", "")
+    if not isinstance(execution_id, str):
+        return _nobody("cancellation")
+    if not isinstance(reason, str) or len(reason) > REASON_LIMIT:
+        return _violation(
+            "/payload/reason", f"A reason is text of at most {REASON_LIMIT} characters."
+        )
+    return Asked(execution_id, e.CancelRequested(reason, intent.principal))
+
+
+_READERS: Mapping[str, Callable[[Intent], Asked | Error]] = {
+    SIGNAL: _read_signal,
+    CANCEL: _read_cancel,
+}
 
 
 def session_problem(session: SessionState | None, intent: Intent) -> Error | None:
@@ -112,11 +137,13 @@ def session_problem(session: SessionState | None, intent: Intent) -> Error | Non
     return None
 
 
-def _signal(intent: Intent, target: Target | None) -> Error | None:
-    """A session that is closed takes signals still: its executions run on."""
+def _asked(
+    intent: Intent, read: Callable[[Intent], Asked | Error], target: Target | None
+) -> Error | None:
+    """Why it cannot be done. A closed session does not matter: its executions run on."""
     if intent.payload_ref is not None:
-        return _violation("/payload", f"A signal's data takes at most {DATA_BYTES} bytes.")
-    asked = read_signal(intent)
+        return _violation("/payload", f"It takes at most {DATA_BYTES} bytes.")
+    asked = read(intent)
     if isinstance(asked, Error):
         return asked
     whose = None if target is None else (target.state.tenant_id, target.state.session_id)
@@ -176,6 +203,10 @@ def _close_session(intent: Intent, session: SessionState | None) -> Events:
     reason = msgspec.json.decode(intent.payload).get("reason", "")
     closed = e.SessionClosed(reason=reason if isinstance(reason, str) else "")
     return (closed, e.ExecutionSucceeded())
+
+
+def _nobody(what: str) -> Error:
+    return _violation("/payload/execution_id", f"A {what} names its execution.")
 
 
 def _violation(field: str, message: str, cure: str = "") -> Error:

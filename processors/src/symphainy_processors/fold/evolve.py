@@ -142,6 +142,8 @@ def _waiting(state: ExecutionState, event: e.Event) -> ExecutionState:
     """It waits while its handler does; a signal that was waited for is used up."""
     if isinstance(event, e.StepSuspended):
         return replace(state, status=ExecutionStatus.WAITING)
+    if isinstance(event, e.StepCancelled):
+        return replace(state, status=ExecutionStatus.RUNNING)
     assert isinstance(event, e.StepResumed)
     signals = list(state.signals)
     used = next((n for n, signal in enumerate(signals) if signal.name == event.signal), None)
@@ -153,9 +155,19 @@ def _waiting(state: ExecutionState, event: e.Event) -> ExecutionState:
 def _signalled(
     state: ExecutionState, record: e.JournalRecord, event: e.SignalReceived
 ) -> ExecutionState:
-    at = -1 if record.cause is None else record.cause.offset
     signals = (*state.signals, Signal(event.name, event.data))
-    return replace(state, signals=signals, controlled_at=at)
+    return replace(state, signals=signals, controlled_at=_cause_offset(record))
+
+
+def _cancel_requested(
+    state: ExecutionState, record: e.JournalRecord, event: e.CancelRequested
+) -> ExecutionState:
+    return replace(state, cancel_reason=event.reason, controlled_at=_cause_offset(record))
+
+
+def _cause_offset(record: e.JournalRecord) -> int:
+    """Of the control intent that a record applies."""
+    return -1 if record.cause is None else record.cause.offset
 
 
 def _ends(status: ExecutionStatus) -> Callable[..., ExecutionState]:
@@ -165,7 +177,7 @@ def _ends(status: ExecutionStatus) -> Callable[..., ExecutionState]:
     return end
 
 
-_WAITING_EVENTS = frozenset({e.StepSuspended, e.StepResumed})
+_WAITING_EVENTS = frozenset({e.StepSuspended, e.StepResumed, e.StepCancelled})
 EXECUTION_EVENTS: Mapping[type, Callable[..., ExecutionState]] = {
     e.IntentRejected: _ends(ExecutionStatus.REJECTED),
     e.CapabilityResolved: _resolved,
@@ -175,5 +187,6 @@ EXECUTION_EVENTS: Mapping[type, Callable[..., ExecutionState]] = {
     e.ExecutionCancelled: _ends(ExecutionStatus.CANCELLED),
     e.StateChanged: _changed,
     e.SignalReceived: _signalled,
+    e.CancelRequested: _cancel_requested,
 }
 """How each event that is not of one step changes its execution; the others leave it as it is."""

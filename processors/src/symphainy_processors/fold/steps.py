@@ -25,6 +25,7 @@ StepEvent = (
     | e.DeliveryClosed
     | e.StepSuspended
     | e.StepResumed
+    | e.StepCancelled
 )
 
 
@@ -109,11 +110,23 @@ def _failed(
     step: StepState, event: e.StepFailed, record: e.JournalRecord, offset: int, timeout_ms: int
 ) -> StepState:
     still_open = _without(step.open, event.delivery)
-    # Rule 13: the other deliveries may start until start_by, and run for timeout_ms.
-    due_at = step.start_by + timeout_ms if still_open else 0
+    due_at = _closing(step, still_open, timeout_ms)
     return replace(
         step, status=StepStatus.FAILED, due_at=due_at, error=event.error, open=still_open
     )
+
+
+def _cancelled(
+    step: StepState, event: e.StepCancelled, record: e.JournalRecord, offset: int, timeout_ms: int
+) -> StepState:
+    due_at = _closing(step, step.open, timeout_ms)
+    return replace(step, status=StepStatus.CANCELLED, due_at=due_at, ready_at=-1, waits=())
+
+
+def _closing(step: StepState, still_open: tuple[int, ...], timeout_ms: int) -> int:
+    """When a step that goes on no more has closed: its deliveries may start until `start_by`, and
+    run for `timeout_ms` (rule 13)."""
+    return step.start_by + timeout_ms if still_open else 0
 
 
 def _retry_scheduled(
@@ -200,5 +213,6 @@ STEP_EVENTS: Mapping[type, Callable[..., StepState]] = {
     e.DeliveryClosed: _closed,
     e.StepSuspended: _suspended,
     e.StepResumed: _resumed,
+    e.StepCancelled: _cancelled,
 }
 """How each event changes its step; a test holds it against `StepEvent`."""

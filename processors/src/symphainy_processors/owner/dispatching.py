@@ -98,6 +98,8 @@ class Dispatching:
         for event in events:
             if isinstance(event, e.TimerFired) and event.timer == f"start_by:{step.step}":
                 self._free(state.execution_id, event, step.step, queued_ms)
+            if isinstance(event, e.StepCancelled) and step.status is StepStatus.DISPATCHED:
+                self._free(state.execution_id, event, step.step, queued_ms)
             if isinstance(event, _FREEING) and event.step == step.step:
                 current = event.delivery == step.delivery
                 if current or isinstance(event, e.StepSucceeded | e.StepFailed):

@@ -11,9 +11,10 @@ import random
 from collections.abc import Callable, Generator, Iterable
 
 from symphainy_processors.admission.contracts import Contracts
+from symphainy_processors.owner.deciding import Shell
 from symphainy_processors.owner.figures import Figures
 from symphainy_processors.owner.options import OwnerOptions
-from symphainy_processors.owner.partition import OwnedPartition, Shell
+from symphainy_processors.owner.partition import OwnedPartition
 from symphainy_processors.owner.ports import Input, Ports
 from symphainy_processors.owner.publishing import Publishing
 from symphainy_processors.owner.restoring import Restoring

@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator
 
-from symphainy_processors.owner.partition import OwnedPartition, Shell
+from symphainy_processors.owner.deciding import Shell
+from symphainy_processors.owner.partition import OwnedPartition
 from symphainy_processors.owner.ports import Intake
 from symphainy_processors.owner.restoring import Restored, Restoring
 from symphainy_runtime.journal.writer import Positions, ownership_taken

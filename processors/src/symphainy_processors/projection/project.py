@@ -18,7 +18,12 @@ from symphainy_schemas.state import ExecutionStatus
 Command = list[str | int]
 _encoder = msgspec.json.Encoder()
 _PUSH_AT_ONCE = 1_000  # Lua unpacks a command's arguments onto a stack of about 8,000
-_END_STATUS: dict[type, ExecutionStatus] = {
+_STATUS: dict[type, ExecutionStatus] = {
+    e.IntentReceived: ExecutionStatus.ACCEPTED,
+    e.ExecutionStarted: ExecutionStatus.RUNNING,
+    e.StepSuspended: ExecutionStatus.WAITING,
+    e.StepResumed: ExecutionStatus.RUNNING,
+    e.StepCancelled: ExecutionStatus.RUNNING,
     e.IntentRejected: ExecutionStatus.REJECTED,
     e.ExecutionSucceeded: ExecutionStatus.SUCCEEDED,
     e.ExecutionFailed: ExecutionStatus.FAILED,
@@ -86,9 +91,6 @@ class Projection:
             case e.IntentReceived():
                 fields["head"] = _head(record, offset, event)
                 self._index(commands, record, event)
-                return ExecutionStatus.ACCEPTED
-            case e.ExecutionStarted():
-                return ExecutionStatus.RUNNING
             case e.SessionOpened():
                 commands.append(self._session_opened(record, offset, event))
             case e.SessionClosed():
@@ -103,14 +105,12 @@ class Projection:
                 fields["ended_at"] = str(record.at)
             case e.StepSucceeded():
                 fields["outcome"] = _outcome(record, event)
-            case e.StepSuspended():
-                _step(fields, event)
-                return ExecutionStatus.WAITING
-            case e.StepResumed():
-                return ExecutionStatus.RUNNING
+            case e.CancelRequested():
+                told = {"reason": event.reason, "by": event.principal, "at": record.at}
+                fields["cancel"] = _json(told)
         if type(event) in STEP_STATUS:
             _step(fields, event)
-        return _END_STATUS.get(type(event), "")
+        return _STATUS.get(type(event), "")
 
     def _index(
         self, commands: list[Command], record: e.JournalRecord, event: e.IntentReceived
@@ -259,6 +259,7 @@ STEP_STATUS: dict[type, str] = {
     e.StepHandedBack: "ready",
     e.StepSuspended: "suspended",
     e.StepResumed: "ready",
+    e.StepCancelled: "cancelled",
 }
 
 

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from symphainy_processors.fold.steps import find_step
 from symphainy_processors.moment import Moment
-from symphainy_processors.saga import waiting
+from symphainy_processors.saga import cancelling, waiting
 from symphainy_schemas import events as e
 from symphainy_schemas.records import REDELIVERED, Error, ReportKind, StepReport
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
@@ -42,9 +42,17 @@ def on_report(state: ExecutionState, report: StepReport, moment: Moment) -> Even
     step = find_step(state, report.step)
     if step is None:
         return ()
+    return cancelling.instead(state, step, _on_report(state, step, report, moment))
+
+
+def _on_report(
+    state: ExecutionState, step: StepState, report: StepReport, moment: Moment
+) -> Events:
     if not _concerns(step, report):
-        return _closed(step, report)
+        return _closed(state, step, report)
     current = report.delivery == step.delivery
+    if not current and report.kind in (ReportKind.HANDED_BACK, ReportKind.SUSPENDED):
+        return _closed(state, step, report)
     match report.kind:
         case ReportKind.STARTED:
             return _started(state, step, report) if current else ()
@@ -57,9 +65,9 @@ def on_report(state: ExecutionState, report: StepReport, moment: Moment) -> Even
         case ReportKind.FAILED:
             return _failed(state, step, report, moment)
         case ReportKind.HANDED_BACK:
-            return _handed_back(step, report, moment) if current else _closed(step, report)
+            return _handed_back(step, report, moment)
         case ReportKind.SUSPENDED:
-            return _suspended(state, step, report, moment) if current else _closed(step, report)
+            return _suspended(state, step, report, moment)
         case ReportKind.MARKER | ReportKind.UNKNOWN:
             return ()
         case _:
@@ -74,27 +82,34 @@ def needs_marker(step: StepState) -> bool:
     return step.status in (StepStatus.STARTED, StepStatus.DISPATCHED)
 
 
-def on_due(step: StepState, now: int) -> Events:
-    """A retry's, a redelivery's or a wait's time has come, or nobody may start a failed step any
-    more."""
+def on_due(state: ExecutionState, step: StepState, now: int) -> Events:
+    """A retry's, a redelivery's or a wait's time has come, or nobody may start any more a step
+    that goes on no more."""
+    return cancelling.instead(state, step, _on_due(state, step, now))
+
+
+def _on_due(state: ExecutionState, step: StepState, now: int) -> Events:
     if step.status is StepStatus.SUSPENDED:
         return waiting.due(step, now)
     if step.status is StepStatus.BACKING_OFF:
         fired = e.TimerFired(timer=f"retry:{step.step}", due_at=step.due_at)
         return (fired, e.StepReady(step=step.step, attempt=step.attempt))
-    if step.status is StepStatus.FAILED and step.error is not None:
-        fired = e.TimerFired(timer=f"closing:{step.step}", due_at=step.due_at)
-        return (fired, e.ExecutionFailed(error=step.error))
-    return ()
+    ended = cancelling.closed(state, step)
+    fired = e.TimerFired(timer=f"closing:{step.step}", due_at=step.due_at)
+    return () if ended is None else (fired, ended)
 
 
 def on_timeout(state: ExecutionState, step: StepState, moment: Moment) -> Events:
     """An attempt passed its limit, or a delivery its `start_by`, or it may be delivered anew; what
     was reported before has been read (rule 14)."""
+    return cancelling.instead(state, step, _on_timeout(state, step, moment))
+
+
+def _on_timeout(state: ExecutionState, step: StepState, moment: Moment) -> Events:
     if not 0 < step.due_at <= moment.now:
         return ()
     if step.status is StepStatus.BACKING_OFF:
-        return on_due(step, moment.now)
+        return _on_due(state, step, moment.now)
     if step.status is StepStatus.DISPATCHED:
         # It stays open: a worker may have started it in time and have had no time to say so.
         fired = e.TimerFired(timer=f"start_by:{step.step}", due_at=step.due_at)
@@ -138,7 +153,7 @@ def _concerns(step: StepState, report: StepReport) -> bool:
     )
 
 
-def _closed(step: StepState, report: StepReport) -> Events:
+def _closed(state: ExecutionState, step: StepState, report: StepReport) -> Events:
     """The report decides nothing, but its delivery has ended (rule 13)."""
     stale = report.attempt < step.attempt or report.token == step.token
     if report.kind not in _CLOSING or report.delivery not in step.open or not stale:
@@ -148,10 +163,8 @@ def _closed(step: StepState, report: StepReport) -> Events:
     if report.delivery == step.delivery and step.status not in _ENDED:
         return ()  # names another attempt than the one that it was: not from whom it was sent to
     closed = e.DeliveryClosed(step=step.step, delivery=report.delivery)
-    last = step.open == (report.delivery,)
-    if step.status is StepStatus.FAILED and step.error is not None and last:
-        return (closed, e.ExecutionFailed(error=step.error))
-    return (closed,)
+    ended = cancelling.closed(state, step) if step.open == (report.delivery,) else None
+    return (closed,) if ended is None else (closed, ended)
 
 
 def _started(state: ExecutionState, step: StepState, report: StepReport) -> Events:

@@ -189,6 +189,7 @@ def execution_document(fields: Mapping[bytes, bytes]) -> Document | None:
     document.setdefault("events", [])
     document.setdefault("state_changes", [])
     document.setdefault("error", None)
+    document.setdefault("cancel", None)
     document["steps"] = list(document.pop("steps", {}).values())
     document["success"] = document["status"] == "succeeded"
     ended = document.get("ended_at")

@@ -108,9 +108,11 @@ class Users:
         elif one.kind is Kind.CLOSE:
             intent_type, body = "runtime.close_session", b'{"reason":"done"}'
         elif one.kind is Kind.SIGNAL:
-            intent_type, body = "runtime.signal", self._signal(one, first)
+            intent_type, body = "runtime.signal", self._asks(first, name=one.key, data=one.number)
+        elif one.kind is Kind.CANCEL:
+            intent_type, body = "runtime.cancel", self._asks(first, reason=f"r{one.number}")
         intent = Intent(
-            intent_id=f"i{(one if one.kind is Kind.SIGNAL else first).number}",
+            intent_id=f"i{(one if one.kind in (Kind.SIGNAL, Kind.CANCEL) else first).number}",
             intent_type=intent_type,
             realm=intent_type.split(".", maxsplit=1)[0],
             session_id=self.session(one),
@@ -125,11 +127,10 @@ class Users:
         )
         return _spoilt(intent, one.variant) if one.kind is Kind.WRONG else intent
 
-    def _signal(self, one: Stated, first: Stated) -> bytes:
+    def _asks(self, first: Stated, **what: object) -> bytes:
         partition, session = self.partition(first), self.session(first)
         execution = ids.execution_id(first.tenant, session, f"i{first.number}", partition)
-        told = {"execution_id": execution, "name": one.key, "data": one.number}
-        return msgspec.json.encode(told)
+        return msgspec.json.encode({"execution_id": execution, **what})
 
     def _produce(self, one: Stated, intent: Intent, partition: int, tries: int = 0) -> None:
         log, value = self._universe.log(INTENTS, partition), encode(intent)

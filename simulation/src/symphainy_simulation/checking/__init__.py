@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from symphainy_simulation.checking import (
     acceptance,
+    cancelling,
     checkpoints,
     concurrency,
     dispatches,
@@ -55,6 +56,7 @@ CHECKERS = (
     checkpoints.check,
     retries.check,
     endings.check,
+    cancelling.check,
     folding.check,
     surface.check,
     concurrency.check,

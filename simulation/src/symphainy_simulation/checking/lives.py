@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import inf
 
 from symphainy_schemas import events as e
 from symphainy_schemas.state import ExecutionState
@@ -60,6 +61,12 @@ class Life:
     def end(self) -> Told | None:
         """Its first end."""
         return next((told for told in self.told if isinstance(told.event, ENDS)), None)
+
+    @cached_property
+    def cancelled_at(self) -> float:
+        """The journal offset from which on it is to end; endless where nobody asked for that."""
+        asked = (x for x in self.told if isinstance(x.event, e.CancelRequested))
+        return next((told.entry.offset for told in asked), inf)
 
     @property
     def ended_at(self) -> int | None:

@@ -71,9 +71,10 @@ def _failures(life: Life, told: Sequence[Told], logs: PartitionLogs) -> Iterator
     policy = life.resolved
     if policy is None:
         return
+    cancelled_at = life.cancelled_at
     for entry, failed in told:
-        if not isinstance(failed, e.StepFailed):
-            continue
+        if not isinstance(failed, e.StepFailed) or entry.offset > cancelled_at:
+            continue  # after that nothing is tried again: see `cancelling`
         scheduled = [x for x in entry.record.events if isinstance(x, e.StepRetryScheduled)]
         retry = scheduled[0] if scheduled else None
         wanted = failed.error.retryable and failed.attempt < policy.attempts

@@ -18,7 +18,8 @@ from symphainy_simulation.checking.logs import PartitionLogs, Told
 from symphainy_simulation.checking.violation import Violation
 
 G = "G6"
-SIGNAL = "runtime.signal"
+CONTROL = frozenset({"runtime.signal", "runtime.cancel"})
+Asks = e.SignalReceived | e.CancelRequested
 
 
 def check(book: Book) -> Iterator[Violation]:
@@ -90,12 +91,14 @@ def _received_once(book: Book) -> Iterator[Violation]:
         for life in lives.all():
             for told in life.told:
                 cause = told.entry.record.cause
-                if isinstance(told.event, e.SignalReceived) and cause is not None:
+                if isinstance(told.event, Asks) and cause is not None:
                     received[cause.offset].append(told)
         for several in received.values():
             if len(several) > 1:
                 yield Violation(
-                    G, "a signal was received twice", tuple(told.entry.place for told in several)
+                    G,
+                    "a control intent was applied twice",
+                    tuple(told.entry.place for told in several),
                 )
         for life in lives.all():
             yield from _taken(life, received, logs)
@@ -104,13 +107,14 @@ def _received_once(book: Book) -> Iterator[Violation]:
 def _taken(life: Life, received: dict[int, list[Told]], logs: PartitionLogs) -> Iterator[Violation]:
     asked = life.received
     cause = life.entries[0].record.cause if life.entries else None
-    if asked is None or cause is None or asked.intent_type != SIGNAL or life.end is None:
+    if asked is None or cause is None or asked.intent_type not in CONTROL or life.end is None:
         return
     here = received.get(cause.offset, [])
     succeeded = isinstance(life.end.event, e.ExecutionSucceeded)
     # Retention may have taken what stood before its own record.
     whole = logs.valid[0].record.intents_next < cause.offset
-    if succeeded and not here and whole:
+    once = asked.intent_type != "runtime.cancel"  # to ask for an end again changes nothing
+    if succeeded and not here and whole and once:
         yield Violation(G, f"{life.execution_id} was taken, but nobody has it", life.place)
     if not succeeded and here:
         yield Violation(G, f"{life.execution_id} was refused, but is had", life.place)

@@ -6,11 +6,18 @@ process only and taken out again. The product has no hook for it.
 
 from __future__ import annotations
 
-from symphainy_simulation.plants import journal, local, steps, waits
+from symphainy_simulation.plants import cancels, journal, local, steps, waits
 from symphainy_simulation.plants.plant import Plant, planted
 
 PLANTS: dict[str, Plant] = {
-    plant.name: plant for plant in (*journal.PLANTS, *steps.PLANTS, *local.PLANTS, *waits.PLANTS)
+    plant.name: plant
+    for plant in (
+        *journal.PLANTS,
+        *steps.PLANTS,
+        *local.PLANTS,
+        *waits.PLANTS,
+        *cancels.PLANTS,
+    )
 }
 
 __all__ = ["PLANTS", "Plant", "planted"]

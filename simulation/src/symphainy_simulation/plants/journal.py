@@ -6,6 +6,7 @@ from typing import Any
 
 from symphainy_processors.fold.partition import PartitionState
 from symphainy_processors.owner import letters
+from symphainy_processors.owner.deciding import Deciding
 from symphainy_processors.owner.ledger import Ledger
 from symphainy_processors.owner.partition import OwnedPartition
 from symphainy_processors.owner.publishing import Publishing
@@ -68,7 +69,7 @@ def _sends_the_same_again(original: Any) -> Any:
             )
             task = task_for(state, event, self.partition, step.dispatched_at, self._options.skew_ms)
             self._port.send(task, lambda: None)
-        self.dispatch()
+        self._deciding.dispatch()
 
     return take_over
 
@@ -97,7 +98,7 @@ def _clock_as_it_is(original: Any) -> Any:
 
 def _passes_letters_at_once(original: Any) -> Any:
     def to_dead_letters(self: Any, taken: Any, error: Any) -> None:
-        self._port.dead_letter(letters.of(taken, error, self._now()), lambda: None)
+        self._port.dead_letter(letters.of(taken, error, self._deciding.now()), lambda: None)
         self._lettered(taken)
 
     return to_dead_letters
@@ -186,7 +187,7 @@ PLANTS = (
         "time-runs-back",
         "9",
         "A decision takes its owner's clock, whatever time was journaled before.",
-        (Patch(OwnedPartition, "_now", _clock_as_it_is),),
+        (Patch(Deciding, "now", _clock_as_it_is),),
     ),
     Plant(
         "outbox-forgotten",

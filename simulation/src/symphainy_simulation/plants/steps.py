@@ -32,9 +32,9 @@ def _ends_at_once(original: Any) -> Any:
 def _times_out_at_once(original: Any) -> Any:
     def fire(self: Any, now: int) -> bool:
         for state, step in self.state.due(now, self._options.due_per_tick):
-            moment = self._moment()
-            events = saga.on_timeout(state, step, moment) or saga.on_due(step, moment.now)
-            self._decide_due(state, step, events, moment)
+            moment = self._deciding.moment()
+            events = saga.on_timeout(state, step, moment) or saga.on_due(state, step, moment.now)
+            self._deciding.decide_due(state, step, events, moment)
         return False
 
     return fire

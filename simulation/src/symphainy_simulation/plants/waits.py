@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from symphainy_processors.owner.partition import OwnedPartition
+from symphainy_processors.owner.intents import Intents
 from symphainy_processors.saga import decide as saga
 from symphainy_processors.saga import waiting
 from symphainy_schemas.state import StepStatus
@@ -43,7 +43,7 @@ PLANTS = (
         "control-passed-too-early",
         "6",
         "What is asked of an execution passes its intent, whose own record a crash then loses.",
-        (Patch(OwnedPartition, "_control", _passes_at_once),),
+        (Patch(Intents, "_apply", _passes_at_once),),
     ),
     Plant(
         "found-task-wakes",

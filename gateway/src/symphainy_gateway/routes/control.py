@@ -1,4 +1,4 @@
-"""/v1/executions/{id}/signals/{name}: what somebody tells a handler that waits, or will."""
+"""What is asked of an execution that runs: a signal, or its end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from starlette.responses import Response
 
 from symphainy_gateway import bodies, openapi, parameters
 from symphainy_gateway.gateway import Gateway
-from symphainy_gateway.intents import SIGNAL, Origin, control, read_signal, require_inline
+from symphainy_gateway.intents import (
+    CANCEL,
+    SIGNAL,
+    JsonObject,
+    Origin,
+    control,
+    read_cancel,
+    read_signal,
+    require_inline,
+)
 from symphainy_gateway.openapi import APPENDING, WITH_BODY, Operation
 from symphainy_gateway.problems import Refused
 from symphainy_gateway.replies import json_reply
@@ -19,15 +28,16 @@ from symphainy_runtime.read_model.reader import Document
 NAME_LIMIT = 200
 
 
-class SignalRoutes:
-    """Sends signals to executions."""
+class ControlRoutes:
+    """Sends executions what is asked of them."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
     def add_to(self, router: APIRouter) -> None:
-        """Add the route."""
+        """Add the routes."""
         SEND.add(router, self.send_signal)
+        END.add(router, self.cancel)
 
     async def send_signal(self, request: Request) -> Response:
         """Send an execution a signal.
@@ -36,30 +46,47 @@ class SignalRoutes:
         `succeeded` once the execution has it, `accepted` while it is in the write-ahead log only.
         With an Idempotency-Key, a repeat sends nothing.
         """
+        name = _name(request.path_params["name"])
+        origin, document, body = await self._read(request)
+        payload = {"name": name, "data": read_signal(body)}
+        return await self._ask(document, SIGNAL, payload, origin, "/data")
+
+    async def cancel(self, request: Request) -> Response:
+        """Ask for an execution's end.
+
+        Nothing of it begins any more; what runs may still succeed, and then has. `status` is
+        `succeeded` once the request is recorded: see the execution for its end. To ask again
+        changes nothing.
+        """
+        origin, document, body = await self._read(request)
+        return await self._ask(document, CANCEL, {"reason": read_cancel(body)}, origin, "/reason")
+
+    async def _read(self, request: Request) -> tuple[Origin, Document, bytes]:
         gateway = self._gateway
         headers = dict(request.scope["headers"])
         caller = gateway.caller(request)
         parameters.query(request.scope["query_string"])
         origin = gateway.origin(request, caller)
-        name = _name(request.path_params["name"])
         document = await gateway.execution(caller, request.path_params["execution_id"])
         with gateway.pressure.body(caller.tenant_id, headers):
             limit = gateway.backend.settings.max_body_bytes
             body = await bodies.read(request.receive, headers, limit)
             if body:
                 bodies.require_json(headers)
-            return await self._send(document, name, read_signal(body), origin)
+        return origin, document, body
 
-    async def _send(self, document: Document, name: str, data: object, origin: Origin) -> Response:
+    async def _ask(
+        self, document: Document, kind: str, payload: JsonObject, origin: Origin, field: str
+    ) -> Response:
         gateway, execution_id = self._gateway, document["execution_id"]
         if not origin.key and ended(document):
             raise Refused(
                 f"Execution {execution_id} has ended: {document['status']}.", code="execution_ended"
             )
-        payload = {"execution_id": execution_id, "name": name, "data": data}
-        submission = control(SIGNAL, document["session_id"], payload, origin)
+        told = {"execution_id": execution_id, **payload}
+        submission = control(kind, document["session_id"], told, origin)
         limit = gateway.backend.settings.inline_limit_bytes
-        require_inline(submission, limit, "/data", "The data is")
+        require_inline(submission, limit, field, "The data is")
         answer = await gateway.submitter.submit(submission, DECISION_WAIT_S)
         if isinstance(answer, Ended):
             answer = _told(answer, submission.intent.intent_id)
@@ -83,21 +110,21 @@ def _name(name: str) -> str:
     return name
 
 
+_PROBLEMS = (
+    *APPENDING,
+    *WITH_BODY,
+    "read_model_unavailable",
+    "execution_not_found",
+    "execution_ended",
+    "contract_violation",
+    "idempotency_conflict",
+)
 SEND = Operation(
     method="POST",
     path="/v1/executions/{execution_id}/signals/{name}",
     tag="executions",
     answers={202: ("The signal is in the write-ahead log.", "Acknowledged")},
-    problems=(
-        *APPENDING,
-        *WITH_BODY,
-        "read_model_unavailable",
-        "execution_not_found",
-        "execution_ended",
-        "too_many_signals",
-        "contract_violation",
-        "idempotency_conflict",
-    ),
+    problems=(*_PROBLEMS, "too_many_signals"),
     parameters=(
         openapi.EXECUTION_ID,
         openapi.SIGNAL_NAME,
@@ -105,5 +132,15 @@ SEND = Operation(
         openapi.TRACEPARENT,
     ),
     body=("application/json", "SignalBody", {"data": {"by": "ann"}}),
+    body_required=False,
+)
+END = Operation(
+    method="POST",
+    path="/v1/executions/{execution_id}/cancel",
+    tag="executions",
+    answers={202: ("The request is in the write-ahead log.", "Acknowledged")},
+    problems=_PROBLEMS,
+    parameters=(openapi.EXECUTION_ID, openapi.IDEMPOTENCY_KEY, openapi.TRACEPARENT),
+    body=("application/json", "CancelBody", {"reason": "the customer withdrew the order"}),
     body_required=False,
 )

@@ -1,0 +1,112 @@
+"""Decide a partition's intents: those for realms, and the runtime's own."""
+
+from __future__ import annotations
+
+import logging
+
+from symphainy_processors.admission import control
+from symphainy_processors.admission.control import Target
+from symphainy_processors.admission.decide import Known, admit
+from symphainy_processors.moment import Moment
+from symphainy_processors.owner import poison
+from symphainy_processors.owner.deciding import Deciding, Shell, heading_of
+from symphainy_processors.saga import cancelling, waiting
+from symphainy_processors.saga import decide as saga
+from symphainy_runtime.journal.writer import Heading
+from symphainy_runtime.state.store import StoreBroken
+from symphainy_schemas import ids
+from symphainy_schemas.events import CancelRequested, Event, Position, SignalReceived
+from symphainy_schemas.records import Intent
+from symphainy_transport.topics import INTENTS
+
+log = logging.getLogger(__name__)
+Events = tuple[Event, ...]
+
+
+class Intents:
+    """Decides intents of one partition."""
+
+    def __init__(self, partition: int, deciding: Deciding, shell: Shell) -> None:
+        self._partition = partition
+        self._deciding = deciding
+        self._state = deciding.state
+        self._world, self._contracts = shell.world, shell.contracts
+
+    def decide(self, intent: Intent, offset: int) -> None:
+        """The position is past `offset` already.
+
+        Raises:
+            StoreBroken: which says nothing of the intent.
+        """
+        execution_id = ids.execution_id(
+            intent.tenant_id, intent.session_id, intent.intent_id, self._partition
+        )
+        heading = Heading(
+            cause=Position(INTENTS, self._partition, offset),
+            tenant_id=intent.tenant_id,
+            session_id=intent.session_id,
+            execution_id=execution_id,
+            correlation_id=intent.correlation_id,
+        )
+        moment = self._deciding.moment()
+        try:
+            target = self._target(intent, offset)
+            events = self._admit(intent, execution_id, moment, target)
+            if target is not None and not target.applied and control.accepted(events):
+                self._apply(target, offset, moment)
+            self._deciding.decide(None, heading, events, moment)
+        except StoreBroken:
+            raise
+        except Exception as error:
+            log.exception("intent at %d/%d is poison", self._partition, offset)
+            self._deciding.decide(None, heading, poison.intent(intent, error), moment)
+
+    def _target(self, intent: Intent, offset: int) -> Target | None:
+        """The execution of which a control intent asks something."""
+        asked = control.asked_by(intent)
+        state = None if asked is None else self._state.execution(asked.execution_id)
+        if asked is None or state is None:
+            return None
+        applied = state.controlled_at >= offset
+        match asked.event:
+            case SignalReceived() as signal:
+                return Target(state, signal, applied, waiting.has_room(state, signal))
+            case CancelRequested() as cancel:  # that is asked once
+                return Target(state, cancel, applied or state.cancel_reason is not None, True)
+
+    def _apply(self, target: Target, offset: int, moment: Moment) -> None:
+        """Record what is asked of an execution, before its intent's own record and without passing
+        it: whoever finds only this decides the intent again, and sees that it was applied."""
+        positions = self._deciding.positions
+        passed, positions.intents_next = positions.intents_next, offset
+        try:
+            cause = Position(INTENTS, self._partition, offset)
+            events = _answer(target, moment)
+            heading = heading_of(target.state, cause, -1)
+            self._deciding.decide(target.state, heading, events, moment)
+        finally:
+            positions.intents_next = passed
+
+    def _admit(
+        self, intent: Intent, execution_id: str, moment: Moment, target: Target | None
+    ) -> Events:
+        capability = self._world.capability(intent.intent_type)
+        known = Known(
+            partition=self._partition,
+            execution=self._state.execution(execution_id, moment.now),
+            session=self._state.session(intent.session_id),
+            target=target,
+            tenant_exists=self._world.tenant(intent.tenant_id) is not None,
+            capability=capability,
+            contract=self._contracts.of(capability) if capability is not None else None,
+        )
+        events = admit(intent, known)
+        return events + saga.on_admitted(events)
+
+
+def _answer(target: Target, moment: Moment) -> Events:
+    match target.event:
+        case SignalReceived() as signal:
+            return waiting.signalled(target.state, signal, moment.now)
+        case CancelRequested() as cancel:
+            return cancelling.requested(target.state, cancel)

@@ -1,0 +1,54 @@
+"""G7: what is to end begins nothing more, and ends.
+
+A request is applied once; only what was asked to end ends as cancelled; a success stands, should
+one have been reported before the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from symphainy_schemas import events as e
+from symphainy_simulation.checking.lives import Book, Life
+from symphainy_simulation.checking.violation import Violation
+
+G = "G7"
+_BEGINS = (e.StepReady, e.StepDispatched, e.StepRetryScheduled)
+
+
+def check(book: Book) -> Iterator[Violation]:
+    """Every whole life."""
+    for _, life in book.all_lives():
+        if life.received is not None:
+            yield from _begins_nothing(life)
+            yield from _was_asked(life)
+
+
+def _begins_nothing(life: Life) -> Iterator[Violation]:
+    asked = False
+    for entry, event in life.told:
+        if isinstance(event, e.CancelRequested):
+            if asked:
+                sentence = f"the end of {life.execution_id} was asked for twice"
+                yield Violation(G, sentence, (entry.place,))
+            asked = True
+        elif asked and isinstance(event, _BEGINS):
+            sentence = (
+                f"{type(event).__name__} in {life.execution_id}, although it was to end before"
+            )
+            yield Violation(G, sentence, (entry.place,))
+
+
+def _was_asked(life: Life) -> Iterator[Violation]:
+    if life.end is None or not isinstance(life.end.event, e.ExecutionCancelled):
+        return
+    asked = [event for _, event in life.told if isinstance(event, e.CancelRequested)]
+    if not asked:
+        sentence = f"{life.execution_id} was cancelled, but nobody had asked for that"
+        yield Violation(G, sentence, (life.end.entry.place,))
+    elif asked[0].reason != life.end.event.reason:
+        sentence = f"{life.execution_id} was cancelled for another reason than was asked"
+        yield Violation(G, sentence, (life.end.entry.place,))
+    if any(isinstance(event, e.StepSucceeded) for _, event in life.told):
+        sentence = f"{life.execution_id} was cancelled, although its step had succeeded"
+        yield Violation(G, sentence, (life.end.entry.place,))

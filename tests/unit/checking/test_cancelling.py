@@ -1,0 +1,86 @@
+"""The checker of executions that are to end finds what it is for, and nothing else.
+
+- Dispatched or tried again after it was asked to end; asked twice.
+- Cancelled although nobody had asked, for another reason, or although it had succeeded.
+"""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+from tests.unit.checking.logbook import execution
+from tests.unit.checking.story import FINAL, Story, breaks, failed, holds
+
+from symphainy_schemas import events as e
+from symphainy_schemas.records import ReportKind
+
+STOPPED = e.StepCancelled(step="main")
+ENDED = e.ExecutionCancelled(reason="asked")
+
+
+@pytest.fixture
+def story() -> Story:
+    """A partition that is owned."""
+    one = Story()
+    one.takeover()
+    return one
+
+
+def cancels(story: Story, intent_id: str = "c1", *events: e.Event, times: int = 1) -> None:
+    """Somebody cancels; `events` follow at once."""
+    told = f'{{"execution_id":"{execution()}","reason":"asked"}}'.encode()
+    at = story.intent(intent_id, told, "runtime.cancel")
+    for _ in range(times):
+        asked = (e.CancelRequested("asked", "ann"), *events)
+        story.record(asked, execution(), ("intents", at), intents_next=at)
+    received = replace(
+        story.received(intent_id, told), intent_type="runtime.cancel", realm="runtime"
+    )
+    story.record((received, e.ExecutionSucceeded()), execution(intent_id), ("intents", at))
+
+
+def test_what_ends_as_asked_holds(story: Story) -> None:
+    task = story.admit(story.intent())
+    cancels(story)
+    cancels(story, "c2", times=0)  # once more changes nothing
+    story.answer(ReportKind.FAILED, task, failed(task, FINAL), ENDED, error=FINAL)
+    holds(story)
+
+
+def test_a_success_stands(story: Story) -> None:
+    task = story.admit(story.intent())
+    cancels(story)
+    story.succeed(task)
+    holds(story)
+
+
+def test_it_is_asked_twice(story: Story) -> None:
+    task = story.admit(story.intent())
+    cancels(story)
+    cancels(story, "c2")
+    story.succeed(task)
+    breaks(story, "G7", "was asked for twice")
+
+
+def test_it_is_tried_again(story: Story) -> None:
+    task = story.admit(story.intent())
+    cancels(story)
+    error = replace(FINAL, retryable=True)
+    again = e.StepRetryScheduled(step="main", attempt=2, due_at=story.now + 100)
+    story.answer(ReportKind.FAILED, task, failed(task, error), again, error=error)
+    story.record((STOPPED, ENDED), execution())
+    breaks(story, "G7", "although it was to end before")
+
+
+def test_nobody_had_asked(story: Story) -> None:
+    task = story.admit(story.intent())
+    story.answer(ReportKind.FAILED, task, failed(task, FINAL), ENDED, error=FINAL)
+    breaks(story, "G7", "nobody had asked")
+
+
+def test_it_ends_for_another_reason(story: Story) -> None:
+    task = story.admit(story.intent())
+    cancels(story)
+    other = e.ExecutionCancelled(reason="because")
+    story.answer(ReportKind.FAILED, task, failed(task, FINAL), other, error=FINAL)
+    breaks(story, "G7", "for another reason")
