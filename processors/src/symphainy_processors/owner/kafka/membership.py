@@ -87,6 +87,7 @@ class GroupMembership:
     def close(self) -> None:
         """Leave (a static member's partitions wait for its session timeout)."""
         self._closing = True
+        self._unclaimed.close()
         self._consumer.close()
 
     def _subscribe(self, topics: list[str]) -> None:

@@ -10,11 +10,13 @@ nobody, for as long as no member comes or goes.
 from __future__ import annotations
 
 import logging
+import struct
+import threading
 import time
-from concurrent.futures import Future
+from collections.abc import Iterator
+from typing import Any
 
-from confluent_kafka import ConsumerGroupState, KafkaException
-from confluent_kafka.admin import ConsumerGroupDescription  # type: ignore[attr-defined]  # re-exported
+from confluent_kafka import KafkaException
 
 from symphainy_transport.clients import admin
 from symphainy_transport.settings import TransportSettings
@@ -28,7 +30,11 @@ ANSWER_S = 5.0
 
 
 class Unclaimed:
-    """Looks at the group now and then, without ever waiting."""
+    """Looks at the group now and then, from a thread of its own.
+
+    By the older of the client's two ways to describe a group, which blocks: the newer one ends the
+    process when a broker goes away while it is asked (librdkafka #4605, seen with 2.16).
+    """
 
     def __init__(
         self, settings: TransportSettings, client_id: str, group: str, topic: str, partitions: int
@@ -37,49 +43,67 @@ class Unclaimed:
         self._group, self._topic = group, topic
         self._every = frozenset(range(partitions))
         self._admin = admin(settings, client_id)
-        self._asked: Future[ConsumerGroupDescription] | None = None
-        self._next_look = time.monotonic() + LOOK_EVERY_S
-        self._since: float | None = None
+        self._closing, self._seen = threading.Event(), threading.Event()
+        threading.Thread(target=self._watch, name=client_id, daemon=True).start()
 
     def seen(self) -> bool:
         """Whether a stable group has left something to nobody for a while; true once, then not
         for `PAUSE_S`."""
-        now = time.monotonic()
-        if self._asked is None:
-            if now >= self._next_look:
-                self._next_look = now + LOOK_EVERY_S
-                self._asked = self._ask()
+        if not self._seen.is_set():
             return False
-        if not self._asked.done():
-            return False
-        missing = self._missing(self._asked)
-        self._asked = None
-        if not missing:
-            self._since = None
-            return False
-        self._since = self._since or now
-        if now - self._since < PATIENCE_S:
-            return False
-        log.warning("the group has left partitions %s to nobody; joining again", sorted(missing))
-        self._since, self._next_look = None, now + PAUSE_S
+        self._seen.clear()
         return True
 
-    def _ask(self) -> Future[ConsumerGroupDescription]:
-        asked = self._admin.describe_consumer_groups([self._group], request_timeout=ANSWER_S)
-        return asked[self._group]
+    def close(self) -> None:
+        """Look no more."""
+        self._closing.set()
 
-    def _missing(self, asked: Future[ConsumerGroupDescription]) -> frozenset[int]:
+    def _watch(self) -> None:
+        since: float | None = None
+        pause_s = LOOK_EVERY_S
+        while not self._closing.wait(pause_s):
+            missing, now, pause_s = self._missing(), time.monotonic(), LOOK_EVERY_S
+            if not missing:
+                since = None
+                continue
+            since = since or now
+            if now - since >= PATIENCE_S:
+                log.warning("the group has left partitions %s to nobody", sorted(missing))
+                since, pause_s = None, PAUSE_S
+                self._seen.set()
+
+    def _missing(self) -> frozenset[int]:
         try:
-            found = asked.result()
+            found = self._admin.list_groups(self._group, timeout=ANSWER_S)
         except KafkaException:  # no coordinator now: the membership has more to say about that
             return frozenset()
-        if found.state != ConsumerGroupState.STABLE:
+        # Its stub says that these attributes are None.
+        group: Any = found[0] if found else None
+        if group is None or group.error is not None or group.state != "Stable":
             return frozenset()
         claimed = {
-            place.partition
-            for member in found.members
-            if member.assignment is not None
-            for place in member.assignment.topic_partitions
-            if place.topic == self._topic
+            partition
+            for member in group.members
+            for topic, partition in assigned(member.assignment or b"")
+            if topic == self._topic
         }
         return self._every - claimed
+
+
+def assigned(assignment: bytes) -> Iterator[tuple[str, int]]:
+    """(topic, partition) of a member's assignment, as the group's leader wrote it.
+
+    Source: ConsumerProtocolAssignment.json in Apache Kafka; versions only add behind.
+    """
+    if not assignment:
+        return
+    _version, topics = struct.unpack_from(">hi", assignment)
+    at = 6
+    for _ in range(topics):
+        (length,) = struct.unpack_from(">h", assignment, at)
+        name = assignment[at + 2 : at + 2 + length].decode()
+        at += 2 + length
+        (count,) = struct.unpack_from(">i", assignment, at)
+        for partition in struct.unpack_from(f">{count}i", assignment, at + 4):
+            yield name, partition
+        at += 4 + 4 * count
