@@ -88,6 +88,7 @@ TASK = Task(
     created_at=INTENT.created_at,
     traceparent=INTENT.traceparent,
     checkpoints=(Checkpoint("extract", b'"text"'),),
+    heartbeat_ms=10_000,
 )
 
 REPORT = StepReport(
@@ -145,6 +146,7 @@ EVENTS: tuple[e.Event, ...] = (
         backoff_max_ms=60_000,
         concurrency_key="customer-7",
         key_concurrency=2,
+        heartbeat_ms=10_000,
     ),
     e.ExecutionStarted(),
     e.SessionOpened(principal="ann", attributes=b"{}"),
@@ -241,6 +243,7 @@ STATE = State(
                 checkpoints=(Checkpoint("extract", b"1"),),
                 error=ERROR,
                 waits=(Wait("approved", 9, "approved"),),
+                ends_at=7,
             ),
         ),
         state={"file": b'"read"'},
@@ -248,6 +251,7 @@ STATE = State(
         signals=(Signal("approved", b"1"),),
         controlled_at=6,
         cancel_reason="asked",
+        heartbeat_ms=9,
     ),
 )
 
@@ -276,6 +280,7 @@ SAMPLES: dict[str, Record] = {
         key_concurrency=2,
         registered_at=1,
         registered_by="w1",
+        heartbeat_ms=10_000,
     ),
     "tenant": Tenant(
         tenant_id="acme",

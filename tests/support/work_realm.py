@@ -92,6 +92,25 @@ async def nap(ctx: Context, payload: Nap) -> None:
     await asyncio.sleep(payload.ms / 1_000)
 
 
+class Beat(BaseModel):
+    """At which attempt to show signs of life."""
+
+    lively_at: int
+
+
+@realm.intent("work.beat", timeout=None, heartbeat="400ms", retry=Retry(initial="10ms"))
+async def beat(ctx: Context, payload: Beat) -> dict[str, int]:
+    """Runs for longer than its heartbeat, and says so, or is silent for good."""
+    import asyncio
+
+    if ctx.attempt < payload.lively_at:
+        await asyncio.sleep(600)
+    for _ in range(10):
+        await asyncio.sleep(0.08)
+        await ctx.progress("going on")
+    return {"attempt": ctx.attempt}
+
+
 class Approval(BaseModel):
     """Who approved."""
 

@@ -84,6 +84,7 @@ class CapabilityResolved(_Event, frozen=True):
     backoff_max_ms: int
     concurrency_key: str = ""
     key_concurrency: int = 0
+    heartbeat_ms: int = 0
 
 
 class ExecutionStarted(_Event, frozen=True):

@@ -107,6 +107,7 @@ class Task(Struct, frozen=True, gc=False, kw_only=True):
     created_at: int
     traceparent: str = ""
     checkpoints: tuple[Checkpoint, ...] = ()
+    heartbeat_ms: int = 0
 
 
 class ReportKind(StrEnum):
@@ -195,6 +196,7 @@ class Capability(Struct, frozen=True, gc=False, kw_only=True):
     key_concurrency: int = 0
     registered_at: int
     registered_by: str
+    heartbeat_ms: int = 0
 
 
 class Tenant(Struct, frozen=True, gc=False, kw_only=True):

@@ -74,6 +74,7 @@ class StepState(Struct, frozen=True, gc=False, kw_only=True):
     checkpoints: tuple[Checkpoint, ...] = ()
     error: Error | None = None
     waits: tuple[Wait, ...] = ()
+    ends_at: int = 0
 
 
 class Signal(Struct, frozen=True, gc=False):
@@ -121,6 +122,7 @@ class ExecutionState(
     signals: tuple[Signal, ...] = ()
     controlled_at: int = -1
     cancel_reason: str | None = None
+    heartbeat_ms: int = 0
 
 
 class SessionState(

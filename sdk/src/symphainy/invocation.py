@@ -127,6 +127,17 @@ def timed_out(timeout_ms: int) -> Failed:
     return Failed(records.Error(code="timeout", message=message, retryable=True))
 
 
+def silent(heartbeat_ms: int) -> Failed:
+    """The attempt showed no sign of life for longer than its heartbeat."""
+    error = records.Error(
+        code="heartbeat_timeout",
+        message=f"The handler showed no sign of life for {heartbeat_ms} ms.",
+        cure="Call ctx.progress or ctx.step more often, or declare a longer heartbeat.",
+        retryable=True,
+    )
+    return Failed(error)
+
+
 def _structured(error: SymphainyError, *, retryable: bool) -> records.Error:
     operator = isinstance(error, OperatorError)
     return records.Error(

@@ -73,19 +73,37 @@ class IntentOptions:
 
     retry: Retry = Retry()
     timeout: timedelta | str | None = "5m"
+    heartbeat: timedelta | str | None = None
     determinism: Determinism = Determinism.UNKNOWN
     description: str = ""
 
     def __post_init__(self) -> None:
-        """Check the timeout where it is written."""
+        """Check the times where they are written."""
         if self.timeout is not None and self.timeout_ms < 1:
             raise DeclarationError(
                 f"timeout={self.timeout!r} leaves no time.",
                 code="bad_duration",
                 cure="Use at least 1 ms, or None for no limit.",
             )
+        if self.heartbeat is not None and self.heartbeat_ms < 1:
+            raise DeclarationError(
+                f"heartbeat={self.heartbeat!r} leaves no time.",
+                code="bad_duration",
+                cure="Use at least 1 ms, or None for no limit.",
+            )
+        if self.heartbeat_ms and self.timeout_ms and self.heartbeat_ms >= self.timeout_ms:
+            raise DeclarationError(
+                f"heartbeat={self.heartbeat!r} is not shorter than timeout={self.timeout!r}.",
+                code="bad_duration",
+                cure="Shorten the heartbeat, or leave it out.",
+            )
 
     @property
     def timeout_ms(self) -> int:
         """Start-to-finish limit of one attempt in ms; 0 for none."""
         return 0 if self.timeout is None else _duration("timeout", self.timeout)
+
+    @property
+    def heartbeat_ms(self) -> int:
+        """The longest that an attempt may run without a sign of life, in ms; 0 for none."""
+        return 0 if self.heartbeat is None else _duration("heartbeat", self.heartbeat)

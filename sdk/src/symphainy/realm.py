@@ -70,6 +70,7 @@ class Realm:
         *,
         retry: Retry = Retry(),  # noqa: B008  # frozen, so sharing one is safe
         timeout: timedelta | str | None = "5m",
+        heartbeat: timedelta | str | None = None,
         determinism: Determinism = Determinism.UNKNOWN,
         description: str = "",
     ) -> Declares:
@@ -79,6 +80,8 @@ class Realm:
             intent_type: `{realm}.{action}` with this realm.
             retry: how failed attempts are repeated.
             timeout: start-to-finish limit of one attempt; None for no limit.
+            heartbeat: the longest that an attempt may run without a sign of life (`ctx.step`,
+                `ctx.progress`); None for no limit.
             determinism: whether the same input gives the same result.
             description: for people; the first line of the docstring if empty.
 
@@ -86,7 +89,11 @@ class Realm:
             DeclarationError: here or when the function is declared; it says what to change.
         """
         options = IntentOptions(
-            retry=retry, timeout=timeout, determinism=determinism, description=description
+            retry=retry,
+            timeout=timeout,
+            heartbeat=heartbeat,
+            determinism=determinism,
+            description=description,
         )
 
         def declares(function: Function[PayloadT, ReturnT], /) -> Handler[PayloadT, ReturnT]:

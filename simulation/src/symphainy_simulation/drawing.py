@@ -6,6 +6,7 @@ from dataclasses import replace
 from random import Random
 
 from symphainy_simulation.actors.programs import Line
+from symphainy_simulation.beats import with_beats
 from symphainy_simulation.cancels import with_cancels
 from symphainy_simulation.plan import (
     SESSIONS,
@@ -24,6 +25,7 @@ from symphainy_simulation.world.chance import Chance
 STATED_FOR_MS = 2_600
 WAITS = "waits/175"  # a stream in which the seeds that tests name draw no waits
 CANCELS = "cancels/32"  # the same for who wants executions to end
+BEATS = "beats/32"  # and for whose handlers must show signs of life
 FAULTS_FOR_MS = 3_600
 HEALED_AT_MS = 4_500
 
@@ -38,6 +40,7 @@ def expand(seed: int) -> Plan:
     chance = Chance(seed)
     scenario = _scenario(chance.stream("scenario"))
     stated = with_waits(_stated(chance.stream("stated"), scenario), chance.stream(WAITS))
+    stated = with_beats(stated, chance.stream(BEATS))
     stated = with_cancels(stated, chance.stream(CANCELS))
     faults = _faults(chance.stream("faults"), scenario)
     return Plan(seed, scenario, tuple(stated), tuple(faults))

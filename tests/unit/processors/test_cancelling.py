@@ -51,6 +51,7 @@ def execution(step: StepState = STEP) -> ExecutionState:
         backoff_max_ms=1_000,
         controlled_at=-1,
         cancel_reason=None,
+        heartbeat_ms=0,
     )
 
 

@@ -50,6 +50,7 @@ def execution(step: StepState = STEP, attempts: int = 3) -> ExecutionState:
         backoff_factor=2.0,
         backoff_max_ms=1_000,
         timeout_ms=500,
+        heartbeat_ms=0,
         cancel_reason=None,
     )
 
@@ -104,7 +105,7 @@ def test_what_another_worker_had_first_stays_open_and_is_delivered_after_a_marke
     assert again == e.StepRetryScheduled(step="main", attempt=2, due_at=NOW.now)
     step: StepState = STEP
     for event in (back, again):
-        step = evolve_step(step, 500, JOURNAL, 50, event)
+        step = evolve_step(step, execution(), JOURNAL, 50, event)
     assert (step.status, step.open, step.token) == (StepStatus.BACKING_OFF, (3,), "tok")
     assert saga.needs_marker(step)
     alive = saga.on_report(execution(step), report(ReportKind.STARTED), NOW)

@@ -95,6 +95,7 @@ def _resolved(capability: Capability, intent: Intent) -> e.CapabilityResolved:
         backoff_max_ms=capability.backoff_max_ms,
         concurrency_key=_concurrency_key(capability, intent),
         key_concurrency=capability.key_concurrency,
+        heartbeat_ms=capability.heartbeat_ms,
     )
 
 

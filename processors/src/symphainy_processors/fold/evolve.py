@@ -36,7 +36,7 @@ def evolve_execution(
     if kind in STEP_EVENTS:
         of_step = cast(StepEvent, event)
         before = find_step(state, of_step.step)
-        step = evolve_step(before, state.timeout_ms, record, offset, of_step)
+        step = evolve_step(before, state, record, offset, of_step)
         state = with_step(state, step)
         return _waiting(state, event) if kind in _WAITING_EVENTS else state
     changed = EXECUTION_EVENTS.get(kind)
@@ -102,6 +102,7 @@ def _resolved(
         backoff_max_ms=event.backoff_max_ms,
         concurrency_key=event.concurrency_key,
         key_concurrency=event.key_concurrency,
+        heartbeat_ms=event.heartbeat_ms,
     )
 
 

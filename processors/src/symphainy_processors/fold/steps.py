@@ -18,6 +18,7 @@ StepEvent = (
     | e.StepDispatched
     | e.StepStarted
     | e.StepCheckpointed
+    | e.StepProgressed
     | e.StepSucceeded
     | e.StepFailed
     | e.StepRetryScheduled
@@ -31,16 +32,15 @@ StepEvent = (
 
 def evolve_step(
     step: StepState | None,
-    timeout_ms: int,
+    state: ExecutionState,
     record: e.JournalRecord,
     offset: int,
     event: StepEvent,
 ) -> StepState:
-    """The step after `event` of the journal record at `offset`; `timeout_ms` is the start-to-finish
-    limit, 0 for none."""
+    """The step after `event` of the journal record at `offset`; `state` is its execution before."""
     if step is None:
         step = _new_step(event.step)
-    return STEP_EVENTS[type(event)](step, event, record, offset, timeout_ms)
+    return STEP_EVENTS[type(event)](step, event, record, offset, state)
 
 
 def find_step(state: ExecutionState, name: str) -> StepState | None:
@@ -61,13 +61,17 @@ def with_step(state: ExecutionState, changed: StepState) -> ExecutionState:
 
 
 def _ready(
-    step: StepState, event: e.StepReady, record: e.JournalRecord, offset: int, timeout_ms: int
+    step: StepState, event: e.StepReady, record: e.JournalRecord, offset: int, state: ExecutionState
 ) -> StepState:
     return replace(step, status=StepStatus.READY, attempt=event.attempt, ready_at=offset, due_at=0)
 
 
 def _dispatched(
-    step: StepState, event: e.StepDispatched, record: e.JournalRecord, offset: int, timeout_ms: int
+    step: StepState,
+    event: e.StepDispatched,
+    record: e.JournalRecord,
+    offset: int,
+    state: ExecutionState,
 ) -> StepState:
     return replace(
         step,
@@ -84,10 +88,39 @@ def _dispatched(
 
 
 def _started(
-    step: StepState, event: e.StepStarted, record: e.JournalRecord, offset: int, timeout_ms: int
+    step: StepState,
+    event: e.StepStarted,
+    record: e.JournalRecord,
+    offset: int,
+    state: ExecutionState,
 ) -> StepState:
-    due_at = record.at + timeout_ms if timeout_ms else 0
-    return replace(step, status=StepStatus.STARTED, due_at=due_at)
+    ends_at = record.at + state.timeout_ms if state.timeout_ms else 0
+    due_at = _sign_due(ends_at, state.heartbeat_ms, record.at)
+    return replace(step, status=StepStatus.STARTED, due_at=due_at, ends_at=ends_at)
+
+
+def _progressed(
+    step: StepState,
+    event: e.StepProgressed,
+    record: e.JournalRecord,
+    offset: int,
+    state: ExecutionState,
+) -> StepState:
+    return _lives(step, record, state)
+
+
+def _lives(step: StepState, record: e.JournalRecord, state: ExecutionState) -> StepState:
+    """After a sign of life the next one is awaited for as long again."""
+    if not state.heartbeat_ms or step.status is not StepStatus.STARTED:
+        return step
+    return replace(step, due_at=_sign_due(step.ends_at, state.heartbeat_ms, record.at))
+
+
+def _sign_due(ends_at: int, heartbeat_ms: int, at: int) -> int:
+    """When a started attempt is given up: at its end, or without a sign of life before."""
+    if not heartbeat_ms:
+        return ends_at
+    return min(ends_at, at + heartbeat_ms) if ends_at else at + heartbeat_ms
 
 
 def _checkpointed(
@@ -95,38 +128,51 @@ def _checkpointed(
     event: e.StepCheckpointed,
     record: e.JournalRecord,
     offset: int,
-    timeout_ms: int,
+    state: ExecutionState,
 ) -> StepState:
-    return replace(step, checkpoints=(*step.checkpoints, Checkpoint(event.name, event.result)))
+    recorded = (*step.checkpoints, Checkpoint(event.name, event.result))
+    return replace(_lives(step, record, state), checkpoints=recorded)
 
 
 def _succeeded(
-    step: StepState, event: e.StepSucceeded, record: e.JournalRecord, offset: int, timeout_ms: int
+    step: StepState,
+    event: e.StepSucceeded,
+    record: e.JournalRecord,
+    offset: int,
+    state: ExecutionState,
 ) -> StepState:
     return replace(step, status=StepStatus.SUCCEEDED, due_at=0, open=())
 
 
 def _failed(
-    step: StepState, event: e.StepFailed, record: e.JournalRecord, offset: int, timeout_ms: int
+    step: StepState,
+    event: e.StepFailed,
+    record: e.JournalRecord,
+    offset: int,
+    state: ExecutionState,
 ) -> StepState:
     still_open = _without(step.open, event.delivery)
-    due_at = _closing(step, still_open, timeout_ms)
+    due_at = _closing(step, still_open, state)
     return replace(
         step, status=StepStatus.FAILED, due_at=due_at, error=event.error, open=still_open
     )
 
 
 def _cancelled(
-    step: StepState, event: e.StepCancelled, record: e.JournalRecord, offset: int, timeout_ms: int
+    step: StepState,
+    event: e.StepCancelled,
+    record: e.JournalRecord,
+    offset: int,
+    state: ExecutionState,
 ) -> StepState:
-    due_at = _closing(step, step.open, timeout_ms)
+    due_at = _closing(step, step.open, state)
     return replace(step, status=StepStatus.CANCELLED, due_at=due_at, ready_at=-1, waits=())
 
 
-def _closing(step: StepState, still_open: tuple[int, ...], timeout_ms: int) -> int:
+def _closing(step: StepState, still_open: tuple[int, ...], state: ExecutionState) -> int:
     """When a step that goes on no more has closed: its deliveries may start until `start_by`, and
-    run for `timeout_ms` (rule 13)."""
-    return step.start_by + timeout_ms if still_open else 0
+    run for as long as an attempt may (rule 13)."""
+    return step.start_by + state.timeout_ms if still_open else 0
 
 
 def _retry_scheduled(
@@ -134,7 +180,7 @@ def _retry_scheduled(
     event: e.StepRetryScheduled,
     record: e.JournalRecord,
     offset: int,
-    timeout_ms: int,
+    state: ExecutionState,
 ) -> StepState:
     return replace(
         step,
@@ -146,7 +192,11 @@ def _retry_scheduled(
 
 
 def _handed_back(
-    step: StepState, event: e.StepHandedBack, record: e.JournalRecord, offset: int, timeout_ms: int
+    step: StepState,
+    event: e.StepHandedBack,
+    record: e.JournalRecord,
+    offset: int,
+    state: ExecutionState,
 ) -> StepState:
     still_open = step.open
     if event.reason != REDELIVERED:  # else whoever had it first may still run it
@@ -157,13 +207,21 @@ def _handed_back(
 
 
 def _closed(
-    step: StepState, event: e.DeliveryClosed, record: e.JournalRecord, offset: int, timeout_ms: int
+    step: StepState,
+    event: e.DeliveryClosed,
+    record: e.JournalRecord,
+    offset: int,
+    state: ExecutionState,
 ) -> StepState:
     return replace(step, open=_without(step.open, event.delivery))
 
 
 def _suspended(
-    step: StepState, event: e.StepSuspended, record: e.JournalRecord, offset: int, timeout_ms: int
+    step: StepState,
+    event: e.StepSuspended,
+    record: e.JournalRecord,
+    offset: int,
+    state: ExecutionState,
 ) -> StepState:
     return replace(
         step,
@@ -175,7 +233,11 @@ def _suspended(
 
 
 def _resumed(
-    step: StepState, event: e.StepResumed, record: e.JournalRecord, offset: int, timeout_ms: int
+    step: StepState,
+    event: e.StepResumed,
+    record: e.JournalRecord,
+    offset: int,
+    state: ExecutionState,
 ) -> StepState:
     return replace(
         step,
@@ -206,6 +268,7 @@ STEP_EVENTS: Mapping[type, Callable[..., StepState]] = {
     e.StepDispatched: _dispatched,
     e.StepStarted: _started,
     e.StepCheckpointed: _checkpointed,
+    e.StepProgressed: _progressed,
     e.StepSucceeded: _succeeded,
     e.StepFailed: _failed,
     e.StepRetryScheduled: _retry_scheduled,

@@ -27,6 +27,7 @@ def task_for(
         token=event.token,
         start_by=event.start_by - skew_ms,
         timeout_ms=event.timeout_ms,
+        heartbeat_ms=state.heartbeat_ms,
         realm=state.realm,
         intent_id=state.intent_id,
         intent_type=state.intent_type,

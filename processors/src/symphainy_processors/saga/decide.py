@@ -116,13 +116,17 @@ def _on_timeout(state: ExecutionState, step: StepState, moment: Moment) -> Event
         return (fired, e.StepReady(step=step.step, attempt=step.attempt))
     if step.status is not StepStatus.STARTED:
         return ()
+    if 0 < step.ends_at <= step.due_at or not state.heartbeat_ms:
+        kind, message = "timeout", f"did not end within {state.timeout_ms} ms of its start."
+    else:
+        kind, message = "heartbeat", f"showed no sign of life for {state.heartbeat_ms} ms."
     error = Error(
-        code="timeout",
-        message=f"The attempt did not end within {state.timeout_ms} ms of its start.",
+        code="timeout" if kind == "timeout" else "heartbeat_timeout",
+        message=f"The attempt {message}",
         step=step.step,
         retryable=True,
     )
-    fired = e.TimerFired(timer=f"timeout:{step.step}", due_at=step.due_at)
+    fired = e.TimerFired(timer=f"{kind}:{step.step}", due_at=step.due_at)
     return (fired, *_attempt_failed(state, step, step.delivery, error, moment))
 
 
@@ -179,7 +183,7 @@ def _may_start(state: ExecutionState, step: StepState) -> bool:
     it: that its worker is gone was said before, and is not said again.
     """
     return step.status is StepStatus.DISPATCHED or (
-        step.status in _WAITING and state.timeout_ms > 0
+        step.status in _WAITING and (state.timeout_ms > 0 or state.heartbeat_ms > 0)
     )
 
 

@@ -17,10 +17,11 @@ from typing import Protocol, TypeVar
 from symphainy.artifacts import Store
 from symphainy.context import Context
 from symphainy.errors import TerminalError
-from symphainy.invocation import Failed, Succeeded, failed, invoke, timed_out
+from symphainy.invocation import Failed, Succeeded, failed, invoke
 from symphainy.steps import Steps
 from symphainy.worker.admission import Entry
 from symphainy.worker.ledger import Lease
+from symphainy.worker.limits import Limits
 from symphainy.worker.reports import progress_text, told
 from symphainy.worker.suspension import Suspension
 from symphainy_schemas.records import ReportKind, StepReport, Task, Wait
@@ -65,10 +66,10 @@ class Delivery:
         "_acknowledged",
         "_announced",
         "_ground",
+        "_limits",
         "_returned",
         "_steps",
         "_suspension",
-        "_timer",
         "begun",
         "entry",
         "final",
@@ -107,7 +108,7 @@ class Delivery:
         self._announced = self._returned = self._acknowledged = False
         self._steps: Steps | None = None
         self._suspension: Suspension | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._limits = Limits(ground.loop, task, self.begun, self._expired)
 
     # -- as the engine sees it ---------------------------------------------------------------
 
@@ -136,10 +137,9 @@ class Delivery:
             self._send(ReportKind.STARTED, _nothing)
 
     def watch(self) -> None:
-        """From now on the timeout ends the handler."""
-        if self.task.timeout_ms and not self.final:
-            at = self.begun + self.task.timeout_ms / 1000
-            self._timer = self._ground.loop.call_at(at, self._time_out)
+        """From now on its limits end the handler."""
+        if not self.final:
+            self._limits.watch()
 
     def hand_back(self, reason: str) -> None:
         """Give the delivery back although its handler was started, and end the handler."""
@@ -216,10 +216,11 @@ class Delivery:
     async def _acknowledgement(self, kind: ReportKind, name: str, result: bytes) -> None:
         self._check_open()
         self.announce()
-        acknowledged = self._ground.loop.create_future()
+        acknowledged, sent_at = self._ground.loop.create_future(), self._ground.loop.time()
         self._send(kind, partial(_resolve, acknowledged), name, result)
         with self._suspensions().at_work():
             await acknowledged
+        self._limits.sign(sent_at)
 
     def _suspensions(self) -> Suspension:
         if self._suspension is None:
@@ -264,9 +265,9 @@ class Delivery:
             waits=waits,
         )
 
-    def _time_out(self) -> None:
+    def _expired(self, end: Failed) -> None:
         if not self.final:
-            self._finish(timed_out(self.task.timeout_ms))
+            self._finish(end)
             self._end_handler()
 
     def _finish(self, end: Succeeded | Failed) -> None:
@@ -277,8 +278,7 @@ class Delivery:
 
     def _final(self, report: StepReport) -> None:
         self.final = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._limits.stop()
         self._ground.send(report, self.task, self._done)
 
     def _done(self) -> None:

@@ -25,6 +25,7 @@ from symphainy.worker.admission import (
 from symphainy.worker.delivery import Delivery
 from symphainy.worker.flow import Flow
 from symphainy.worker.ledger import Lease
+from symphainy.worker.limits import shortest_ms
 from symphainy.worker.reports import buried, told
 from symphainy.worker.threads import Threads
 from symphainy_schemas.codec import decode, encode
@@ -169,7 +170,7 @@ class Engine:
         if not self._announcing:
             self._announcing = True
             self.loop.call_at(delivery.begun + ANNOUNCE_MS / 1000, self._announce)
-        if 0 < task.timeout_ms < ANNOUNCE_MS:
+        if 0 < shortest_ms(task) < ANNOUNCE_MS:
             delivery.watch()
 
     async def _run(self, delivery: Delivery) -> None:

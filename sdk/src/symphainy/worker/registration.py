@@ -65,6 +65,7 @@ def capability(handler: Handler[Any, Any], version: int, registration: Registrat
         backoff_max_ms=options.retry.maximum_ms,
         registered_at=registration.now,
         registered_by=registration.worker_id,
+        heartbeat_ms=options.heartbeat_ms,
     )
 
 

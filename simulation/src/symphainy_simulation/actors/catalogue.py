@@ -6,7 +6,9 @@ from symphainy_schemas.records import Capability, Determinism, Tenant
 from symphainy_simulation.plan import TENANTS, Scenario
 
 CONTRACT = b'{"type":"object","required":["n"],"properties":{"n":{"type":"integer"}}}'
-NAMES = ("quick", "steps", "flaky", "slow", "keyed", "refuse", "hang", "untimed")
+NAMES = ("quick", "steps", "flaky", "slow", "keyed", "refuse", "hang", "untimed", "beating")
+UNTIMED = frozenset({"untimed", "beating"})
+HEARTBEAT_MS = 90
 REALMS = ("work", "side")
 
 
@@ -28,7 +30,7 @@ def _capability(realm: str, name: str, scenario: Scenario) -> Capability:
         input_contract=CONTRACT,
         output_contract=b"",
         determinism=Determinism.DETERMINISTIC,
-        timeout_ms=0 if name == "untimed" else scenario.timeout_ms,
+        timeout_ms=0 if name in UNTIMED else scenario.timeout_ms,
         attempts=scenario.attempts,
         backoff_ms=25,
         backoff_factor=2.0,
@@ -37,6 +39,7 @@ def _capability(realm: str, name: str, scenario: Scenario) -> Capability:
         key_concurrency=scenario.key_limit if keyed else 0,
         registered_at=0,
         registered_by="simulation",
+        heartbeat_ms=HEARTBEAT_MS if name == "beating" else 0,
     )
 
 

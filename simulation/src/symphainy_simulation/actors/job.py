@@ -11,8 +11,10 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from symphainy.invocation import Failed
 from symphainy.worker.admission import ANNOUNCE_MS
 from symphainy.worker.ledger import Lease
+from symphainy.worker.limits import Limits
 from symphainy_schemas.records import Error, ReportKind, StepReport, Task, Wait
 from symphainy_simulation.actors import programs
 from symphainy_simulation.actors.programs import Program
@@ -62,6 +64,25 @@ class Ground(Protocol):
         ...
 
 
+class Ticks:
+    """A worker's time, as an event loop offers it."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def time(self) -> float:
+        """Now, in seconds."""
+        return self._process.clock.now_ms() / 1_000
+
+    def call_at(self, when: float, callback: Callable[[], None], /) -> Ticks:
+        """Call it then; what has ended by then does nothing."""
+        self._process.later(max(0, round((when - self.time()) * 1_000)) * MS, callback)
+        return self
+
+    def cancel(self) -> None:
+        """Nothing is to be done for that."""
+
+
 class Job:
     """A delivery whose handler was started."""
 
@@ -75,14 +96,13 @@ class Job:
         self._program = Program(task)
         self._final = self._announced = self._acknowledged = False
         self._start = worker.entered(self)
+        self._ticks = Ticks(worker.process)
+        self._limits = Limits(self._ticks, task, self._ticks.time(), self._expired)
 
     def begin(self) -> None:
         """Call the handler."""
-        self._process.later(ANNOUNCE_MS * MS, self._announce)
-        timeout_ms = self.task.timeout_ms
-        if timeout_ms:
-            # As the real one: the limit is watched only from the announcement on.
-            self._process.later(max(ANNOUNCE_MS, timeout_ms) * MS, self._time_out)
+        # As the real one: its limits are watched from the announcement on, if they are longer.
+        self._process.later(ANNOUNCE_MS * MS, self._announced_in_time)
         self._go_on()
 
     def adopt(self, lease: Lease) -> None:
@@ -137,7 +157,18 @@ class Job:
         """Report, and go on when Kafka has it."""
         self._announce()
         report = told(self.task, kind, self._worker, self, name=name, result=result)
-        self._worker.send(report, self.task, self._go_on)
+        sent_at = self._ticks.time()
+
+        def acknowledged() -> None:
+            self._limits.sign(sent_at)
+            self._go_on()
+
+        self._worker.send(report, self.task, acknowledged)
+
+    def _announced_in_time(self) -> None:
+        if not self._final:
+            self._announce()
+            self._limits.watch()
 
     def _announce(self) -> None:
         if not self._announced and not self._final:
@@ -145,10 +176,9 @@ class Job:
             report = told(self.task, ReportKind.STARTED, self._worker, self)
             self._worker.send(report, self.task, lambda: None)
 
-    def _time_out(self) -> None:
+    def _expired(self, end: Failed) -> None:
         if not self._final:
-            error = Error(code="timeout", message="The handler did not end.", retryable=True)
-            self._end(told(self.task, ReportKind.FAILED, self._worker, self, error=error))
+            self._end(told(self.task, ReportKind.FAILED, self._worker, self, error=end.error))
 
     def _end(self, report: StepReport) -> None:
         self._final = True

@@ -21,7 +21,7 @@ from symphainy_transport.topics import STEPS
 G = "G5"
 _RESULTS = frozenset({ReportKind.SUCCEEDED, ReportKind.FAILED})
 _CURRENT = frozenset({ReportKind.HANDED_BACK, ReportKind.PROGRESS})
-_GIVEN_UP = ("timeout:", "start_by:")
+_GIVEN_UP = ("timeout:", "start_by:", "heartbeat:")
 
 
 def check(book: Book) -> Iterator[Violation]:

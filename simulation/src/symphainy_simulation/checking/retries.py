@@ -140,18 +140,24 @@ def _due(life: Life, told: Sequence[Told]) -> Iterator[Violation]:
 
 def _timers(life: Life) -> Iterator[Violation]:
     limit = life.resolved.timeout_ms if life.resolved is not None else 0
+    heartbeat = life.resolved.heartbeat_ms if life.resolved is not None else 0
     started_at = dict[str, int]()
+    sign_at = dict[str, int]()
     start_by = dict[str, int]()
     for entry, event in life.told:
         if isinstance(event, e.StepDispatched):
             start_by[event.step] = event.start_by
         elif isinstance(event, e.StepStarted):
-            started_at[event.step] = entry.record.at
+            started_at[event.step] = sign_at[event.step] = entry.record.at
+        elif isinstance(event, e.StepCheckpointed | e.StepProgressed):
+            sign_at[event.step] = entry.record.at
         elif isinstance(event, e.TimerFired):
             kind, _, step = event.timer.partition(":")
             earliest = event.due_at
             if kind == "timeout":
                 earliest = max(earliest, started_at.get(step, 0) + limit)
+            elif kind == "heartbeat":
+                earliest = max(earliest, sign_at.get(step, 0) + heartbeat)
             elif kind == "start_by":
                 earliest = max(earliest, start_by.get(step, 0))
             early = earliest - entry.record.at

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from symphainy_processors.fold import steps as fold_steps
 from symphainy_processors.owner import ledger
 from symphainy_processors.owner.partition import OwnedPartition
 from symphainy_processors.saga import decide as saga
@@ -154,6 +155,12 @@ PLANTS = (
         "14",
         "A timeout is decided when it is due, before what workers reported is read.",
         (Patch(OwnedPartition, "_fire", _times_out_at_once),),
+    ),
+    Plant(
+        "signs-do-not-count",
+        "14",
+        "A sign of life does not put off when a silent attempt is given up.",
+        (Patch(fold_steps, "_lives", lambda original: lambda step, record, state: step),),
     ),
     Plant(
         "worker-commits-at-start",
