@@ -20,6 +20,7 @@ from symphainy.worker.flow import Flow
 from symphainy.worker.pump import Pump, PumpOptions
 from symphainy.worker.registration import Registration, register
 from symphainy.worker.reporter import Reporter
+from symphainy.worker.watching import LoopWatch
 from symphainy_schemas.errors import CallerError
 from symphainy_transport.artifacts import ArtifactStore
 from symphainy_transport.clock import Clock, SystemClock
@@ -105,6 +106,8 @@ class Worker:
         reporter = Reporter(self._settings, self._worker_id, self._break)
         await asyncio.to_thread(reporter.connect)
         crews: list[_Crew] = []
+        watch = LoopWatch()
+        watch.start()
         try:
             for realm in self._realms:
                 crews.append(await self._crew(realm, reporter))
@@ -115,6 +118,7 @@ class Worker:
                 self._wake.clear()
         finally:
             await self._drain(crews, reporter)
+            watch.stop()
         if self._fault is not None:
             raise self._fault
 
