@@ -36,6 +36,7 @@ from symphainy.worker.admission import ANNOUNCE_MS, Entry, refusal
 from symphainy.worker.engine import Engine, EngineOptions
 from symphainy.worker.flow import Flow
 from symphainy.worker.ledger import Lease, Start
+from symphainy.worker.standing import Standing
 from symphainy_schemas import records
 from symphainy_schemas.codec import encode
 from symphainy_schemas.records import ReportKind, StepReport, Task
@@ -64,6 +65,7 @@ class Bench:
     concurrency: int = 16
 
     def __post_init__(self) -> None:
+        self.standing = Standing(self.clock)
         realm = self._realm()
         self.engine = Engine(
             EngineOptions(
@@ -74,6 +76,7 @@ class Bench:
                 concurrency=self.concurrency,
                 store=self.store,
                 clock=self.clock,
+                standing=self.standing,
             ),
             self.flow,
             self.outlet,

@@ -27,6 +27,7 @@ from symphainy.worker.flow import Flow
 from symphainy.worker.ledger import Lease
 from symphainy.worker.limits import shortest_ms
 from symphainy.worker.reports import buried, told
+from symphainy.worker.standing import Standing
 from symphainy.worker.threads import Threads
 from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.errors import SymphainyError, UnreadableRecord
@@ -54,6 +55,9 @@ class Outlet(Protocol):
         ...
 
 
+_ASK_AGAIN_S = 0.05
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
     """What one realm's engine runs, and within which limits."""
@@ -66,6 +70,7 @@ class EngineOptions:
     concurrency: int
     store: Store
     clock: Clock
+    standing: Standing
 
 
 class Engine:
@@ -95,6 +100,7 @@ class Engine:
         self._unannounced: deque[Delivery] = deque()
         self._announcing = False
         self._stopping = False
+        self._asking = False
 
     def take(self, batch: Batch) -> None:
         """Start, or hand back, a batch of task records, in order; called on the loop.
@@ -111,9 +117,21 @@ class Engine:
         self._fill()
 
     def _fill(self) -> None:
-        """Start what waits, as far as slots go."""
+        """Start what waits, as far as slots go; nothing while others may have the partitions."""
+        if self._waiting and not self._stopping and not self._options.standing.sure:
+            self._ask_again()
+            return
         while self._waiting and (self._stopping or len(self._running) < self._options.concurrency):
             self._attempt(*self._waiting.popleft())
+
+    def _ask_again(self) -> None:
+        if not self._asking:
+            self._asking = True
+            self.loop.call_later(_ASK_AGAIN_S, self._asked)
+
+    def _asked(self) -> None:
+        self._asking = False
+        self._fill()
 
     def _attempt(self, lease: Lease, message: Message, came: float) -> None:
         try:

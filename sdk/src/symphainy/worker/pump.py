@@ -13,16 +13,24 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from symphainy.worker.faults import check, log_error, translated
 from symphainy.worker.flow import Flow
 from symphainy.worker.ledger import Lease, begin
+from symphainy.worker.standing import Standing
 from symphainy_transport import clients
 from symphainy_transport.clock import Clock
 from symphainy_transport.settings import TransportSettings
 
 T = TypeVar("T")
+_NO_MEMBER = frozenset(
+    {
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.FENCED_INSTANCE_ID,
+    }
+)
 _log = logging.getLogger("symphainy.worker")
 
 # A worker that died is noticed after this; its tasks wait as long. The broker's lower bound is
@@ -58,6 +66,7 @@ class PumpOptions:
     client_id: str
     settings: TransportSettings
     clock: Clock
+    standing: Standing
     take: Callable[[Sequence[tuple[Lease, Message]]], None]
     """Called on the loop with each batch."""
     joined: Callable[[str], None]
@@ -128,6 +137,7 @@ class Pump:
     # -- reading -----------------------------------------------------------------------------
 
     def _turn(self) -> None:
+        self._make_sure()
         room = self._flow.room()
         if room > 0:
             self._full_since = -1.0
@@ -138,6 +148,31 @@ class Pump:
         else:
             self._hold()
         self._commit()
+
+    def _make_sure(self) -> None:
+        """After a turn that came late, nothing is started before the group knows us still.
+
+        A commit asks for that: it is refused to who is a member no more. While the broker does not
+        say, the next turn asks again.
+        """
+        standing = self._options.standing
+        if standing.sure or not self._leases:
+            standing.confirm()
+            return
+        places = [
+            TopicPartition(self._options.topic, lease.partition, lease.ledger.position)
+            for lease in self._leases.values()
+        ]
+        try:
+            answers = self._consumer.commit(offsets=places, asynchronous=False)
+            errors = [answer.error for answer in answers if answer.error is not None]
+        except KafkaException as error:
+            errors = [error.args[0]]
+        if any(error.code() in _NO_MEMBER for error in errors):
+            _log.warning("%s: stopped for too long; others have it", self._options.topic)
+            self._end_leases(places)
+        if not errors or not self._leases:
+            standing.confirm()
 
     def _hold(self) -> None:
         """There is no room: wait for some; if that takes long, keep serving the group."""

@@ -20,6 +20,7 @@ from symphainy.worker.flow import Flow
 from symphainy.worker.pump import Pump, PumpOptions
 from symphainy.worker.registration import Registration, register
 from symphainy.worker.reporter import Reporter
+from symphainy.worker.standing import Standing
 from symphainy.worker.watching import LoopWatch
 from symphainy_schemas.errors import CallerError
 from symphainy_transport.artifacts import ArtifactStore
@@ -148,6 +149,7 @@ class Worker:
         group_id = self._topics.name(f"realm.{realm.name}")
         topic = self._topics.tasks(realm.name)
         flow = Flow(self._concurrency + max(self._concurrency, _AHEAD), _HELD_BYTES)
+        standing = Standing(self._clock)
         engine = Engine(
             EngineOptions(
                 topic=self._topics.short(topic),
@@ -157,6 +159,7 @@ class Worker:
                 concurrency=self._concurrency,
                 store=ArtifactStore.from_settings(self._settings),
                 clock=self._clock,
+                standing=standing,
             ),
             flow,
             reporter,
@@ -169,6 +172,7 @@ class Worker:
                 client_id=self._worker_id,
                 settings=self._settings,
                 clock=self._clock,
+                standing=standing,
                 take=engine.take,
                 joined=self._joined,
                 broken=self._break,
