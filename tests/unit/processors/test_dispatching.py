@@ -2,10 +2,13 @@
 
 - A restart counts what workers may have, and queues what is ready; who goes gives its slots back.
 - What was ready when it was read and no longer is goes nowhere, and keeps no slot.
-- What ends frees its slot, once, whichever delivery ended it; what only closes an old one does not.
+- What waits is read page by page to its end, and goes once.
+- What ends frees its slot, once, at the time it ends, whichever delivery ended it; what only closes
+  an old one, or is of another step, does not.
 - A delivery that was given up, and lives, has a slot again.
 - Waits are told of once: from sending to start, without the run, with what the worker said of its
-  own queue; nothing is told of what was sent before a restart, or was not sent after all.
+  own queue; nothing is told of what was sent before a restart, or was not sent after all. A clock
+  that goes back makes none negative.
 - A tenant's limit is shared out over the partitions of its shard, rounded up.
 """
 
@@ -18,14 +21,14 @@ from msgspec.structs import replace
 from tests.samples import ERROR, EVENTS, JOURNAL, SAMPLES
 
 from symphainy_processors.dispatch.pools import Pools
-from symphainy_processors.dispatch.rules import Limits, Ready
+from symphainy_processors.dispatch.rules import Bounds, Limits, Ready
 from symphainy_processors.dispatch.window import Sizes, Waits, Window
 from symphainy_processors.fold.partition import PartitionState
 from symphainy_processors.owner.dispatching import Dispatching, admitted, waiting
 from symphainy_runtime.journal.validity import Validity
 from symphainy_runtime.journal.writer import Heading
 from symphainy_schemas import events as e
-from symphainy_schemas.records import Tenant
+from symphainy_schemas.records import Tenant, Wait
 
 SIZES = Sizes(start=2, ceiling=2)
 REALM = "content"
@@ -61,20 +64,30 @@ def failed(delivery: int = 1) -> e.StepFailed:
     return e.StepFailed(step="main", attempt=1, delivery=delivery, worker="w", error=ERROR)
 
 
+def suspended() -> e.StepSuspended:
+    return e.StepSuspended(step="main", attempt=1, delivery=1, waits=(Wait("sleep:1", 12_000),))
+
+
 def fired(timer: str) -> e.TimerFired:
     return e.TimerFired(timer=timer, due_at=1)
 
 
 class WatchedWindow(Window):
-    """Notes what it is told of waits."""
+    """Notes what it is told of waits and ends."""
 
     def __init__(self) -> None:
         super().__init__(SIZES)
         self.told: list[Waits] = []
+        self.ends: list[int] = []
 
     def waited(self, number: int, waits: Waits) -> None:
         """How long a task waited."""
         self.told.append(waits)
+
+    def ended(self, number: int, waits: Waits, outstanding: int, now_ms: int) -> None:
+        """When a task ended."""
+        self.ends.append(now_ms)
+        super().ended(number, waits, outstanding, now_ms)
 
 
 @dataclass
@@ -106,9 +119,9 @@ class Stage:
         self.state.settle(self.state.apply(record, Validity(1, 1, self.offset)))
         self.offset += 1
 
-    def admit(self, number: int, goes: bool = True) -> Ready:
+    def admit(self, number: int, goes: bool = True, key: str = "") -> Ready:
         """An execution comes, and is sent at once or else waits."""
-        resolved = replace(RESOLVED, concurrency_key="")
+        resolved = replace(RESOLVED, concurrency_key=key, key_concurrency=1)
         events = (RECEIVED, resolved, e.ExecutionStarted(), READY)
         heading = Heading(tenant_id="acme", execution_id=f"exe-{number}")
         item = admitted(heading, events, self.offset)
@@ -171,6 +184,34 @@ def test_who_goes_gives_its_slots_back() -> None:
     assert stage.outstanding == 0
 
 
+def test_what_waits_is_read_to_its_end_and_goes_once() -> None:
+    stage = Stage()
+    for number in (1, 2):
+        stage.admit(number)
+    numbers = range(3, 3 + 2 * Bounds().page)
+    for number in numbers:
+        stage.admit(number, goes=False)
+    stage.restart()
+    stage.decide(1, failed(), e.ExecutionFailed(error=ERROR))
+    for number in numbers:
+        assert stage.take() == f"exe-{number}"
+        stage.decide(number, failed(), e.ExecutionFailed(error=ERROR))
+    assert stage.take() is None
+
+
+def test_what_lies_behind_pages_that_a_key_holds_back_goes() -> None:
+    stage = Stage()
+    stage.admit(1, key="k")
+    stage.admit(2)
+    last = 3 + 2 * Bounds().page
+    for number in range(3, last):
+        stage.admit(number, goes=False, key="k")
+    stage.admit(last, goes=False)
+    stage.restart()
+    stage.decide(2, failed(), e.ExecutionFailed(error=ERROR))
+    assert stage.take() == f"exe-{last}"
+
+
 # --- what is no longer ready ----------------------------------------------------------------------
 
 
@@ -197,6 +238,17 @@ def test_what_became_ready_anew_is_not_taken_from_its_old_place() -> None:
     assert stage.take() == "exe-4"
 
 
+def test_what_lived_and_is_to_be_retried_is_not_taken_from_its_old_place() -> None:
+    stage = Stage()
+    stage.admit(1)
+    stage.decide(1, fired("start_by:main"), READY)
+    stage.dispatching.wait(known(stage, 1))
+    stage.decide(1, started())
+    stage.decide(1, failed(), e.StepRetryScheduled(step="main", attempt=2, due_at=5_000))
+    assert stage.take() is None
+    assert stage.outstanding == 0
+
+
 def test_what_was_not_sent_after_all_has_no_slot_and_is_forgotten() -> None:
     stage = Stage()
     item = stage.admit(1)
@@ -217,15 +269,29 @@ def test_what_was_not_sent_after_all_has_no_slot_and_is_forgotten() -> None:
         (e.StepHandedBack(step="main", attempt=1, delivery=1, worker="w", reason="busy"), READY),
         (e.DeliveryClosed(step="main", delivery=1),),
         (fired("start_by:main"), READY),
+        (started(), suspended()),
+        (e.StepCancelled(step="main"),),
     ],
-    ids=["succeeded", "failed", "to be retried", "handed back", "closed", "not started in time"],
+    ids=[
+        "succeeded",
+        "failed",
+        "to be retried",
+        "handed back",
+        "closed",
+        "not started in time",
+        "suspended",
+        "cancelled before it was sent",
+    ],
 )
-def test_what_ends_frees_its_slot(ends: tuple[e.Event, ...]) -> None:
+def test_what_ends_frees_its_slot_and_is_forgotten(ends: tuple[e.Event, ...]) -> None:
     stage = Stage()
     stage.admit(1)
     stage.admit(2)
+    stage.now += 200
     stage.decide(1, *ends)
     assert stage.outstanding == 1
+    assert stage.window.ends == [stage.now]
+    assert list(stage.dispatching._sent_at) == [("exe-2", "main")]
 
 
 @pytest.mark.parametrize(
@@ -273,6 +339,14 @@ def test_what_was_given_up_and_lives_has_a_slot_again(given_up: tuple[e.Event, .
     assert stage.outstanding == 1
 
 
+def test_the_start_of_another_step_takes_no_slot() -> None:
+    stage = Stage()
+    stage.admit(1)
+    stage.decide(1, fired("start_by:main"), READY)
+    stage.decide(1, replace(started(), step="other"))
+    assert stage.outstanding == 0
+
+
 # --- waits ----------------------------------------------------------------------------------------
 
 
@@ -301,6 +375,16 @@ def test_what_ends_before_its_start_was_told_waited_without_its_run() -> None:
     stage.now += 500
     stage.decide(1, started(), succeeded(ran_ms=100), e.ExecutionSucceeded(), queued_ms=30)
     assert stage.window.told == [Waits(400, 30, 100)]
+
+
+def test_a_clock_that_goes_back_makes_no_wait_negative() -> None:
+    stage = Stage()
+    for number in (1, 2):
+        stage.admit(number)
+    stage.now -= 500
+    stage.decide(1, started(), queued_ms=0)
+    stage.decide(2, started(), succeeded(ran_ms=-100), e.ExecutionSucceeded(), queued_ms=0)
+    assert stage.window.told == [Waits(0, 0), Waits(0, 0, 0)]
 
 
 def test_nothing_is_told_of_what_was_sent_before_a_restart() -> None:

@@ -5,6 +5,7 @@
 - However many steps one key holds back, and however many keys there are: their order is kept, none
   is lost, and what is read again is in proportion to what goes.
 - A look reads a bounded number of pages, also when it must look deep, and others go meanwhile.
+- Those who must look deep take turns.
 - A key that nobody waits for is forgotten.
 """
 
@@ -69,6 +70,15 @@ def test_an_older_step_of_the_key_with_a_smaller_limit_goes_first() -> None:
     owner.ready(key="k", key_limit=5)
     assert owner.take_all() == []
     assert not owner.go(owner.step(key="k", key_limit=5))
+
+
+def test_those_who_must_look_deep_take_turns() -> None:
+    owner = Owner(bounds=NARROW)
+    for tenant_id, depth in (("deep", 400), ("shallow", 20)):
+        for _ in range(depth):
+            owner.ready(tenant_id, "k")
+    last = owner.ready("shallow")
+    assert last in [owner.take() for _ in range(10)]
 
 
 @pytest.mark.parametrize("indexed", [True, False])

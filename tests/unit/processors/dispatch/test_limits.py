@@ -5,6 +5,7 @@
 - What a restart finds outstanding counts, even above the limits, and once.
 - A step goes at once if nobody who could go waits; never past its own tenant's older work.
 - Who is held back by a limit or a key keeps nobody else from going at once.
+- When something ends and nobody waits, there is nothing to look for.
 - What is released unknown, twice, or without being dispatched changes nothing.
 """
 
@@ -46,6 +47,18 @@ def test_a_raised_limit_counts_without_anything_ending() -> None:
     assert len(owner.take_all()) == 2
     del owner.limits["t"]
     assert len(owner.take_all()) == 2
+
+
+def test_a_raised_limit_is_found_at_once_among_few() -> None:
+    owner = Owner({f"t{n}": Limits(max_concurrency=1) for n in range(10)})
+    for n in range(10):
+        owner.ready(f"t{n}")
+        owner.ready(f"t{n}")
+    assert len(owner.take_all()) == 10
+    owner.limits["t5"] = Limits(max_concurrency=2)
+    item = owner.take()
+    assert item is not None
+    assert item.tenant_id == "t5"
 
 
 def test_a_raised_limit_is_found_among_many_within_a_bounded_number_of_looks() -> None:
@@ -150,6 +163,14 @@ def test_a_step_goes_at_once_when_nobody_waits() -> None:
     assert owner.go(owner.step())
     assert owner.go(owner.step("other"))
     assert not owner.go(owner.step("third"))
+
+
+def test_an_end_that_nobody_waits_for_leaves_nothing_to_look_for() -> None:
+    owner = Owner()
+    item = owner.step()
+    assert owner.go(item)
+    owner.end(item)
+    assert owner.dispatcher.idle
 
 
 def test_a_step_overtakes_nobody_who_could_go() -> None:

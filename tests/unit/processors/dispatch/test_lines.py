@@ -171,4 +171,5 @@ def test_an_empty_line_is_forgotten() -> None:
     assert owner.take() is None
     assert owner.dispatcher.idle
     assert owner.dispatcher.figures()[0].tenants == 0
+    assert owner.dispatcher._turns._accounts == {}
     assert owner.go(owner.step())

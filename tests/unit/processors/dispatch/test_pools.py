@@ -4,7 +4,7 @@
   equal one, at least one step, and a tenant its own by weight.
 - What others leave is anybody's.
 - Who was full hears of room that another partition makes.
-- A partition that goes leaves nothing behind.
+- A partition or a tenant that goes leaves nothing behind.
 - A tenant over its share waits for its turn.
 """
 
@@ -153,6 +153,27 @@ def test_a_partition_that_goes_leaves_nothing_behind() -> None:
     assert out(second, "other") == 2, "the tenant has half, of two that are there"
 
 
+def test_a_full_partition_that_goes_is_told_of_room_no_more() -> None:
+    pools = Pools(Sizes(floor=4, start=4, ceiling=4))
+    first, second = Owner(pools=pools), Owner(pools=pools)
+    flood(first)
+    flood(second)
+    assert second.take() is None
+    assert pools.of("r").parked
+    second.dispatcher.close()
+    assert not pools.of("r").parked
+
+
+def test_room_that_a_partition_leaves_is_heard_of() -> None:
+    first, second = partitions(2, 4)
+    flood(first, count=4)
+    flood(second)
+    assert out(second) == 2
+    assert second.take() is None
+    first.dispatcher.close()
+    assert len(second.take_all()) == 2
+
+
 def test_a_tenant_below_its_share_waits_for_no_slot() -> None:
     first, second = partitions(2, 8)
     flood(first)
@@ -173,6 +194,35 @@ def test_shares_are_by_weight() -> None:
     (owner,) = partitions(1, 8, {"quiet": Limits(weight=3)})
     flood(owner)
     assert sum(owner.go(owner.step("quiet")) for _ in range(8)) == 6
+
+
+def test_the_weight_of_who_only_waits_its_turn_counts() -> None:
+    (owner,) = partitions(1, 8, {"noisy": Limits(weight=3)})
+    for _ in range(20):
+        owner.ready("noisy")
+    assert len(owner.take_all()) == 8
+    assert sum(owner.go(owner.step("quiet")) for _ in range(8)) == 2
+
+
+def test_the_weight_of_who_had_nothing_yet_counts() -> None:
+    (owner,) = partitions(1, 2, {"quiet": Limits(weight=3)})
+    flood(owner)
+    assert [owner.go(owner.step("quiet")) for _ in range(2)] == [True, False]
+
+
+def test_as_many_tenants_as_have_room_have_one_step_each() -> None:
+    (owner,) = partitions(1, 2)
+    flood(owner)
+    assert [owner.go(owner.step(tenant_id)) for tenant_id in ("quiet", "late")] == [True, False]
+
+
+def test_a_tenant_that_goes_leaves_its_share_to_the_others() -> None:
+    (owner,) = partitions(1, 8, {"gone": Limits(weight=3)})
+    owner.ready("gone")
+    for item in owner.take_all():
+        owner.end(item)
+    flood(owner)
+    assert sum(owner.go(owner.step("quiet")) for _ in range(8)) == 4
 
 
 @pytest.mark.parametrize("tenant_id", ["noisy", "quiet"])

@@ -95,6 +95,18 @@ def test_a_limit_that_opens_and_closes_gains_nothing() -> None:
     assert counts["limited"] >= 99
 
 
+def test_what_becomes_ready_at_a_limit_gains_nothing() -> None:
+    owner = Owner({"limited": Limits(max_concurrency=1)})
+    for _ in range(20):
+        owner.ready("limited")
+        owner.take()
+    for _ in range(20):
+        owner.ready("free")
+    owner.limits["limited"] = Limits()
+    served(owner, 2)
+    assert Counter(served(owner, 20)) == {"limited": 10, "free": 10}
+
+
 def test_a_weight_counts_from_the_next_turn_on() -> None:
     owner = Owner()
     for _ in range(100):
@@ -142,10 +154,10 @@ def test_ten_thousand_who_cannot_go_cost_nothing() -> None:
     assert owner.backlog.reads == reads
 
 
-def test_realms_take_turns() -> None:
+def test_realms_take_turns_however_many_tenants_wait_in_one() -> None:
     owner = Owner()
-    for _ in range(10):
-        owner.ready(realm="a")
+    for n in range(10):
+        owner.ready(f"t{n}", realm="a")
     for _ in range(10):
         owner.ready(realm="b")
     realms = []

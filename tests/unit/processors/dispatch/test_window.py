@@ -4,7 +4,8 @@
 - Before busy workers the wait settles near the target, and nobody idles; with few workers and many
   partitions too.
 - More workers are found, a longer way to them as well; a partition that comes late gets its share.
-- It grows only if it was full, and changes once a round trip.
+- It grows only if it was full, and changes once a round trip, by what a whole round of it tells.
+- Delay below the target slows its growth; the way is part of a trip, but no outage is.
 - One worker that stood still does not close it.
 - Ends that tell nothing neither move a window nor leave it closed.
 - It stays within its sizes, goes on where a predecessor was, and forgets what it learned when it
@@ -17,6 +18,8 @@ import pytest
 from tests.unit.processors.dispatch.pool import Pool
 
 from symphainy_processors.dispatch.window import (
+    ENOUGH,
+    LONGEST_WAY_MS,
     STALE_MS,
     TARGET_MS,
     TARGET_OF_RUN,
@@ -164,12 +167,84 @@ def test_a_window_that_was_not_full_does_not_grow() -> None:
     assert window.size == Sizes().start
 
 
+def test_a_window_that_was_full_once_grows_once() -> None:
+    window = Window(Sizes())
+    round_trip(window, waited_ms=5)
+    for _ in range(1_000):
+        window.ended(window.sent(window.size - 1), Waits(5, ran_ms=10), window.size - 1, 0)
+    assert window.size == 2 * Sizes().start
+
+
+def test_what_it_heard_while_it_was_not_full_does_not_outweigh_a_delay() -> None:
+    window = Window(Sizes(start=100))
+    for _ in range(1_000):
+        window.ended(window.sent(99), Waits(5, ran_ms=10), 99, 0)
+    round_trip(window, waited_ms=60_000)
+    assert window.size == 50
+
+
+def test_delay_below_the_target_lets_it_grow_slowly() -> None:
+    window = Window(Sizes(start=100))
+    round_trip(window, waited_ms=0.8 * TARGET_MS)
+    assert window.size == 110
+    round_trip(window, waited_ms=5)
+    assert window.size == 120
+    round_trip(window, waited_ms=5)
+    assert window.size == 140
+
+
 def test_it_changes_once_a_round_trip() -> None:
     """What was sent before a change does not bear on the next."""
     window = Window(Sizes(start=100))
     last = fill(window)
     for number in range(1, last + 1):
         window.waited(number, Waits(5_000))
+    assert window.size == 50
+
+
+def test_what_was_sent_before_a_change_is_no_part_of_the_next_round() -> None:
+    window = Window(Sizes(start=4))
+    for number in range(1, fill(window) + 1):
+        window.waited(number, Waits(5))
+    assert window.size == 8
+    sizes = []
+    for number in range(5, fill(window) + 1):
+        window.waited(number, Waits(5))
+        sizes.append(window.size)
+    assert sizes == [8] * 3 + [16] * 5
+
+
+def test_only_a_whole_window_tells_of_delay_or_enough_of_a_large_one() -> None:
+    for size, enough in ((100, 100), (1_000, ENOUGH)):
+        window = opened(size, Sizes(start=1))
+        last = fill(window)
+        for number in range(last - size + 1, last - size + enough):
+            window.waited(number, Waits(60_000))
+        assert window.size == size
+        window.waited(last, Waits(60_000))
+        assert window.size == size // 2
+
+
+@pytest.mark.parametrize(("waited_ms", "way_ms"), [(100, 0), (750, 500), (60_000, LONGEST_WAY_MS)])
+def test_the_way_is_part_of_the_trip_and_no_longer_than_one_is(
+    waited_ms: float, way_ms: float
+) -> None:
+    window = Window(Sizes(start=100))
+    for number in range(1, fill(window) + 1):
+        window.ended(number, Waits(waited_ms, 250, 900), 100, 0)
+    trip = 900 + way_ms
+    assert window.size == int(100 * (trip + 900 * TARGET_OF_RUN) / (trip + 250))
+
+
+def test_runs_that_become_short_meanwhile_do_not_shrink_it_by_more_than_half() -> None:
+    window = Window(Sizes(start=100))
+    last = fill(window)
+    window.ended(1, Waits(60_000, ran_ms=10_000), 100, 0)
+    for number in range(2, last):
+        window.waited(number, Waits(60_000))
+    for _ in range(200):
+        window.ended(0, Waits(ran_ms=0), 100, 0)
+    window.waited(last, Waits(60_000))
     assert window.size == 50
 
 
@@ -189,6 +264,15 @@ def test_a_worker_that_stood_still_does_not_speak_for_all() -> None:
     assert window.size >= 100
 
 
+def test_one_short_run_among_long_ones_makes_no_wait_a_delay() -> None:
+    window = Window(Sizes(start=100))
+    last = fill(window)
+    for number in range(1, last):
+        window.ended(number, Waits(900, ran_ms=10_000), 100, 0)
+    window.ended(last, Waits(900, ran_ms=1), 100, 0)
+    assert window.size == 110
+
+
 def test_beside_a_long_run_a_longer_wait_is_no_delay() -> None:
     window = Window(Sizes(start=100))
     round_trip(window, waited_ms=900, ran_ms=10_000)
@@ -203,6 +287,33 @@ def test_ends_that_tell_nothing_open_a_closed_window_to_its_start_and_no_further
     for _ in range(1_000):
         window.ended(window.sent(window.size), Waits(), window.size, 0)
     assert window.size == Sizes().start
+
+
+def test_they_open_it_by_one_a_round() -> None:
+    window = Window(Sizes(floor=4, start=8))
+    round_trip(window, waited_ms=60_000)
+    sizes = []
+    for _ in range(9):
+        window.ended(window.sent(window.size), Waits(), window.size, 0)
+        sizes.append(window.size)
+    assert sizes == [4, 4, 4, 5, 5, 5, 5, 5, 6]
+
+
+def test_they_do_not_open_it_beside_others_that_tell_of_delay() -> None:
+    window = Window(Sizes(floor=4, start=8))
+    round_trip(window, waited_ms=60_000)
+    for number in range(100):
+        waits = Waits(60_000) if number % 4 == 0 else Waits()
+        window.ended(window.sent(4), waits, 4, 0)
+        assert window.size == 4
+
+
+def test_the_end_of_what_was_told_before_opens_nothing() -> None:
+    window = Window(Sizes(floor=4, start=8))
+    round_trip(window, waited_ms=60_000)
+    for _ in range(100):
+        window.ended(0, Waits(), 4, 0)
+    assert window.size == 4
 
 
 def test_a_start_told_before_counts_once() -> None:
@@ -246,8 +357,25 @@ def test_a_task_that_was_given_up_and_lives_does_not_open_it() -> None:
 def test_what_was_learned_is_forgotten_when_it_was_long_half_empty() -> None:
     window = opened(100)
     for now_ms in range(0, 10 * STALE_MS, STALE_MS // 4):
-        window.ended(window.sent(60), Waits(), 60, now_ms)
+        window.ended(window.sent(50), Waits(), 50, now_ms)
     assert window.size == 100
     for now_ms in range(10 * STALE_MS, 20 * STALE_MS, STALE_MS // 4):
         window.ended(window.sent(1), Waits(), 1, now_ms)
     assert window.size == 16
+
+
+def test_it_forgets_half_a_minute() -> None:
+    window = opened(100)
+    sizes = []
+    for now_ms in range(0, 3 * STALE_MS + 1, STALE_MS // 2):
+        window.ended(0, Waits(), 10, now_ms)
+        sizes.append(window.size)
+    assert sizes == [100, 100, 50, 50, 25, 25, 16]
+
+
+def test_a_closed_window_that_is_long_half_empty_stays_closed() -> None:
+    window = Window(Sizes(start=16))
+    round_trip(window, waited_ms=60_000)
+    for now_ms in range(0, 10 * STALE_MS, STALE_MS // 4):
+        window.ended(0, Waits(), 1, now_ms)
+    assert window.size == 8
