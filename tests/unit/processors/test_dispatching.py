@@ -302,8 +302,16 @@ def test_what_ends_frees_its_slot_and_is_forgotten(ends: tuple[e.Event, ...]) ->
         fired("timeout:main"),
         fired("start_by:other"),
         succeeded(2, step="other"),
+        e.StepCancelled(step="other"),
     ],
-    ids=["started", "an old delivery closed", "a timer", "another's timer", "another step ended"],
+    ids=[
+        "started",
+        "an old delivery closed",
+        "a timer",
+        "another's timer",
+        "another step ended",
+        "another step is to end",
+    ],
 )
 def test_what_does_not_end_it_frees_nothing(event: e.Event) -> None:
     stage = Stage()

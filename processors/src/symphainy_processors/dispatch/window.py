@@ -157,6 +157,7 @@ class Window:
             self._filled_at = now_ms
             if self.size > self._sizes.start:
                 self._resize(max(float(self._sizes.start), self._exact / 2))
+                self._step = min(self._step, self._exact)  # what it had learned of growing, too
 
     def _decide(self, aim: float, queued: float, way: float) -> None:
         slight = queued <= SLIGHT * aim

@@ -98,7 +98,7 @@ class Dispatching:
         for event in events:
             if isinstance(event, e.TimerFired) and event.timer == f"start_by:{step.step}":
                 self._free(state.execution_id, event, step.step, queued_ms)
-            if isinstance(event, e.StepCancelled) and step.status is StepStatus.DISPATCHED:
+            if isinstance(event, e.StepCancelled) and event.step == step.step:
                 self._free(state.execution_id, event, step.step, queued_ms)
             if isinstance(event, _FREEING) and event.step == step.step:
                 current = event.delivery == step.delivery

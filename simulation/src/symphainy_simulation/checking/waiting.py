@@ -7,7 +7,7 @@ received once, by the execution that it names, and used up once, the oldest firs
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -100,11 +100,20 @@ def _received_once(book: Book) -> Iterator[Violation]:
                     "a control intent was applied twice",
                     tuple(told.entry.place for told in several),
                 )
+        ended = {life.execution_id: life.ended_at or 0 for life in lives.all()}
+        forgotten_at = {
+            name: at + book.history.dedupe_window_ms for name, at in ended.items() if at
+        }
         for life in lives.all():
-            yield from _taken(life, received, logs)
+            yield from _taken(life, received, logs, forgotten_at)
 
 
-def _taken(life: Life, received: dict[int, list[Told]], logs: PartitionLogs) -> Iterator[Violation]:
+def _taken(
+    life: Life,
+    received: dict[int, list[Told]],
+    logs: PartitionLogs,
+    forgotten_at: Mapping[str, int],
+) -> Iterator[Violation]:
     asked = life.received
     cause = life.entries[0].record.cause if life.entries else None
     if asked is None or cause is None or asked.intent_type not in CONTROL or life.end is None:
@@ -116,7 +125,11 @@ def _taken(life: Life, received: dict[int, list[Told]], logs: PartitionLogs) -> 
     once = asked.intent_type != "runtime.cancel"  # to ask for an end again changes nothing
     if succeeded and not here and whole and once:
         yield Violation(G, f"{life.execution_id} was taken, but nobody has it", life.place)
-    if not succeeded and here:
+    # Between its two records the execution may be forgotten: then it is not found any more.
+    late = here and life.entries[0].record.at >= forgotten_at.get(
+        here[0].entry.record.execution_id, life.entries[0].record.at + 1
+    )
+    if not succeeded and here and not late:
         yield Violation(G, f"{life.execution_id} was refused, but is had", life.place)
     target = msgspec.json.decode(asked.payload).get("execution_id") if succeeded else None
     if succeeded and here and target != here[0].entry.record.execution_id:

@@ -373,6 +373,17 @@ def test_it_forgets_half_a_minute() -> None:
     assert sizes == [100, 100, 50, 50, 25, 25, 16]
 
 
+def test_a_window_that_forgot_doubles_again_and_no_more() -> None:
+    window = Window(Sizes())
+    while window.size < 1_000:
+        round_trip(window, waited_ms=5)
+    for now_ms in range(0, 20 * STALE_MS, STALE_MS // 4):
+        window.ended(window.sent(1), Waits(), 1, now_ms)
+    assert window.size == Sizes().start
+    round_trip(window, waited_ms=5)
+    assert window.size <= 2 * Sizes().start
+
+
 def test_a_closed_window_that_is_long_half_empty_stays_closed() -> None:
     window = Window(Sizes(start=16))
     round_trip(window, waited_ms=60_000)
