@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -61,6 +61,7 @@ CorrelationId = Annotated[
 ]
 TenantId = Annotated[str, Meta(max_length=63, description="Must be the credential's, if given.")]
 JsonObject = dict[str, Any]
+FormT = TypeVar("FormT", bound=Struct)
 
 
 class IntentBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -163,12 +164,7 @@ def read_session(body: bytes, caller: ApiKey) -> JsonObject:
     Raises:
         Refused: the body is not one of a session.
     """
-    if not body:
-        return {}
-    try:
-        stated = bodies.decode(body, _session_decoder)
-    except msgspec.ValidationError as error:
-        raise _explained(body, SessionBody, error) from error
+    stated = _optional(body, _session_decoder, SessionBody)
     if stated.tenant_id is not UNSET:
         require_tenant(stated.tenant_id, caller)
     return stated.attributes
@@ -180,12 +176,7 @@ def read_signal(body: bytes) -> Any:
     Raises:
         Refused: the body is not one of a signal.
     """
-    if not body:
-        return None
-    try:
-        return bodies.decode(body, _signal_decoder).data
-    except msgspec.ValidationError as error:
-        raise _explained(body, SignalBody, error) from error
+    return _optional(body, _signal_decoder, SignalBody).data
 
 
 def read_cancel(body: bytes) -> str:
@@ -194,12 +185,7 @@ def read_cancel(body: bytes) -> str:
     Raises:
         Refused: the body is not one of a cancellation.
     """
-    if not body:
-        return ""
-    try:
-        return bodies.decode(body, _cancel_decoder).reason
-    except msgspec.ValidationError as error:
-        raise _explained(body, CancelBody, error) from error
+    return _optional(body, _cancel_decoder, CancelBody).reason
 
 
 def control(intent_type: str, session_id: str, payload: JsonObject, origin: Origin) -> Submission:
@@ -273,6 +259,16 @@ def schema_of(form: type[Struct]) -> JsonObject:
     schema: JsonObject = msgspec.json.decode(text.replace("(?!\\\\n)", ""))
     inlined: JsonObject = schema["$defs"][form.__name__]
     return inlined
+
+
+def _optional(body: bytes, decoder: msgspec.json.Decoder[FormT], form: type[FormT]) -> FormT:
+    """The form that a body states; its defaults if there is no body."""
+    if not body:
+        return form()
+    try:
+        return bodies.decode(body, decoder)
+    except msgspec.ValidationError as error:
+        raise _explained(body, form, error) from error
 
 
 def _explained(body: bytes, form: type[Struct], error: msgspec.ValidationError) -> Refused:

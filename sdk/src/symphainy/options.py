@@ -19,6 +19,15 @@ def _duration(what: str, value: timedelta | str) -> int:
         ) from error
 
 
+def _require_time(what: str, value: timedelta | str | None, ms: int) -> None:
+    if value is not None and ms < 1:
+        raise DeclarationError(
+            f"{what}={value!r} leaves no time.",
+            code="bad_duration",
+            cure="Use at least 1 ms, or None for no limit.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """How often an attempt may fail, and how long the runtime waits between attempts.
@@ -79,18 +88,8 @@ class IntentOptions:
 
     def __post_init__(self) -> None:
         """Check the times where they are written."""
-        if self.timeout is not None and self.timeout_ms < 1:
-            raise DeclarationError(
-                f"timeout={self.timeout!r} leaves no time.",
-                code="bad_duration",
-                cure="Use at least 1 ms, or None for no limit.",
-            )
-        if self.heartbeat is not None and self.heartbeat_ms < 1:
-            raise DeclarationError(
-                f"heartbeat={self.heartbeat!r} leaves no time.",
-                code="bad_duration",
-                cure="Use at least 1 ms, or None for no limit.",
-            )
+        _require_time("timeout", self.timeout, self.timeout_ms)
+        _require_time("heartbeat", self.heartbeat, self.heartbeat_ms)
         if self.heartbeat_ms and self.timeout_ms and self.heartbeat_ms >= self.timeout_ms:
             raise DeclarationError(
                 f"heartbeat={self.heartbeat!r} is not shorter than timeout={self.timeout!r}.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from math import inf
 
 import msgspec
 
@@ -126,10 +127,8 @@ def _taken(
     if succeeded and not here and whole and once:
         yield Violation(G, f"{life.execution_id} was taken, but nobody has it", life.place)
     # Between its two records the execution may be forgotten: then it is not found any more.
-    late = here and life.entries[0].record.at >= forgotten_at.get(
-        here[0].entry.record.execution_id, life.entries[0].record.at + 1
-    )
-    if not succeeded and here and not late:
+    target_gone_at = forgotten_at.get(here[0].entry.record.execution_id, inf) if here else inf
+    if not succeeded and here and life.entries[0].record.at < target_gone_at:
         yield Violation(G, f"{life.execution_id} was refused, but is had", life.place)
     target = msgspec.json.decode(asked.payload).get("execution_id") if succeeded else None
     if succeeded and here and target != here[0].entry.record.execution_id:
