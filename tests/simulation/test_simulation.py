@@ -34,13 +34,16 @@ FOUND_AT = {
 SEARCHED_SEEDS = 150
 # What broke a guarantee once, made small: a late start after a hand-back, with nobody left to end
 # it; a tenant forgotten while it was counted; a takeover, and an owner, that slept while another
-# owner went on.
+# owner went on; a handler that waited, and began anew because an earlier delivery of it had failed;
+# one that said that it waits after it was cancelled.
 ONCE_BROKEN = (
     "13449:100002:1801",
     "10376:400804:12",
     "14211:100:44e",
     "17215:80f:1c",
     "43813:5000:12",
+    "15805:300001180:4000",
+    "11979:200081:80",
 )
 
 

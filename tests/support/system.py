@@ -7,8 +7,10 @@ import os
 import sys
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 
@@ -20,6 +22,7 @@ from symphainy_runtime.settings import RuntimeSettings
 
 TENANT = "acme"
 PATIENCE_S = 60.0
+TOLD_LINES = 40
 
 
 def eventually(
@@ -49,6 +52,9 @@ def isolated(endpoints: Endpoints, folder: Path) -> RuntimeSettings:
 class System:
     """Topics, a key, and the roles that a test asks for."""
 
+    alive: ClassVar[weakref.WeakSet[System]] = weakref.WeakSet()
+    """Those that were not stopped, for the report of a test that fails."""
+
     def __init__(
         self,
         settings: RuntimeSettings,
@@ -58,6 +64,7 @@ class System:
     ) -> None:
         """`on_death` hears of a process that ends by itself; `extra` is added to all their
         environments."""
+        self.alive.add(self)
         self.settings = settings
         self.supervisor = Supervisor() if on_death is None else Supervisor(on_death)
         self._extra = dict(extra or {})
@@ -72,6 +79,12 @@ class System:
     def log(self, name: str) -> Path:
         """A role's log."""
         return self.settings.data_dir / "logs" / f"{name}.log"
+
+    def told(self) -> list[tuple[str, str]]:
+        """Each log's name and its last lines."""
+        logs = sorted((self.settings.data_dir / "logs").glob("*.log"))
+        ends = [(log, log.read_text(errors="replace").splitlines()[-TOLD_LINES:]) for log in logs]
+        return [(f"the end of {log.name}", "\n".join(lines)) for log, lines in ends if lines]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -99,13 +112,15 @@ class System:
         """Start a worker and wait until it is registered and has its partitions."""
         self._child(name, ["worker", realm], lambda: "ready worker" in self.log(name).read_text())
 
-    def again(self, name: str) -> None:
-        """Start a process that has ended as it was started first; its log so far is kept."""
+    def again(self, name: str, ready: Callable[[], bool] | None = None) -> None:
+        """Start a process that has ended as it was started first, and wait until it is ready as
+        it was then, or as told; its log so far is kept."""
         log = self.log(name)
         if log.exists():
             earlier = len(list(log.parent.glob(f"{name}.*.log")))
             log.rename(log.with_name(f"{name}.{earlier}.log"))
-        self._child(name, *self._started[name])
+        arguments, ready_at_first = self._started[name]
+        self._start(name, arguments, ready or ready_at_first)
 
     def start(self, realm: str) -> None:
         """Everything."""
@@ -115,6 +130,7 @@ class System:
 
     def stop(self) -> None:
         """Stop every process."""
+        self.alive.discard(self)
         self.http.close()
         self.supervisor.stop_all()
 
@@ -132,9 +148,12 @@ class System:
             return False
 
     def _child(self, name: str, arguments: list[str], ready: Callable[[], bool]) -> None:
+        self._started[name] = (arguments, ready)
+        self._start(name, arguments, ready)
+
+    def _start(self, name: str, arguments: list[str], ready: Callable[[], bool]) -> None:
         log = self.log(name)
         log.unlink(missing_ok=True)
-        self._started[name] = (arguments, ready)
         self.supervisor.start(
             ChildSpec(
                 name=name,

@@ -54,8 +54,9 @@ def _filled(system: System, session: str, taken: list[str]) -> Callable[[], bool
             return False
         assert (answer.status_code, answer.json()["code"]) == (429, "backlogged")
         assert 1 <= int(answer.headers["retry-after"]) <= 60
-        # Before the gateway saw what the owner has decided, it refuses early.
-        return len(taken) > LIVE + BACKLOG
+        # Before the gateway saw what the owner has decided, it refuses early; and it goes on to
+        # until the backlog has shrunk, which it does not do any more once the owner waits.
+        return len(taken) > LIVE and "its intents wait" in system.log("owner").read_text()
 
     return step
 

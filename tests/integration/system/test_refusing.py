@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import shutil
 import urllib.request
 from collections.abc import Callable
 from typing import NamedTuple
@@ -25,21 +26,21 @@ from symphainy_schemas import ids
 from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.events import JournalRecord
 from symphainy_transport.clients import admin, bounds, consumer, producer
-from symphainy_transport.topics import JOURNAL, STEPS, Topics
+from symphainy_transport.topics import JOURNAL, STATE, STEPS, Topics
 
 UNKNOWN = b"\xc3\x01" + b"\x01\x02\x03\x04\x05\x06\x07\x08" + b"from a later release"
 
 
-def journal_of(system: System, p: int) -> TopicPartition:
-    """Its place in Kafka."""
-    return TopicPartition(Topics(system.settings.topic_prefix).name(JOURNAL), p, 0)
+def place_of(system: System, topic: str, p: int) -> TopicPartition:
+    """A topic's partition in Kafka."""
+    return TopicPartition(Topics(system.settings.topic_prefix).name(topic), p, 0)
 
 
-def journal_end(system: System, p: int) -> int:
+def end_of(system: System, topic: str, p: int) -> int:
     """Behind its last record."""
     client = consumer(system.settings, "looks-on")
     try:
-        return bounds(client, journal_of(system, p))[1]
+        return bounds(client, place_of(system, topic, p))[1]
     finally:
         client.close()
 
@@ -48,7 +49,7 @@ def last_record(system: System, p: int) -> bytes:
     """Its bytes."""
     client: Consumer = consumer(system.settings, "looks-on")
     try:
-        place = journal_of(system, p)
+        place = place_of(system, JOURNAL, p)
         place.offset = bounds(client, place)[1] - 1
         client.assign([place])
         (message,) = client.consume(1, 30.0)
@@ -62,7 +63,7 @@ def last_record(system: System, p: int) -> bytes:
 def write_to_journal(system: System, p: int, value: bytes) -> None:
     """What nobody but the partition's owner should do."""
     out = producer(system.settings, "vandal")
-    out.produce(journal_of(system, p).topic, value, partition=p)
+    out.produce(place_of(system, JOURNAL, p).topic, value, partition=p)
     assert out.flush(30) == 0
 
 
@@ -121,11 +122,11 @@ def worked(system: System) -> Worked:
 def test_a_record_of_a_newer_schema_stops_its_partition_alone(worked: Worked) -> None:
     system, p, elsewhere = worked
     write_to_journal(system, p, UNKNOWN)
-    end = journal_end(system, p)
+    end = end_of(system, JOURNAL, p)
     system.again("owner")
     eventually(says(system, f"partition {p} is stopped", "Upgrade"), "the operator is told")
     assert works(system, elsewhere)
-    assert journal_end(system, p) == end
+    assert end_of(system, JOURNAL, p) == end
 
 
 def test_a_record_that_no_owner_wrote_is_found_at_the_restore(worked: Worked) -> None:
@@ -133,22 +134,44 @@ def test_a_record_that_no_owner_wrote_is_found_at_the_restore(worked: Worked) ->
     last = decode(last_record(system, p), JournalRecord)
     # It has the right term and number, so it counts for every reader; only the chain tells.
     write_to_journal(system, p, encode(replace(last, seq=last.seq + 1, prev_hash=b"x" * 32)))
-    end = journal_end(system, p)
+    end = end_of(system, JOURNAL, p)
     system.again("owner")
     eventually(says(system, f"partition {p} is stopped", "A broken chain"), "it is found")
     assert works(system, elsewhere)
-    assert journal_end(system, p) == end
+    assert end_of(system, JOURNAL, p) == end
 
 
-def test_a_journal_whose_end_is_gone_is_found_at_the_restore(worked: Worked) -> None:
-    system, p, _ = worked
-    client, topic = admin(system.settings), journal_of(system, p).topic
-    client.delete_topics([topic])[topic].result()
-    eventually(lambda: topic not in client.list_topics(timeout=10).topics, "the topic is gone")
+def make_anew(system: System, *names: str) -> None:
+    """Topics that somebody deletes, and that are then created as if they had never been there."""
+    client, topics = (
+        admin(system.settings),
+        [Topics(system.settings.topic_prefix).name(n) for n in names],
+    )
+    for deleted in client.delete_topics(topics).values():
+        deleted.result()
+    eventually(
+        lambda: not set(topics) & set(client.list_topics(timeout=10).topics), "the topics are gone"
+    )
     Cluster(system.settings).create()
+
+
+def test_a_journal_whose_end_is_gone_is_found_by_the_owners_disk(worked: Worked) -> None:
+    system, p, _ = worked
+    make_anew(system, JOURNAL, STATE)
+    system.again("owner", says(system, f"partition {p} is stopped", "records are gone"))
+    assert end_of(system, JOURNAL, p) == 0
+
+
+def test_a_journal_whose_end_is_gone_is_found_by_the_state_topic(worked: Worked) -> None:
+    system, p, _ = worked
+    # What the owner decided just before it went, it had no time to write to `state`.
     system.again("owner")
-    eventually(says(system, f"partition {p} is stopped", "records are gone"), "it is found")
-    assert journal_end(system, p) == 0
+    eventually(lambda: end_of(system, STATE, p) > 0, "the partition's state is in `state`")
+    stop_owner(system)
+    make_anew(system, JOURNAL)
+    shutil.rmtree(system.settings.data_dir / "state")
+    system.again("owner", says(system, f"partition {p} is stopped", "records are gone"))
+    assert end_of(system, JOURNAL, p) == 0
 
 
 def test_other_partition_counts_are_refused_at_the_start(worked: Worked) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from tests.unit.checking.logbook import execution
-from tests.unit.checking.story import FINAL, Story, breaks, failed, holds
+from tests.unit.checking.story import FINAL, Story, breaks, failed, holds, started
 
 from symphainy_schemas import events as e
-from symphainy_schemas.records import ReportKind
+from symphainy_schemas.records import ReportKind, Wait
 
 STOPPED = e.StepCancelled(step="main")
 ENDED = e.ExecutionCancelled(reason="asked")
@@ -51,6 +51,18 @@ def test_a_success_stands(story: Story) -> None:
     task = story.admit(story.intent())
     cancels(story)
     story.succeed(task)
+    holds(story)
+
+
+def test_a_wait_of_what_was_cancelled_may_be_told_of_with_another_time(story: Story) -> None:
+    task = story.admit(story.intent())
+    for until in (1, 2):
+        waits = (Wait("sleep:1", story.now + 60_000 * until),)
+        suspended = e.StepSuspended(task.step, task.attempt, task.delivery, waits, "w1")
+        events = (started(task), suspended) if until == 1 else (suspended, STOPPED, ENDED)
+        story.answer(ReportKind.SUSPENDED, task, *events, waits=waits)
+        if until == 1:
+            cancels(story, "c1", STOPPED)
     holds(story)
 
 

@@ -157,6 +157,21 @@ def test_an_earlier_delivery_that_waits_only_ends() -> None:
     assert saga.on_report(state, told, NOW) == (e.DeliveryClosed(step="main", delivery=2),)
 
 
+def test_an_earlier_delivery_that_fails_does_not_end_the_wait() -> None:
+    state = execution(replace(STARTED, open=(2, 3)))
+    state = after(state, *saga.on_report(state, suspends(NAP), NOW))
+    failed = replace(REPORT, kind=ReportKind.FAILED, delivery=2)
+    assert saga.on_report(state, failed, NOW) == (e.DeliveryClosed(step="main", delivery=2),)
+    assert saga.on_report(state, replace(failed, delivery=3), NOW) == ()
+
+
+def test_an_earlier_delivery_that_succeeds_ends_the_wait() -> None:
+    state = execution(replace(STARTED, open=(2, 3)))
+    state = after(state, *saga.on_report(state, suspends(NAP), NOW))
+    succeeded = replace(REPORT, kind=ReportKind.SUCCEEDED, delivery=2, error=None)
+    assert after(state, *saga.on_report(state, succeeded, NOW)).status is ExecutionStatus.SUCCEEDED
+
+
 @pytest.mark.parametrize(
     "waits", [(), (NAP, NAP), tuple(Wait(f"sleep:{n}", 1) for n in range(waiting.MOST_WAITS + 1))]
 )

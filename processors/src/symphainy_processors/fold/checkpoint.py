@@ -13,7 +13,7 @@ FORMAT = 1
 class Checkpoint(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The state after the valid record at `offset` (rule 17).
 
-    `live` counts the executions that have not ended. `identity` names cluster and topic.
+    `live` counts the executions that have not ended. `identity` names cluster, topic and its id.
     """
 
     term: int = -1

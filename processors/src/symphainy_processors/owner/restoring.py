@@ -113,7 +113,19 @@ class Restoring:
             return None
         usable = (FORMAT, EVOLVE_VERSION, identity)
         if (found.format, found.evolve_version, found.identity) != usable:
-            log.warning("partition %d: local state is another log's or version's; rebuilding", p)
+            if _made_anew(found.identity, identity):
+                raise JournalTampered(
+                    f"Journal partition {p}: the topic was deleted and made anew, but the local "
+                    f"state reflects the former one up to {found.offset}: acknowledged records "
+                    "are gone.",
+                    cure="See docs/operations.md, A broken chain.",
+                )
+            log.warning(
+                "partition %d: local state is another log's or version's (%s, not %s); rebuilding",
+                p,
+                (found.format, found.evolve_version, found.identity),
+                usable,
+            )
             return None
         if found.offset >= high:
             raise _cut(p, "the local state", found.offset, high)
@@ -179,6 +191,13 @@ class Restoring:
             for batch in batches:
                 for at in range(0, max(len(batch), 1), size):
                     yield list(batch[at : at + size])
+
+
+def _made_anew(known: str, today: str) -> bool:
+    """Whether the topic was deleted since, and another one has its name; as told by
+    `Journal.identity`, with the partition behind it. Another cluster's topic is another log."""
+    was, now = known.split("/", 2), today.split("/", 2)  # an id may itself hold a "/"
+    return was[:2] == now[:2] and was != now
 
 
 def _cut(p: int, what: str, offset: int, high: int) -> JournalTampered:

@@ -1,8 +1,8 @@
 """Decide what an execution does next. Pure: no clock, no ids, no I/O; time arrives in the input.
 
 Attempts count for the retry policy, deliveries do not; a result counts from any delivery of the
-current attempt and the first wins; checkpoints and signs of life count only from the current
-delivery (rule 12). What is late or repeated decides nothing, but closes its delivery. Where a step
+current attempt and the first wins (only a success, while the current one waits); checkpoints and
+signs of life count only from the current delivery (rule 12). What is late or repeated decides nothing, but closes its delivery. Where a step
 may go on, `StepReady` says so; when it is dispatched is the dispatcher's business.
 """
 
@@ -53,6 +53,8 @@ def _on_report(
     current = report.delivery == step.delivery
     if not current and report.kind in (ReportKind.HANDED_BACK, ReportKind.SUSPENDED):
         return _closed(state, step, report)
+    if step.status is StepStatus.SUSPENDED and report.kind is ReportKind.FAILED:
+        return _closed(state, step, report)  # the attempt goes on when what it waits for has come
     match report.kind:
         case ReportKind.STARTED:
             return _started(state, step, report) if current else ()

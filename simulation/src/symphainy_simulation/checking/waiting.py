@@ -55,6 +55,9 @@ def _waits(life: Life) -> Iterator[Violation]:
                 yield _wrong(life, told, f"wait {event.name} ended by signal {event.signal}")
             elif not event.signal and not 0 < wait.until <= told.entry.record.at:
                 yield _wrong(life, told, f"wait {event.name} ended before its time")
+        elif isinstance(event, e.StepCancelled):
+            # Nobody waits any more; who says so late, of a wait, only ends its delivery by it.
+            first = {key: wait for key, wait in first.items() if key[0] != event.step}
 
 
 def _goes_on(life: Life) -> Iterator[Violation]:

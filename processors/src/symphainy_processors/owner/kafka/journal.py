@@ -24,8 +24,8 @@ class KafkaJournal:
         self._admin = admin(settings, f"{client_id}-admin")
 
     def identity(self) -> str:
-        """Cluster id and topic id (KIP-516). Asked each time: a topic may be made anew under its
-        old name while we run.
+        """Cluster id, topic name and topic id (KIP-516). Asked each time: a topic may be made anew
+        under its old name while we run.
 
         Raises:
             Unavailable: Kafka did not answer, or has no such topic.
@@ -36,7 +36,7 @@ class KafkaJournal:
                 TopicCollection([self._topic]), request_timeout=BOUNDS_TIMEOUT_S
             )
             topic_id = topics[self._topic].result().topic_id
-            return f"{cluster.result().cluster_id}/{topic_id}"
+            return f"{cluster.result().cluster_id}/{self._topic}/{topic_id}"
         except KafkaException as error:
             raise Unavailable(
                 f"Kafka did not tell the id of {self._topic}: {error}",
