@@ -2,8 +2,9 @@
 
 Attempts count for the retry policy, deliveries do not; a result counts from any delivery of the
 current attempt and the first wins (only a success, while the current one waits); checkpoints and
-signs of life count only from the current delivery (rule 12). What is late or repeated decides nothing, but closes its delivery. Where a step
-may go on, `StepReady` says so; when it is dispatched is the dispatcher's business.
+signs of life count only from the current delivery (rule 12). What is late or repeated decides
+nothing, but closes its delivery. Where a step may go on, `StepReady` says so; when it is
+dispatched is the dispatcher's business.
 """
 
 from __future__ import annotations
