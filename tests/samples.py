@@ -147,6 +147,7 @@ EVENTS: tuple[e.Event, ...] = (
         concurrency_key="customer-7",
         key_concurrency=2,
         heartbeat_ms=10_000,
+        deadline_ms=3_600_000,
     ),
     e.ExecutionStarted(),
     e.SessionOpened(principal="ann", attributes=b"{}"),
@@ -183,6 +184,7 @@ EVENTS: tuple[e.Event, ...] = (
     e.SignalReceived(name="approved", data=b'{"by":"ann"}', principal="ann"),
     e.CancelRequested(reason="asked", principal="ann"),
     e.StepCancelled(step="main"),
+    e.DeadlinePassed(due_at=8),
 )
 
 JOURNAL = e.JournalRecord(
@@ -252,6 +254,8 @@ STATE = State(
         controlled_at=6,
         cancel_reason="asked",
         heartbeat_ms=9,
+        deadline_at=8,
+        overdue=True,
     ),
 )
 
@@ -281,6 +285,7 @@ SAMPLES: dict[str, Record] = {
         registered_at=1,
         registered_by="w1",
         heartbeat_ms=10_000,
+        deadline_ms=3_600_000,
     ),
     "tenant": Tenant(
         tenant_id="acme",

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from tests.samples import JOURNAL
 
 from symphainy_processors.fold.evolve import EXECUTION_EVENTS
-from symphainy_processors.fold.layout import LineKey
+from symphainy_processors.fold.layout import DEADLINE, LineKey
 from symphainy_processors.fold.partition import PartitionState
 from symphainy_processors.fold.steps import STEP_EVENTS, StepEvent
 from symphainy_runtime.journal.validity import Validity
@@ -24,9 +24,10 @@ LINE = LineKey("content", "acme", 3)
 STEP = "main"
 NAMES = [f"exe-0-{number:04d}" for number in range(12)]
 READY, SENT, SLEEPS, FLUSHED = "ready", "sent", "sleeps", "flushed"
+DATED, OVERDUE = "dated", "overdue"
 Deed = tuple[str, str]
 DEEDS = st.one_of(
-    st.tuples(st.sampled_from((READY, SENT, SLEEPS)), st.sampled_from(NAMES)),
+    st.tuples(st.sampled_from((READY, SENT, SLEEPS, DATED, OVERDUE)), st.sampled_from(NAMES)),
     st.just((FLUSHED, "")),
 )
 RECEIVED = e.IntentReceived(
@@ -42,6 +43,7 @@ RECEIVED = e.IntentReceived(
     created_at=0,
     priority=LINE.priority,
 )
+DATED_EVENT = next(x for x in JOURNAL.events if isinstance(x, e.CapabilityResolved))
 SENT_EVENT = e.StepDispatched(step=STEP, attempt=1, delivery=1, token="t", start_by=0, timeout_ms=0)
 
 
@@ -51,7 +53,8 @@ class _Journal:
     def __init__(self) -> None:
         self.state = PartitionState(60_000)
         self.ready: dict[str, int] = {}
-        self.due: dict[str, int] = {}
+        self.due: dict[tuple[str, str], int] = {}
+        self.overdue: set[str] = set()
         self._next = 0
         for name in NAMES:
             self._record(name, RECEIVED)
@@ -69,17 +72,31 @@ class _Journal:
         if deed == FLUSHED:
             self.state.flush()
             return
+        if deed == DATED:
+            self._dated(name)
+            return
+        if deed == OVERDUE:
+            self.overdue.add(name)
+            self.due.pop((name, DEADLINE), None)
+            self._record(name, e.DeadlinePassed(due_at=0))
+            return
         self.ready.pop(name, None)
-        self.due.pop(name, None)
+        self.due.pop((name, STEP), None)
         if deed == READY:
             self.ready[name] = self._next
             self._record(name, e.StepReady(step=STEP, attempt=1))
         elif deed == SENT:
             self._record(name, SENT_EVENT)
         else:
-            self.due[name] = 1_000 + self._next % 3
-            due_at = self.due[name]
+            due_at = self.due[name, STEP] = 1_000 + self._next % 3
             self._record(name, e.StepRetryScheduled(step=STEP, attempt=1, due_at=due_at))
+
+    def _dated(self, name: str) -> None:
+        due_at = 1_000 + self._next % 3
+        if name not in self.overdue:
+            self.due[name, DEADLINE] = due_at
+        event = replace(DATED_EVENT, realm=LINE.realm, deadline_ms=due_at)
+        self._record(name, event)
 
     def pages(self, limit: int) -> Iterator[list[tuple[int, str]]]:
         place: tuple[int, str, str] | None = None
@@ -111,8 +128,13 @@ def test_each_timer_comes_once_in_order(before: list[Deed], after: list[Deed]) -
     assert not list(journal.state.due(0, 100))
     for deed, name in after:
         journal.happens(deed, name)
-    found = [(step.due_at, state.execution_id) for state, step in journal.state.due(2_000, 100)]
-    assert found == sorted((at, name) for name, at in journal.due.items())
+    found = [
+        (step.due_at, state.execution_id, step.step)
+        if step is not None
+        else (state.deadline_at, state.execution_id, DEADLINE)
+        for state, step in journal.state.due(2_000, 100)
+    ]
+    assert found == sorted((at, *of) for of, at in journal.due.items())
     assert not list(journal.state.due(2_000, 100))
 
 

@@ -111,6 +111,12 @@ async def beat(ctx: Context, payload: Beat) -> dict[str, int]:
     return {"attempt": ctx.attempt}
 
 
+@realm.intent("work.dated", deadline="1500ms")
+async def dated(ctx: Context, payload: Nap) -> None:
+    """Waits for so long, but not past its deadline."""
+    await ctx.sleep(f"{payload.ms}ms")
+
+
 class Approval(BaseModel):
     """Who approved."""
 

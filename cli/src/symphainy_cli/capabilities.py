@@ -32,9 +32,9 @@ def list_(
         show_json([_document(one) for one in shown])
         return
     show_table(
-        ("intent type", "version", "realm", "handler", "attempts", "timeout ms", "description"),
+        ("intent type", "version", "realm", "handler", "attempts", "limits", "description"),
         [
-            (c.name, c.version, c.realm, c.handler, c.attempts, c.timeout_ms, c.description)
+            (c.name, c.version, c.realm, c.handler, c.attempts, _limits(c), c.description)
             for c in shown
         ],
     )
@@ -73,3 +73,13 @@ def _document(capability: Capability) -> dict[str, Any]:
     for name in ("input_contract", "output_contract"):
         document[name] = msgspec.Raw(document[name]) if document[name] else None
     return document
+
+
+def _limits(capability: Capability) -> str:
+    """Its limits in time, in ms."""
+    limits = {
+        "timeout": capability.timeout_ms,
+        "heartbeat": capability.heartbeat_ms,
+        "deadline": capability.deadline_ms,
+    }
+    return ", ".join(f"{name} {ms}" for name, ms in limits.items() if ms) or "none"

@@ -54,6 +54,8 @@ class CapabilityEntry(Struct, frozen=True, kw_only=True):
     input_contract: Any
     output_contract: Any
     timeout_ms: int
+    heartbeat_ms: int
+    deadline_ms: int
     attempts: int
     backoff_ms: int
     backoff_factor: float
@@ -99,6 +101,8 @@ def capability_entry(capability: Capability) -> CapabilityEntry:
         input_contract=_contract(capability.input_contract),
         output_contract=_contract(capability.output_contract),
         timeout_ms=capability.timeout_ms,
+        heartbeat_ms=capability.heartbeat_ms,
+        deadline_ms=capability.deadline_ms,
         attempts=capability.attempts,
         backoff_ms=capability.backoff_ms,
         backoff_factor=capability.backoff_factor,

@@ -85,6 +85,7 @@ class CapabilityResolved(_Event, frozen=True):
     concurrency_key: str = ""
     key_concurrency: int = 0
     heartbeat_ms: int = 0
+    deadline_ms: int = 0
 
 
 class ExecutionStarted(_Event, frozen=True):
@@ -285,6 +286,12 @@ class StepCancelled(_Event, frozen=True):
     step: str
 
 
+class DeadlinePassed(_Event, frozen=True):
+    """The execution has not ended in time; what runs may still succeed, and nothing more begins."""
+
+    due_at: int
+
+
 Event = (
     OwnershipTaken
     | IntentReceived
@@ -316,6 +323,7 @@ Event = (
     | SignalReceived
     | CancelRequested
     | StepCancelled
+    | DeadlinePassed
 )
 
 

@@ -197,6 +197,7 @@ class Capability(Struct, frozen=True, gc=False, kw_only=True):
     registered_at: int
     registered_by: str
     heartbeat_ms: int = 0
+    deadline_ms: int = 0
 
 
 class Tenant(Struct, frozen=True, gc=False, kw_only=True):

@@ -123,6 +123,13 @@ class ExecutionState(
     controlled_at: int = -1
     cancel_reason: str | None = None
     heartbeat_ms: int = 0
+    deadline_at: int = 0
+    overdue: bool = False
+
+    @property
+    def to_end(self) -> bool:
+        """Whether nothing more of it begins: somebody cancelled it, or its deadline has passed."""
+        return self.overdue or self.cancel_reason is not None
 
 
 class SessionState(

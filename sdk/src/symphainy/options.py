@@ -83,6 +83,7 @@ class IntentOptions:
     retry: Retry = Retry()
     timeout: timedelta | str | None = "5m"
     heartbeat: timedelta | str | None = None
+    deadline: timedelta | str | None = None
     determinism: Determinism = Determinism.UNKNOWN
     description: str = ""
 
@@ -90,6 +91,7 @@ class IntentOptions:
         """Check the times where they are written."""
         _require_time("timeout", self.timeout, self.timeout_ms)
         _require_time("heartbeat", self.heartbeat, self.heartbeat_ms)
+        _require_time("deadline", self.deadline, self.deadline_ms)
         if self.heartbeat_ms and self.timeout_ms and self.heartbeat_ms >= self.timeout_ms:
             raise DeclarationError(
                 f"heartbeat={self.heartbeat!r} is not shorter than timeout={self.timeout!r}.",
@@ -106,3 +108,8 @@ class IntentOptions:
     def heartbeat_ms(self) -> int:
         """The longest that an attempt may run without a sign of life, in ms; 0 for none."""
         return 0 if self.heartbeat is None else _duration("heartbeat", self.heartbeat)
+
+    @property
+    def deadline_ms(self) -> int:
+        """The longest that the whole execution may take, in ms; 0 for none."""
+        return 0 if self.deadline is None else _duration("deadline", self.deadline)

@@ -71,6 +71,7 @@ class Realm:
         retry: Retry = Retry(),  # noqa: B008  # frozen, so sharing one is safe
         timeout: timedelta | str | None = "5m",
         heartbeat: timedelta | str | None = None,
+        deadline: timedelta | str | None = None,
         determinism: Determinism = Determinism.UNKNOWN,
         description: str = "",
     ) -> Declares:
@@ -82,6 +83,8 @@ class Realm:
             timeout: start-to-finish limit of one attempt; None for no limit.
             heartbeat: the longest that an attempt may run without a sign of life (`ctx.step`,
                 `ctx.progress`); None for no limit.
+            deadline: the longest that the whole execution may take, from its acceptance, with all
+                its attempts and waits; None for no limit.
             determinism: whether the same input gives the same result.
             description: for people; the first line of the docstring if empty.
 
@@ -92,6 +95,7 @@ class Realm:
             retry=retry,
             timeout=timeout,
             heartbeat=heartbeat,
+            deadline=deadline,
             determinism=determinism,
             description=description,
         )

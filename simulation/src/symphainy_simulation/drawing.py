@@ -8,6 +8,7 @@ from random import Random
 from symphainy_simulation.actors.programs import Line
 from symphainy_simulation.beats import with_beats
 from symphainy_simulation.cancels import with_cancels
+from symphainy_simulation.deadlines import with_deadlines
 from symphainy_simulation.plan import (
     SESSIONS,
     TENANTS,
@@ -26,6 +27,7 @@ STATED_FOR_MS = 2_600
 WAITS = "waits/175"  # a stream in which the seeds that tests name draw no waits
 CANCELS = "cancels/32"  # the same for who wants executions to end
 BEATS = "beats/32"  # and for whose handlers must show signs of life
+DEADLINES = "deadlines/77"  # and for whose executions have to end in time
 FAULTS_FOR_MS = 3_600
 HEALED_AT_MS = 4_500
 
@@ -41,6 +43,7 @@ def expand(seed: int) -> Plan:
     scenario = _scenario(chance.stream("scenario"))
     stated = with_waits(_stated(chance.stream("stated"), scenario), chance.stream(WAITS))
     stated = with_beats(stated, chance.stream(BEATS))
+    stated = with_deadlines(stated, chance.stream(DEADLINES))
     stated = with_cancels(stated, chance.stream(CANCELS))
     faults = _faults(chance.stream("faults"), scenario)
     return Plan(seed, scenario, tuple(stated), tuple(faults))

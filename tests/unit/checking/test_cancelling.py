@@ -1,5 +1,6 @@
 """The checker of executions that are to end finds what it is for, and nothing else.
 
+- Overdue before its time, or failed for a deadline that had not passed.
 - Dispatched or tried again after it was asked to end; asked twice.
 - Cancelled although nobody had asked, for another reason, or although it had succeeded.
 """
@@ -9,10 +10,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from tests.unit.checking.logbook import execution
-from tests.unit.checking.story import FINAL, Story, breaks, failed, holds, started
+from tests.unit.checking.story import FINAL, PASSING, POLICY, Story, breaks, failed, holds, started
 
 from symphainy_schemas import events as e
-from symphainy_schemas.records import ReportKind, Wait
+from symphainy_schemas.records import Error, ReportKind, Task, Wait
 
 STOPPED = e.StepCancelled(step="main")
 ENDED = e.ExecutionCancelled(reason="asked")
@@ -96,3 +97,40 @@ def test_it_ends_for_another_reason(story: Story) -> None:
     other = e.ExecutionCancelled(reason="because")
     story.answer(ReportKind.FAILED, task, failed(task, FINAL), other, error=FINAL)
     breaks(story, "G7", "for another reason")
+
+
+LIMIT_MS = 200
+DATED = replace(POLICY, deadline_ms=LIMIT_MS)
+OVERDUE = e.ExecutionFailed(error=Error(code="deadline_exceeded", message="Late."))
+
+
+def test_what_is_overdue_fails_and_that_holds(story: Story) -> None:
+    task = story.admit(story.intent(), policy=DATED)
+    due_at = deadline(story, task)
+    story.answer(ReportKind.FAILED, task, failed(task, PASSING), retry(story), error=PASSING)
+    story.now = due_at
+    story.record((e.DeadlinePassed(due_at=due_at), STOPPED, OVERDUE), execution())
+    holds(story)
+
+
+def test_a_deadline_passes_before_its_time(story: Story) -> None:
+    task = story.admit(story.intent(), policy=DATED)
+    story.record((e.DeadlinePassed(due_at=deadline(story, task)),), execution())
+    story.succeed(task)
+    breaks(story, "G7", "passed before its time")
+
+
+def test_it_fails_for_a_deadline_that_had_not_passed(story: Story) -> None:
+    task = story.admit(story.intent(), policy=DATED)
+    story.answer(ReportKind.FAILED, task, failed(task, FINAL), OVERDUE, error=FINAL)
+    breaks(story, "G7", "for a deadline that had not passed")
+
+
+def deadline(story: Story, task: Task) -> int:
+    """When the task's execution has to have ended."""
+    return story.records()[task.dispatched_at].at + LIMIT_MS
+
+
+def retry(story: Story) -> e.StepRetryScheduled:
+    """The next attempt, as the policy says."""
+    return e.StepRetryScheduled(step="main", attempt=2, due_at=story.now + 100)

@@ -1,9 +1,10 @@
-"""Invariants of executions that somebody wants to end.
+"""Invariants of executions that are to end: somebody wants it, or their deadline has passed.
 
 - What runs nowhere ends at once; what may run ends as it ends, and a success stands.
 - Nothing begins any more: no dispatch, no further attempt, no wait.
 - It ends as cancelled only when nothing of it can start or run any more.
 - What had failed before is failed.
+- A deadline counts from the acceptance, over all attempts and waits, and passes once.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 from tests.samples import JOURNAL, REPORT, STATE
 
+from symphainy_processors.fold import layout
 from symphainy_processors.fold.evolve import evolve_execution
 from symphainy_processors.moment import Moment
 from symphainy_processors.saga import cancelling
@@ -51,6 +53,8 @@ def execution(step: StepState = STEP) -> ExecutionState:
         backoff_max_ms=1_000,
         controlled_at=-1,
         cancel_reason=None,
+        overdue=False,
+        deadline_at=0,
         heartbeat_ms=0,
     )
 
@@ -179,3 +183,58 @@ def test_what_had_failed_before_is_failed() -> None:
     (step,) = state.steps
     assert step.status is StepStatus.FAILED
     assert saga.on_due(state, step, NOW.now)[-1] == e.ExecutionFailed(error=error)
+
+
+DUE = 9_500
+
+
+def dated(step: StepState = STEP) -> ExecutionState:
+    """An execution with that step, whose deadline is due by now."""
+    return replace(execution(step), deadline_at=DUE)
+
+
+@pytest.mark.parametrize("status", [StepStatus.READY, StepStatus.BACKING_OFF, StepStatus.SUSPENDED])
+def test_what_runs_nowhere_fails_at_its_deadline(status: StepStatus) -> None:
+    state = dated(replace(STEP, status=status, open=()))
+    assert cancelling.overdue(state, DUE - 1) == ()
+    passed, stopped, failed = cancelling.overdue(state, DUE)
+    assert (passed, stopped) == (e.DeadlinePassed(due_at=DUE), STOPPED)
+    assert isinstance(failed, e.ExecutionFailed)
+    assert failed.error.code == "deadline_exceeded"
+    assert after(state, passed, stopped, failed).status is ExecutionStatus.FAILED
+
+
+def test_what_runs_at_its_deadline_may_succeed_but_is_not_tried_again() -> None:
+    state = dated()
+    events = cancelling.overdue(state, NOW.now)
+    assert events == (e.DeadlinePassed(due_at=DUE),)
+    state = after(state, *events)
+    assert cancelling.overdue(state, NOW.now) == ()
+    events = saga.on_report(state, report(ReportKind.SUCCEEDED), NOW)
+    assert isinstance(events[-1], e.ExecutionSucceeded)
+    failure = replace(report(ReportKind.FAILED), error=Error(code="x", message="x", retryable=True))
+    _, failed = saga.on_report(state, failure, NOW)
+    assert isinstance(failed, e.ExecutionFailed)
+    assert failed.error.code == "deadline_exceeded"
+
+
+def test_what_was_cancelled_has_no_deadline_any_more() -> None:
+    state = after(dated(), ASKED)
+    assert cancelling.overdue(state, NOW.now) == ()
+    assert (layout.deadline_of(dated()), layout.deadline_of(state)) == (DUE, 0)
+    assert len(layout.timer_keys(dated())) == len(layout.timer_keys(state)) + 1
+
+
+def test_what_is_overdue_may_be_cancelled_and_fails_all_the_same() -> None:
+    state = after(dated(), *cancelling.overdue(dated(), NOW.now))
+    assert cancelling.requested(state, ASKED) == (ASKED,)
+    failure = replace(report(ReportKind.FAILED), error=Error(code="x", message="x", retryable=True))
+    _, failed = saga.on_report(after(state, ASKED), failure, NOW)
+    assert isinstance(failed, e.ExecutionFailed)
+
+
+def test_a_deadline_counts_from_the_acceptance() -> None:
+    resolved = next(x for x in JOURNAL.events if isinstance(x, e.CapabilityResolved))
+    state = after(execution(), resolved)
+    assert state.deadline_at == state.started_at + resolved.deadline_ms
+    assert after(execution(), replace(resolved, deadline_ms=0)).deadline_at == 0

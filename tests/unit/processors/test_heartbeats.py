@@ -39,7 +39,15 @@ CHECKPOINT = e.StepCheckpointed(step="main", attempt=1, delivery=1, name="new", 
 def execution(timeout_ms: int, heartbeat_ms: int) -> ExecutionState:
     """An execution whose step was dispatched."""
     assert isinstance(STATE.body, ExecutionState)
-    body = replace(STATE.body, signals=(), cancel_reason=None, attempts=3, steps=(DISPATCHED,))
+    body = replace(
+        STATE.body,
+        signals=(),
+        cancel_reason=None,
+        overdue=False,
+        deadline_at=0,
+        attempts=3,
+        steps=(DISPATCHED,),
+    )
     return replace(body, timeout_ms=timeout_ms, heartbeat_ms=heartbeat_ms)
 
 

@@ -52,6 +52,8 @@ def execution(step: StepState = STEP, attempts: int = 3) -> ExecutionState:
         timeout_ms=500,
         heartbeat_ms=0,
         cancel_reason=None,
+        overdue=False,
+        deadline_at=0,
     )
 
 

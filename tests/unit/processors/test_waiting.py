@@ -45,7 +45,14 @@ NAP, GRANT = Wait("sleep:1", 12_000), Wait("signal:grant:1", 0, "grant")
 def execution(step: StepState = STARTED, *signals: Signal) -> ExecutionState:
     """An execution with one step."""
     assert isinstance(STATE.body, ExecutionState)
-    body = replace(STATE.body, controlled_at=-1, cancel_reason=None, heartbeat_ms=0)
+    body = replace(
+        STATE.body,
+        controlled_at=-1,
+        cancel_reason=None,
+        overdue=False,
+        deadline_at=0,
+        heartbeat_ms=0,
+    )
     return replace(body, steps=(step,), signals=signals, timeout_ms=500)
 
 

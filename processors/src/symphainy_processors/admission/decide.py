@@ -96,6 +96,7 @@ def _resolved(capability: Capability, intent: Intent) -> e.CapabilityResolved:
         concurrency_key=_concurrency_key(capability, intent),
         key_concurrency=capability.key_concurrency,
         heartbeat_ms=capability.heartbeat_ms,
+        deadline_ms=capability.deadline_ms,
     )
 
 

@@ -32,11 +32,9 @@ class Agenda:
 
     def add(self, state: ExecutionState) -> None:
         """Its timers; far ones will be found in the store."""
-        for step in state.steps:
-            if 0 < step.due_at <= self._loaded_ms:
-                key = layout.timer_key(state, step)
-                if key < self._loaded_to:
-                    heapq.heappush(self._near, key)
+        for key in layout.timer_keys(state):
+            if key < self._loaded_to:
+                heapq.heappush(self._near, key)
 
     def pop(self, now: int) -> StepKey | None:
         """The earliest that is due at `now`."""

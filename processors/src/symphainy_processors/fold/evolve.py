@@ -103,6 +103,7 @@ def _resolved(
         concurrency_key=event.concurrency_key,
         key_concurrency=event.key_concurrency,
         heartbeat_ms=event.heartbeat_ms,
+        deadline_at=state.started_at + event.deadline_ms if event.deadline_ms else 0,
     )
 
 
@@ -166,6 +167,12 @@ def _cancel_requested(
     return replace(state, cancel_reason=event.reason, controlled_at=_cause_offset(record))
 
 
+def _deadline_passed(
+    state: ExecutionState, record: e.JournalRecord, event: e.DeadlinePassed
+) -> ExecutionState:
+    return replace(state, overdue=True)
+
+
 def _cause_offset(record: e.JournalRecord) -> int:
     """Of the control intent that a record applies."""
     return -1 if record.cause is None else record.cause.offset
@@ -189,5 +196,6 @@ EXECUTION_EVENTS: Mapping[type, Callable[..., ExecutionState]] = {
     e.StateChanged: _changed,
     e.SignalReceived: _signalled,
     e.CancelRequested: _cancel_requested,
+    e.DeadlinePassed: _deadline_passed,
 }
 """How each event that is not of one step changes its execution; the others leave it as it is."""

@@ -20,6 +20,7 @@ EXPIRY = b"x"  # ended_at: when the dedupe window began
 OUTSTANDING = b"o"  # dispatched_at: what a worker may have
 READY = b"q"  # realm, tenant, priority, ready_at: what waits for its turn
 TIMER = b"t"  # due_at
+DEADLINE = ""  # stands where the step does, in the timer of an execution's deadline
 _NUL = b"\0"
 _OUTSTANDING = frozenset({StepStatus.DISPATCHED, StepStatus.STARTED})
 _encode = msgspec.msgpack.Encoder().encode
@@ -72,7 +73,8 @@ def index_keys(body: Body | None) -> frozenset[bytes]:
         return frozenset()
     if body.status.ended:
         return frozenset((expiry_key(body.ended_at, body.execution_id),))
-    return frozenset(key for step in body.steps for key in _step_keys(body, step))
+    keys = [key for step in body.steps for key in _step_keys(body, step)]
+    return frozenset((*keys, *timer_keys(body)))
 
 
 def changed_keys(before: Body | None, after: Body | None) -> list[tuple[bytes, bytes | None]]:
@@ -86,9 +88,18 @@ def is_live(body: Body | None) -> bool:
     return isinstance(body, ExecutionState) and not body.status.ended
 
 
-def timer_key(state: ExecutionState, step: StepState) -> bytes:
-    """Where a step with a due time is found by it."""
-    return _at(TIMER, step.due_at, state.execution_id, step.step)
+def timer_keys(state: ExecutionState) -> list[bytes]:
+    """Where it is found by its due times: those of its steps, and its deadline."""
+    name = state.execution_id
+    keys = [_at(TIMER, step.due_at, name, step.step) for step in state.steps if step.due_at]
+    if deadline := deadline_of(state):
+        keys.append(_at(TIMER, deadline, name, DEADLINE))
+    return keys
+
+
+def deadline_of(state: ExecutionState) -> int:
+    """When it has to have ended; 0 if it has no deadline, or that has passed or lost its sense."""
+    return 0 if state.to_end or state.status.ended else state.deadline_at
 
 
 def ready_keys(body: Body) -> list[bytes]:
@@ -100,8 +111,6 @@ def ready_keys(body: Body) -> list[bytes]:
 
 def _step_keys(state: ExecutionState, step: StepState) -> list[bytes]:
     keys = []
-    if step.due_at:
-        keys.append(timer_key(state, step))
     if step.status in _OUTSTANDING:
         keys.append(_at(OUTSTANDING, step.dispatched_at, state.execution_id, step.step))
     if is_ready(step):

@@ -267,16 +267,21 @@ class PartitionState:
 
     # --- what is to be done ---------------------------------------------------------------------
 
-    def due(self, now: int, limit: int) -> Iterator[Due]:
-        """Steps whose time has come, earliest first, at most `limit`; each once, if nothing more
-        is recorded of its execution."""
+    def due(self, now: int, limit: int) -> Iterator[tuple[ExecutionState, StepState | None]]:
+        """Steps whose time has come, and executions whose deadline has (no step), earliest first,
+        at most `limit`; each once, if nothing more is recorded of its execution."""
         for _ in range(limit):
             key = self._agenda.pop(now)
             if key is None:
                 return
-            found = self.step(key.execution_id, key.step)
-            if found is not None and found[1].due_at == key.number:
-                yield found
+            state = self.execution(key.execution_id)
+            if state is None:
+                continue
+            step = find_step(state, key.step)
+            if step is not None and step.due_at == key.number:
+                yield state, step
+            elif key.step == layout.DEADLINE and layout.deadline_of(state) == key.number:
+                yield state, None
 
     def outstanding(self) -> Iterator[Due]:
         """Steps that workers may have, in the order of their dispatch. All must be flushed."""
@@ -330,7 +335,7 @@ class PartitionState:
     def _unflushed_timers(self) -> Iterator[bytes]:
         for body in self._latest.values():
             if isinstance(body, ExecutionState):
-                yield from (layout.timer_key(body, step) for step in body.steps if step.due_at)
+                yield from layout.timer_keys(body)
 
 
 def _reached(found: list[bytes], end: bytes, limit: int) -> bytes:

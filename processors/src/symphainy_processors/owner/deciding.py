@@ -106,12 +106,16 @@ class Deciding:
             raise
 
     def decide_due(
-        self, state: ExecutionState, step: StepState, events: Events, moment: Moment
+        self, state: ExecutionState, step: StepState | None, events: Events, moment: Moment
     ) -> None:
-        """Record what comes of a step's time, if anything does."""
-        if events:
-            self._figures.timer_fired(moment.now - step.due_at)
-            self.decide(state, heading_of(state, None, step.dispatched_at), events, moment)
+        """Record what comes of a step's time, or of a deadline (no step), if anything does."""
+        if not events:
+            return
+        due_at, parent = (
+            (state.deadline_at, -1) if step is None else (step.due_at, step.dispatched_at)
+        )
+        self._figures.timer_fired(moment.now - due_at)
+        self.decide(state, heading_of(state, None, parent), events, moment)
 
     def dispatch(self) -> None:
         """Dispatch what waited for its turn, as far as windows and limits allow."""
@@ -123,7 +127,7 @@ class Deciding:
 
     def deliver_again(self, state: ExecutionState, step: StepState) -> None:
         """Deliver anew, under a number of its own (rule 12), unless it is to end."""
-        if state.cancel_reason is None:
+        if not state.to_end:
             self._deliver(state, step, step.dispatched_at)
             return
         ready = StepReady(step=step.step, attempt=step.attempt)

@@ -15,6 +15,7 @@ from symphainy_processors.owner.intents import Intents
 from symphainy_processors.owner.ledger import Ledger
 from symphainy_processors.owner.ports import Input
 from symphainy_processors.owner.timeouts import Timeouts
+from symphainy_processors.saga import cancelling
 from symphainy_processors.saga import decide as saga
 from symphainy_runtime.journal.validity import Validity
 from symphainy_runtime.state.store import StoreBroken
@@ -184,12 +185,13 @@ class OwnedPartition:
         decided = 0
         for state, step in self.state.due(now, self._options.due_per_tick):
             decided += 1
-            if saga.needs_marker(step):
+            if step is not None and saga.needs_marker(step):
                 self._timeouts.add(state.execution_id, step)
-            else:
-                self._deciding.decide_due(
-                    state, step, saga.on_due(state, step, now), self._deciding.moment()
-                )
+                continue
+            events = (
+                cancelling.overdue(state, now) if step is None else saga.on_due(state, step, now)
+            )
+            self._deciding.decide_due(state, step, events, self._deciding.moment())
         return decided == self._options.due_per_tick
 
     def _mark(self, now: int) -> None:

@@ -113,7 +113,7 @@ class Restoring:
             return None
         usable = (FORMAT, EVOLVE_VERSION, identity)
         if (found.format, found.evolve_version, found.identity) != usable:
-            if _made_anew(found.identity, identity):
+            if made_anew(found.identity, identity):
                 raise JournalTampered(
                     f"Journal partition {p}: the topic was deleted and made anew, but the local "
                     f"state reflects the former one up to {found.offset}: acknowledged records "
@@ -193,11 +193,11 @@ class Restoring:
                     yield list(batch[at : at + size])
 
 
-def _made_anew(known: str, today: str) -> bool:
+def made_anew(known: str, today: str) -> bool:
     """Whether the topic was deleted since, and another one has its name; as told by
     `Journal.identity`, with the partition behind it. Another cluster's topic is another log."""
-    was, now = known.split("/", 2), today.split("/", 2)  # an id may itself hold a "/"
-    return was[:2] == now[:2] and was != now
+    was, now = (told.rpartition("/")[0].split("/", 2) for told in (known, today))
+    return was[:2] == now[:2] and was != now  # an id may itself hold a "/"
 
 
 def _cut(p: int, what: str, offset: int, high: int) -> JournalTampered:

@@ -1,15 +1,19 @@
-"""Decide how an execution ends that somebody wants to end. Pure.
+"""Decide how an execution ends that is to end: somebody wants it to, or its deadline has passed.
+Pure.
 
-To cancel is a request. What has not begun does not begin any more: no dispatch, no further attempt,
-no wait. What may be running ends as it ends: a success stands, since its work is done, and so does
-a failure that would not have been tried again. Anything else ends the execution as cancelled, once
-nothing of it can start or run any more (rule 13).
+Both are requests. What has not begun does not begin any more: no dispatch, no further attempt, no
+wait. What may be running ends as it ends: a success stands, since its work is done, and so does a
+failure that would not have been tried again. Anything else ends the execution as cancelled, or as
+failed if its deadline passed before anybody cancelled it, once nothing of it can start or run any
+more (rule 13).
 """
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from symphainy_schemas import events as e
-from symphainy_schemas.records import REDELIVERED
+from symphainy_schemas.records import REDELIVERED, Error
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 
 Events = tuple[e.Event, ...]
@@ -18,15 +22,20 @@ _IDLE = frozenset({StepStatus.READY, StepStatus.BACKING_OFF, StepStatus.SUSPENDE
 
 def requested(state: ExecutionState, event: e.CancelRequested) -> Events:
     """Somebody wants it to end."""
-    stopped = [step for step in state.steps if step.status in _IDLE]
-    left = any(step not in stopped or step.open for step in state.steps)
-    ended = () if left else (e.ExecutionCancelled(reason=event.reason),)
-    return (event, *(e.StepCancelled(step=step.step) for step in stopped), *ended)
+    return (event, *_stopped(replace(state, cancel_reason=event.reason)))
+
+
+def overdue(state: ExecutionState, now: int) -> Events:
+    """Its deadline has passed."""
+    if state.to_end or not 0 < state.deadline_at <= now:
+        return ()
+    passed = e.DeadlinePassed(due_at=state.deadline_at)
+    return (passed, *_stopped(replace(state, overdue=True)))
 
 
 def instead(state: ExecutionState, step: StepState, events: Events) -> Events:
     """What takes the place of a decision about a step, if its execution is to end."""
-    if state.cancel_reason is None or not events:
+    if not state.to_end or not events:
         return events
     match events[-1]:
         case e.StepRetryScheduled() if any(isinstance(x, e.StepFailed) for x in events):
@@ -42,19 +51,38 @@ def instead(state: ExecutionState, step: StepState, events: Events) -> Events:
 
 def closed(state: ExecutionState, step: StepState) -> e.Event | None:
     """How an execution ends when the last delivery of a step that goes on no more has ended."""
-    cancelled = e.ExecutionCancelled(reason=state.cancel_reason or "")
     if step.status is StepStatus.CANCELLED:
-        return cancelled
+        return _end(state)
     if step.status is not StepStatus.FAILED or step.error is None:
         return None
     again = step.error.retryable and step.attempt < state.attempts  # but for the request
-    return cancelled if again else e.ExecutionFailed(error=step.error)
+    return _end(state) if again else e.ExecutionFailed(error=step.error)
+
+
+def _stopped(state: ExecutionState) -> Events:
+    """What is idle goes on no more; if that was all, it ends."""
+    idle = [step for step in state.steps if step.status in _IDLE]
+    left = any(step not in idle or step.open for step in state.steps)
+    ended = () if left else (_end(state),)
+    return (*(e.StepCancelled(step=step.step) for step in idle), *ended)
 
 
 def _ended(state: ExecutionState, step: StepState, events: Events) -> Events:
     if set(step.open) - _over(events):
         return ()
-    return (e.ExecutionCancelled(reason=state.cancel_reason or ""),)
+    return (_end(state),)
+
+
+def _end(state: ExecutionState) -> e.Event:
+    if not state.overdue:
+        return e.ExecutionCancelled(reason=state.cancel_reason or "")
+    seconds = (state.deadline_at - state.started_at) / 1_000
+    error = Error(
+        code="deadline_exceeded",
+        message=f"The execution had not ended {seconds:g} s after it was accepted.",
+        cure="Submit it again, or raise the deadline that the handler's realm declares.",
+    )
+    return e.ExecutionFailed(error=error)
 
 
 def _over(events: Events) -> set[int]:

@@ -66,6 +66,7 @@ def capability(handler: Handler[Any, Any], version: int, registration: Registrat
         registered_at=registration.now,
         registered_by=registration.worker_id,
         heartbeat_ms=options.heartbeat_ms,
+        deadline_ms=options.deadline_ms,
     )
 
 

@@ -6,9 +6,21 @@ from symphainy_schemas.records import Capability, Determinism, Tenant
 from symphainy_simulation.plan import TENANTS, Scenario
 
 CONTRACT = b'{"type":"object","required":["n"],"properties":{"n":{"type":"integer"}}}'
-NAMES = ("quick", "steps", "flaky", "slow", "keyed", "refuse", "hang", "untimed", "beating")
+NAMES = (
+    "quick",
+    "steps",
+    "flaky",
+    "slow",
+    "keyed",
+    "refuse",
+    "hang",
+    "untimed",
+    "beating",
+    "dated",
+)
 UNTIMED = frozenset({"untimed", "beating"})
 HEARTBEAT_MS = 90
+DEADLINE_MS = 450
 REALMS = ("work", "side")
 
 
@@ -40,6 +52,7 @@ def _capability(realm: str, name: str, scenario: Scenario) -> Capability:
         registered_at=0,
         registered_by="simulation",
         heartbeat_ms=HEARTBEAT_MS if name == "beating" else 0,
+        deadline_ms=DEADLINE_MS if name == "dated" else 0,
     )
 
 

@@ -1,18 +1,21 @@
 """G7: what is to end begins nothing more, and ends.
 
-A request is applied once; only what was asked to end ends as cancelled; a success stands, should
-one have been reported before the end.
+A request is applied once, a deadline passes once, and not before its time; only what was asked to
+end ends as cancelled, and only what is overdue fails for that; a success stands, should one have
+been reported before the end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 
 from symphainy_schemas import events as e
 from symphainy_simulation.checking.lives import Book, Life
 from symphainy_simulation.checking.violation import Violation
 
 G = "G7"
+_ASKS = (e.CancelRequested, e.DeadlinePassed)
 _BEGINS = (e.StepReady, e.StepDispatched, e.StepRetryScheduled)
 
 
@@ -22,16 +25,17 @@ def check(book: Book) -> Iterator[Violation]:
         if life.received is not None:
             yield from _begins_nothing(life)
             yield from _was_asked(life)
+            yield from _in_time(life)
 
 
 def _begins_nothing(life: Life) -> Iterator[Violation]:
-    asked = False
+    asked: set[type] = set()
     for entry, event in life.told:
-        if isinstance(event, e.CancelRequested):
-            if asked:
+        if isinstance(event, _ASKS):
+            if type(event) in asked:
                 sentence = f"the end of {life.execution_id} was asked for twice"
                 yield Violation(G, sentence, (entry.place,))
-            asked = True
+            asked.add(type(event))
         elif asked and isinstance(event, _BEGINS):
             sentence = (
                 f"{type(event).__name__} in {life.execution_id}, although it was to end before"
@@ -52,3 +56,23 @@ def _was_asked(life: Life) -> Iterator[Violation]:
     if any(isinstance(event, e.StepSucceeded) for _, event in life.told):
         sentence = f"{life.execution_id} was cancelled, although its step had succeeded"
         yield Violation(G, sentence, (life.end.entry.place,))
+
+
+def _in_time(life: Life) -> Iterator[Violation]:
+    """Its deadline passes at its time, and it fails for nothing else that is called so."""
+    limit_ms = life.resolved.deadline_ms if life.resolved is not None else 0
+    due_at = life.entries[0].record.at + limit_ms if limit_ms else inf
+    passed = False
+    for entry, event in life.told:
+        if isinstance(event, e.DeadlinePassed):
+            passed = True
+            if event.due_at != due_at or entry.record.at < due_at:
+                sentence = f"the deadline of {life.execution_id} passed before its time"
+                yield Violation(G, sentence, (entry.place,))
+        elif _for_its_deadline(event) and not passed:
+            sentence = f"{life.execution_id} failed for a deadline that had not passed"
+            yield Violation(G, sentence, (entry.place,))
+
+
+def _for_its_deadline(event: e.Event) -> bool:
+    return isinstance(event, e.ExecutionFailed) and event.error.code == "deadline_exceeded"

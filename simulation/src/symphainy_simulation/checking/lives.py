@@ -63,9 +63,9 @@ class Life:
         return next((told for told in self.told if isinstance(told.event, ENDS)), None)
 
     @cached_property
-    def cancelled_at(self) -> float:
-        """The journal offset from which on it is to end; endless where nobody asked for that."""
-        asked = (x for x in self.told if isinstance(x.event, e.CancelRequested))
+    def to_end_at(self) -> float:
+        """The journal offset from which on it is to end; endless where that never was."""
+        asked = (x for x in self.told if isinstance(x.event, e.CancelRequested | e.DeadlinePassed))
         return next((told.entry.offset for told in asked), inf)
 
     @property

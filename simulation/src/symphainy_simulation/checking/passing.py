@@ -67,6 +67,8 @@ def _changes(step: StepState, report: StepReport) -> bool:
         return False
     if (report.attempt, report.token) != (step.attempt, step.token):
         return False
+    if step.status is StepStatus.SUSPENDED and report.kind is ReportKind.FAILED:
+        return report.delivery in step.open  # only that this delivery has ended
     if report.kind in _RESULTS:
         return report.delivery <= step.delivery
     if report.delivery != step.delivery or report.delivery not in step.open:

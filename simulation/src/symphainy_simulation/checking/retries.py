@@ -71,9 +71,9 @@ def _failures(life: Life, told: Sequence[Told], logs: PartitionLogs) -> Iterator
     policy = life.resolved
     if policy is None:
         return
-    cancelled_at = life.cancelled_at
+    to_end_at = life.to_end_at
     for entry, failed in told:
-        if not isinstance(failed, e.StepFailed) or entry.offset > cancelled_at:
+        if not isinstance(failed, e.StepFailed) or entry.offset > to_end_at:
             continue  # after that nothing is tried again: see `cancelling`
         scheduled = [x for x in entry.record.events if isinstance(x, e.StepRetryScheduled)]
         retry = scheduled[0] if scheduled else None

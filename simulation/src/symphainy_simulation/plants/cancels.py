@@ -28,6 +28,15 @@ def _forgets_what_is_open(original: Any) -> Any:
     return lambda state, step, events: original(state, replace(step, open=()), events)
 
 
+def _fails_at_once(original: Any) -> Any:
+    def overdue(state: Any, now: int) -> Any:
+        events = original(state, now)
+        late = replace(state, overdue=True)
+        return (*events[:1], cancelling._end(late)) if events else ()
+
+    return overdue
+
+
 PLANTS = (
     Plant(
         "cancelled-goes-on",
@@ -46,5 +55,11 @@ PLANTS = (
         "13",
         "A step that is stopped on its way forgets that older deliveries of it are open.",
         (Patch(cancelling, "_ended", _forgets_what_is_open),),
+    ),
+    Plant(
+        "overdue-at-once",
+        "13",
+        "At its deadline an execution fails while a delivery of it may still start or run.",
+        (Patch(cancelling, "overdue", _fails_at_once),),
     ),
 )
