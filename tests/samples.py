@@ -185,6 +185,9 @@ EVENTS: tuple[e.Event, ...] = (
     e.CancelRequested(reason="asked", principal="ann"),
     e.StepCancelled(step="main"),
     e.DeadlinePassed(due_at=8),
+    e.ExecutionPaused(reason="closed", principal="ann"),
+    e.ExecutionResumed(reason="open again", principal="ann"),
+    e.StepHeld(step="main", attempt=2),
 )
 
 JOURNAL = e.JournalRecord(
@@ -256,6 +259,7 @@ STATE = State(
         heartbeat_ms=9,
         deadline_at=8,
         overdue=True,
+        paused=True,
     ),
 )
 

@@ -5,6 +5,7 @@ Invariants, checked after every step:
 - an intent is received once, and an execution ends at most once (G2);
 - a signal is had once if it was taken, and never if it was refused (G6);
 - what is to end begins nothing more, and ends as cancelled unless it had succeeded or failed (G7);
+- what rests begins nothing until it is resumed (G7);
 - a task is sent only after its dispatch stands in the journal, under a number of its own (G4, G13);
 - positions never pass an input that is not decided (G1);
 - when all is quiet, every execution whose worker answered has ended (G1, G5).
@@ -251,11 +252,16 @@ class PartitionUnderFire(RuleBasedStateMachine):
         self._read_everything()
         self.owner_dies(landing, 0, 0)
 
-    @rule(number=st.integers(0, 5), dies=st.booleans(), landing=st.integers(0, 7))
-    def somebody_cancels(self, number: int, dies: bool, landing: int) -> None:
+    @rule(
+        verb=st.sampled_from(("cancel", "pause", "pause", "resume", "resume")),
+        number=st.integers(0, 5),
+        dies=st.booleans(),
+        landing=st.integers(0, 7),
+    )
+    def somebody_asks(self, verb: str, number: int, dies: bool, landing: int) -> None:
         target = ids.execution_id("acme", SESSION, f"intent-{number}", 0)
         told = {"execution_id": target, "reason": "why not"}
-        self._intent("runtime.cancel", f"cancel-{next(self.number)}", told)
+        self._intent(f"runtime.{verb}", f"{verb}-{next(self.number)}", told)
         if dies:
             self._read_everything()
             self.owner_dies(landing, 0, 0)
@@ -411,6 +417,21 @@ class PartitionUnderFire(RuleBasedStateMachine):
                     assert record.execution_id in asked
 
     @invariant()
+    def what_rests_begins_nothing_until_it_is_resumed(self) -> None:
+        rests: set[str] = set()
+        for _, record in valid_records(self.log.journal):
+            for event in record.events:
+                if isinstance(event, e.ExecutionPaused):
+                    assert record.execution_id not in rests
+                    rests.add(record.execution_id)
+                elif isinstance(event, e.ExecutionResumed):
+                    rests.remove(record.execution_id)
+                elif isinstance(event, e.StepReady | e.StepDispatched):
+                    assert record.execution_id not in rests
+                elif isinstance(event, e.StepHeld):
+                    assert record.execution_id in rests
+
+    @invariant()
     def tasks_stand_in_the_journal_each_under_its_number(self) -> None:
         journaled = {
             (record.execution_id, event.attempt, event.delivery): standing.offset
@@ -436,7 +457,7 @@ class PartitionUnderFire(RuleBasedStateMachine):
         assert set(range(state.intents_next)) <= causes | letters
 
     def teardown(self) -> None:
-        """Once all is quiet and workers answer honestly, every execution ends."""
+        """Once all is quiet, workers answer honestly and nothing rests, every execution ends."""
         while self.log.flying:
             self.log.land()
         if self.owned.lost:
@@ -455,6 +476,9 @@ class PartitionUnderFire(RuleBasedStateMachine):
             if not open_ones and not self.log.flying:
                 return
             for state in open_ones:
+                if state.paused:
+                    told = {"execution_id": state.execution_id}
+                    self._intent("runtime.resume", f"resume-{next(self.number)}", told)
                 self._answer(state.execution_id)
             self.world.now += 50
             self.owned.tick()
@@ -497,7 +521,7 @@ class PartitionUnderFire(RuleBasedStateMachine):
 
 def _applies(record: e.JournalRecord) -> bool:
     """Whether it does to an execution what a control intent asks; another record decides that."""
-    asks = e.SignalReceived | e.CancelRequested
+    asks = e.SignalReceived | e.CancelRequested | e.ExecutionPaused | e.ExecutionResumed
     return any(isinstance(event, asks) for event in record.events)
 
 

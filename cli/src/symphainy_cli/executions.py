@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from symphainy_schemas.errors import CallerError
 
 app = typer.Typer(help="Executions.", no_args_is_help=True)
 Execution = Annotated[str, typer.Argument(help="exe-<partition>-<32 hex>")]
+Reason = Annotated[str, typer.Option(help="For the record.")]
 
 
 def register(parent: typer.Typer) -> None:
@@ -26,6 +28,8 @@ def register(parent: typer.Typer) -> None:
     parent.command()(watch)
     parent.command()(signal)
     parent.command()(cancel)
+    parent.command()(pause)
+    parent.command()(resume)
     parent.add_typer(app, name="executions")
 
 
@@ -98,25 +102,57 @@ def signal(
 
 def cancel(
     execution: Execution,
-    reason: Annotated[str, typer.Option(help="For the record.")] = "",
+    reason: Reason = "",
     url: Url = "",
     key: Key = "",
     json: Json = False,
 ) -> None:
     """Ask for an execution's end: nothing of it begins any more; what runs may still succeed."""
+    _ask(Client.cancel, execution, reason, (url, key), json, "its end is asked for")
 
-    async def run() -> dict[str, Any]:
-        async with Client(*gateway(url, key)) as client:
-            await client.cancel(execution, reason)
-            return (await client.status(execution)).model_dump(mode="json")
 
-    status = asyncio.run(run())["status"]
+def pause(
+    execution: Execution,
+    reason: Reason = "",
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Let an execution rest: what runs goes on, and nothing more of it begins until `resume`."""
+    _ask(Client.pause, execution, reason, (url, key), json, "it rests until it is resumed")
+
+
+def resume(
+    execution: Execution,
+    reason: Reason = "",
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Let an execution that rests go on, where it stands."""
+    _ask(Client.resume, execution, reason, (url, key), json, "it rests no longer")
+
+
+def _ask(
+    verb: Callable[[Client, str, str], Awaitable[None]],
+    execution: str,
+    reason: str,
+    where: tuple[str, str],
+    json: bool,
+    done: str,
+) -> None:
+    """Ask an execution something, and say what its status is then."""
+
+    async def run() -> str:
+        async with Client(*gateway(*where)) as client:
+            await verb(client, execution, reason)
+            return (await client.status(execution)).status
+
+    status = asyncio.run(run())
     if json:
         show_json({"execution_id": execution, "status": status})
     else:
-        out.print(
-            f"{execution} is {status}; its end is asked for.", highlight=False, soft_wrap=True
-        )
+        out.print(f"{execution} is {status}; {done}.", highlight=False, soft_wrap=True)
 
 
 @app.command("list")

@@ -43,6 +43,11 @@ VERBS: Mapping[str, Verb] = {
         "executions",
         "Ask for an execution's end: nothing of it begins any more; what runs may still succeed.",
     ),
+    "pause": Verb(
+        "executions",
+        "Let an execution rest: what runs goes on, and nothing more of it begins until `resume`.",
+    ),
+    "resume": Verb("executions", "Let an execution that rests go on, where it stands."),
     "doctor": Verb(
         "doctor",
         "Print every setting with its source, then try everything. Exits 1 if something is wrong.",

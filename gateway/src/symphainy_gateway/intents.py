@@ -27,6 +27,8 @@ OPEN_SESSION = "runtime.open_session"
 CLOSE_SESSION = "runtime.close_session"
 SIGNAL = "runtime.signal"
 CANCEL = "runtime.cancel"
+PAUSE = "runtime.pause"
+RESUME = "runtime.resume"
 SHARED_PREFIXES = frozenset({"cross_realm", "solution"})
 SOURCE = {"source": "http"}
 _SOURCE_BYTES = msgspec.json.encode(SOURCE)
@@ -91,8 +93,8 @@ class SignalBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     data: Annotated[Any, Meta(description="What the handler is told, as JSON.")] = None
 
 
-class CancelBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A cancellation as a client asks for it."""
+class ReasonBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a client asks an execution to end, to rest, or to go on."""
 
     reason: Annotated[str, Meta(max_length=2_000, description="In words, for the record.")] = ""
 
@@ -118,7 +120,7 @@ class Origin(Struct, frozen=True, kw_only=True):
 _intent_decoder = msgspec.json.Decoder(IntentBody)
 _session_decoder = msgspec.json.Decoder(SessionBody)
 _signal_decoder = msgspec.json.Decoder(SignalBody)
-_cancel_decoder = msgspec.json.Decoder(CancelBody)
+_reason_decoder = msgspec.json.Decoder(ReasonBody)
 _any_decoder = msgspec.json.Decoder()
 
 
@@ -179,13 +181,13 @@ def read_signal(body: bytes) -> Any:
     return _optional(body, _signal_decoder, SignalBody).data
 
 
-def read_cancel(body: bytes) -> str:
-    """The reason that a cancellation's body states; an empty body states none.
+def read_reason(body: bytes) -> str:
+    """The reason that a body states; an empty body states none.
 
     Raises:
-        Refused: the body is not one of a cancellation.
+        Refused: the body states something else.
     """
-    return _optional(body, _cancel_decoder, CancelBody).reason
+    return _optional(body, _reason_decoder, ReasonBody).reason
 
 
 def control(intent_type: str, session_id: str, payload: JsonObject, origin: Origin) -> Submission:

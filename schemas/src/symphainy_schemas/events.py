@@ -292,6 +292,27 @@ class DeadlinePassed(_Event, frozen=True):
     due_at: int
 
 
+class ExecutionPaused(_Event, frozen=True):
+    """Somebody wants it to rest; what runs goes on, and nothing more begins until it is resumed."""
+
+    reason: str
+    principal: str = ""
+
+
+class ExecutionResumed(_Event, frozen=True):
+    """It rests no longer."""
+
+    reason: str
+    principal: str = ""
+
+
+class StepHeld(_Event, frozen=True):
+    """The step could be dispatched, but its execution rests."""
+
+    step: str
+    attempt: int
+
+
 Event = (
     OwnershipTaken
     | IntentReceived
@@ -324,6 +345,9 @@ Event = (
     | CancelRequested
     | StepCancelled
     | DeadlinePassed
+    | ExecutionPaused
+    | ExecutionResumed
+    | StepHeld
 )
 
 

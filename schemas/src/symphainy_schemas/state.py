@@ -56,6 +56,7 @@ class StepStatus(StrEnum):
     UNKNOWN = "unknown"
     SUSPENDED = "suspended"
     CANCELLED = "cancelled"
+    HELD = "held"
 
 
 class StepState(Struct, frozen=True, gc=False, kw_only=True):
@@ -125,6 +126,7 @@ class ExecutionState(
     heartbeat_ms: int = 0
     deadline_at: int = 0
     overdue: bool = False
+    paused: bool = False
 
     @property
     def to_end(self) -> bool:

@@ -175,12 +175,38 @@ class Client:
             ApiError: the gateway refused, say with code `execution_ended`.
             Unavailable: unknown whether it was taken; repeat.
         """
+        await self._ask(execution_id, "cancel", reason, cancel_id)
+
+    async def pause(
+        self, execution_id: str, reason: str = "", *, pause_id: str | None = None
+    ) -> None:
+        """Ask the execution to rest; `reason` is for the record.
+
+        A handler that runs goes on, and times pass; but nothing more of it is dispatched until it
+        is resumed. To ask again changes nothing.
+
+        Raises:
+            ApiError, Unavailable: as `cancel`.
+        """
+        await self._ask(execution_id, "pause", reason, pause_id)
+
+    async def resume(
+        self, execution_id: str, reason: str = "", *, resume_id: str | None = None
+    ) -> None:
+        """Ask an execution that rests to go on, where it stands; `reason` is for the record.
+
+        Raises:
+            ApiError, Unavailable: as `cancel`.
+        """
+        await self._ask(execution_id, "resume", reason, resume_id)
+
+    async def _ask(self, execution_id: str, verb: str, reason: str, key: str | None) -> None:
         await call(
             self._http,
             "POST",
-            f"{_path(execution_id)}/cancel",
+            f"{_path(execution_id)}/{verb}",
             body={"reason": reason},
-            headers={"Idempotency-Key": cancel_id or ids.new_intent_id()},
+            headers={"Idempotency-Key": key or ids.new_intent_id()},
             retry_s=self._retry_s,
             cure="Repeat.",
         )

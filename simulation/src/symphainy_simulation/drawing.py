@@ -9,6 +9,7 @@ from symphainy_simulation.actors.programs import Line
 from symphainy_simulation.beats import with_beats
 from symphainy_simulation.cancels import with_cancels
 from symphainy_simulation.deadlines import with_deadlines
+from symphainy_simulation.pauses import with_pauses
 from symphainy_simulation.plan import (
     SESSIONS,
     TENANTS,
@@ -28,6 +29,7 @@ WAITS = "waits/175"  # a stream in which the seeds that tests name draw no waits
 CANCELS = "cancels/32"  # the same for who wants executions to end
 BEATS = "beats/32"  # and for whose handlers must show signs of life
 DEADLINES = "deadlines/77"  # and for whose executions have to end in time
+PAUSES = "pauses/31"  # and for who lets executions rest
 FAULTS_FOR_MS = 3_600
 HEALED_AT_MS = 4_500
 
@@ -45,6 +47,7 @@ def expand(seed: int) -> Plan:
     stated = with_beats(stated, chance.stream(BEATS))
     stated = with_deadlines(stated, chance.stream(DEADLINES))
     stated = with_cancels(stated, chance.stream(CANCELS))
+    stated = with_pauses(stated, chance.stream(PAUSES))
     faults = _faults(chance.stream("faults"), scenario)
     return Plan(seed, scenario, tuple(stated), tuple(faults))
 

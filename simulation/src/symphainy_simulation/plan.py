@@ -29,6 +29,8 @@ class Kind(StrEnum):
     WRONG = "states what is refused"
     SIGNAL = "signals"
     CANCEL = "cancels"
+    PAUSE = "pauses"
+    RESUME = "resumes"
     SKIP = "leaves the marker of a transaction"
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from symphainy_processors.owner.ports import MARKER_KEY
 from symphainy_processors.owner.rows import read_row
-from symphainy_schemas.state import StateMarker
+from symphainy_schemas.state import ExecutionState, StateMarker
 from symphainy_simulation import gaps
 from symphainy_simulation.actors import catalogue
 from symphainy_simulation.actors.job import Start
@@ -172,6 +172,9 @@ class Run:
             self.users.knock(p)
             return f"partition {p} has an owner that does not know the journal's end"
         if owned.state.live:
+            for body in owned.state.everything().values():
+                if isinstance(body, ExecutionState) and body.paused and not body.status.ended:
+                    self.users.wake(body)
             return f"partition {p} has {owned.state.live} live executions"
         if owned.state.changed or owned.state.unflushed:
             return f"partition {p} has changes that are not in `state`"

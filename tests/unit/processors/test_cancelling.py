@@ -55,6 +55,7 @@ def execution(step: StepState = STEP) -> ExecutionState:
         cancel_reason=None,
         overdue=False,
         deadline_at=0,
+        paused=False,
         heartbeat_ms=0,
     )
 

@@ -45,6 +45,7 @@ def execution(timeout_ms: int, heartbeat_ms: int) -> ExecutionState:
         cancel_reason=None,
         overdue=False,
         deadline_at=0,
+        paused=False,
         attempts=3,
         steps=(DISPATCHED,),
     )

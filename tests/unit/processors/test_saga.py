@@ -54,6 +54,7 @@ def execution(step: StepState = STEP, attempts: int = 3) -> ExecutionState:
         cancel_reason=None,
         overdue=False,
         deadline_at=0,
+        paused=False,
     )
 
 

@@ -51,6 +51,7 @@ def execution(step: StepState = STARTED, *signals: Signal) -> ExecutionState:
         cancel_reason=None,
         overdue=False,
         deadline_at=0,
+        paused=False,
         heartbeat_ms=0,
     )
     return replace(body, steps=(step,), signals=signals, timeout_ms=500)

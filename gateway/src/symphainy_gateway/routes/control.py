@@ -1,4 +1,4 @@
-"""What is asked of an execution that runs: a signal, or its end."""
+"""What is asked of an execution that runs: a signal, its end, to rest, to go on."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from symphainy_gateway import bodies, openapi, parameters
 from symphainy_gateway.gateway import Gateway
 from symphainy_gateway.intents import (
     CANCEL,
+    PAUSE,
+    RESUME,
     SIGNAL,
     JsonObject,
     Origin,
     control,
-    read_cancel,
+    read_reason,
     read_signal,
     require_inline,
 )
@@ -38,6 +40,8 @@ class ControlRoutes:
         """Add the routes."""
         SEND.add(router, self.send_signal)
         END.add(router, self.cancel)
+        REST.add(router, self.pause)
+        GO_ON.add(router, self.resume)
 
     async def send_signal(self, request: Request) -> Response:
         """Send an execution a signal.
@@ -58,8 +62,28 @@ class ControlRoutes:
         `succeeded` once the request is recorded: see the execution for its end. To ask again
         changes nothing.
         """
+        return await self._ask_why(request, CANCEL)
+
+    async def pause(self, request: Request) -> Response:
+        """Ask an execution to rest.
+
+        What runs goes on, and times pass; but nothing more of it is dispatched until it is
+        resumed. `status` is `succeeded` once the request is recorded. To ask again changes
+        nothing.
+        """
+        return await self._ask_why(request, PAUSE)
+
+    async def resume(self, request: Request) -> Response:
+        """Ask an execution that rests to go on, where it stands.
+
+        `status` is `succeeded` once the request is recorded. One that does not rest goes on
+        anyway.
+        """
+        return await self._ask_why(request, RESUME)
+
+    async def _ask_why(self, request: Request, kind: str) -> Response:
         origin, document, body = await self._read(request)
-        return await self._ask(document, CANCEL, {"reason": read_cancel(body)}, origin, "/reason")
+        return await self._ask(document, kind, {"reason": read_reason(body)}, origin, "/reason")
 
     async def _read(self, request: Request) -> tuple[Origin, Document, bytes]:
         gateway = self._gateway
@@ -134,13 +158,21 @@ SEND = Operation(
     body=("application/json", "SignalBody", {"data": {"by": "ann"}}),
     body_required=False,
 )
-END = Operation(
-    method="POST",
-    path="/v1/executions/{execution_id}/cancel",
-    tag="executions",
-    answers={202: ("The request is in the write-ahead log.", "Acknowledged")},
-    problems=_PROBLEMS,
-    parameters=(openapi.EXECUTION_ID, openapi.IDEMPOTENCY_KEY, openapi.TRACEPARENT),
-    body=("application/json", "CancelBody", {"reason": "the customer withdrew the order"}),
-    body_required=False,
-)
+
+
+def _with_reason(verb: str, example: str) -> Operation:
+    return Operation(
+        method="POST",
+        path=f"/v1/executions/{{execution_id}}/{verb}",
+        tag="executions",
+        answers={202: ("The request is in the write-ahead log.", "Acknowledged")},
+        problems=_PROBLEMS,
+        parameters=(openapi.EXECUTION_ID, openapi.IDEMPOTENCY_KEY, openapi.TRACEPARENT),
+        body=("application/json", "ReasonBody", {"reason": example}),
+        body_required=False,
+    )
+
+
+END = _with_reason("cancel", "the customer withdrew the order")
+REST = _with_reason("pause", "the warehouse is closed for stocktaking")
+GO_ON = _with_reason("resume", "the warehouse is open again")

@@ -19,12 +19,14 @@ OPEN_SESSION = "runtime.open_session"
 CLOSE_SESSION = "runtime.close_session"
 SIGNAL = "runtime.signal"
 CANCEL = "runtime.cancel"
+PAUSE = "runtime.pause"
+RESUME = "runtime.resume"
 NAME_LIMIT = 200
 REASON_LIMIT = 2_000
 # A signal becomes a checkpoint of whoever waits for it, and those travel together.
 DATA_BYTES = 65_536
 Events = tuple[e.Event, ...]
-Request = e.SignalReceived | e.CancelRequested
+Request = e.SignalReceived | e.CancelRequested | e.ExecutionPaused | e.ExecutionResumed
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
@@ -98,22 +100,30 @@ def _read_signal(intent: Intent) -> Asked | Error:
     return Asked(execution_id, e.SignalReceived(name, data, intent.principal))
 
 
-def _read_cancel(intent: Intent) -> Asked | Error:
-    """What a cancellation's payload says, or what is wrong with it."""
-    stated: Any = msgspec.json.decode(intent.payload)
-    execution_id, reason = stated.get("execution_id"), stated.get("reason", "")
-    if not isinstance(execution_id, str):
-        return _nobody("cancellation")
-    if not isinstance(reason, str) or len(reason) > REASON_LIMIT:
-        return _violation(
-            "/payload/reason", f"A reason is text of at most {REASON_LIMIT} characters."
-        )
-    return Asked(execution_id, e.CancelRequested(reason, intent.principal))
+def _with_reason(
+    what: str, event: type[e.CancelRequested | e.ExecutionPaused | e.ExecutionResumed]
+) -> Callable[[Intent], Asked | Error]:
+    """Reads who asks for `what`, and why, or what is wrong with it."""
+
+    def read(intent: Intent) -> Asked | Error:
+        stated: Any = msgspec.json.decode(intent.payload)
+        execution_id, reason = stated.get("execution_id"), stated.get("reason", "")
+        if not isinstance(execution_id, str):
+            return _nobody(what)
+        if not isinstance(reason, str) or len(reason) > REASON_LIMIT:
+            return _violation(
+                "/payload/reason", f"A reason is text of at most {REASON_LIMIT} characters."
+            )
+        return Asked(execution_id, event(reason=reason, principal=intent.principal))
+
+    return read
 
 
 _READERS: Mapping[str, Callable[[Intent], Asked | Error]] = {
     SIGNAL: _read_signal,
-    CANCEL: _read_cancel,
+    CANCEL: _with_reason("cancellation", e.CancelRequested),
+    PAUSE: _with_reason("pause", e.ExecutionPaused),
+    RESUME: _with_reason("resumption", e.ExecutionResumed),
 }
 
 

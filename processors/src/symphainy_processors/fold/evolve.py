@@ -173,6 +173,18 @@ def _deadline_passed(
     return replace(state, overdue=True)
 
 
+def _paused(
+    state: ExecutionState, record: e.JournalRecord, event: e.ExecutionPaused
+) -> ExecutionState:
+    return replace(state, paused=True, controlled_at=_cause_offset(record))
+
+
+def _resumed(
+    state: ExecutionState, record: e.JournalRecord, event: e.ExecutionResumed
+) -> ExecutionState:
+    return replace(state, paused=False, controlled_at=_cause_offset(record))
+
+
 def _cause_offset(record: e.JournalRecord) -> int:
     """Of the control intent that a record applies."""
     return -1 if record.cause is None else record.cause.offset
@@ -197,5 +209,7 @@ EXECUTION_EVENTS: Mapping[type, Callable[..., ExecutionState]] = {
     e.SignalReceived: _signalled,
     e.CancelRequested: _cancel_requested,
     e.DeadlinePassed: _deadline_passed,
+    e.ExecutionPaused: _paused,
+    e.ExecutionResumed: _resumed,
 }
 """How each event that is not of one step changes its execution; the others leave it as it is."""

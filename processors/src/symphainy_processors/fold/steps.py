@@ -27,6 +27,7 @@ StepEvent = (
     | e.StepSuspended
     | e.StepResumed
     | e.StepCancelled
+    | e.StepHeld
 )
 
 
@@ -64,6 +65,12 @@ def _ready(
     step: StepState, event: e.StepReady, record: e.JournalRecord, offset: int, state: ExecutionState
 ) -> StepState:
     return replace(step, status=StepStatus.READY, attempt=event.attempt, ready_at=offset, due_at=0)
+
+
+def _held(
+    step: StepState, event: e.StepHeld, record: e.JournalRecord, offset: int, state: ExecutionState
+) -> StepState:
+    return replace(step, status=StepStatus.HELD, attempt=event.attempt, ready_at=-1, due_at=0)
 
 
 def _dispatched(
@@ -277,5 +284,6 @@ STEP_EVENTS: Mapping[type, Callable[..., StepState]] = {
     e.StepSuspended: _suspended,
     e.StepResumed: _resumed,
     e.StepCancelled: _cancelled,
+    e.StepHeld: _held,
 }
 """How each event changes its step; a test holds it against `StepEvent`."""

@@ -18,7 +18,6 @@ from symphainy_processors.owner.figures import Figures
 from symphainy_processors.owner.ledger import Ledger
 from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.owner.ports import Port, World
-from symphainy_processors.saga import cancelling
 from symphainy_processors.saga import decide as saga
 from symphainy_runtime.journal.writer import Heading, Positions
 from symphainy_schemas.events import CapabilityResolved, Event, Position, StepReady
@@ -126,12 +125,12 @@ class Deciding:
             self._deliver(*due, due[1].ready_at)
 
     def deliver_again(self, state: ExecutionState, step: StepState) -> None:
-        """Deliver anew, under a number of its own (rule 12), unless it is to end."""
-        if not state.to_end:
+        """Deliver anew, under a number of its own (rule 12), unless it is to end, or rests."""
+        if not state.to_end and not state.paused:
             self._deliver(state, step, step.dispatched_at)
             return
         ready = StepReady(step=step.step, attempt=step.attempt)
-        events = cancelling.instead(state, step, (ready,))
+        events = saga.instead(state, step, (ready,))
         self.decide(state, heading_of(state, None, step.dispatched_at), events, self.moment())
 
     def _deliver(self, state: ExecutionState, step: StepState, parent: int) -> None:

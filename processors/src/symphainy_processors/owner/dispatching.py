@@ -19,7 +19,7 @@ from symphainy_schemas import events as e
 from symphainy_schemas.records import Tenant
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 
-_WAITING = frozenset({StepStatus.READY, StepStatus.BACKING_OFF})
+_WAITING = frozenset({StepStatus.READY, StepStatus.BACKING_OFF, StepStatus.HELD})
 _FREEING = (
     e.StepSucceeded,
     e.StepFailed,
@@ -98,7 +98,7 @@ class Dispatching:
         for event in events:
             if isinstance(event, e.TimerFired) and event.timer == f"start_by:{step.step}":
                 self._free(state.execution_id, event, step.step, queued_ms)
-            if isinstance(event, e.StepCancelled) and event.step == step.step:
+            if isinstance(event, e.StepCancelled | e.StepHeld) and event.step == step.step:
                 self._free(state.execution_id, event, step.step, queued_ms)
             if isinstance(event, _FREEING) and event.step == step.step:
                 current = event.delivery == step.delivery

@@ -10,12 +10,19 @@ from symphainy_processors.admission.decide import Known, admit
 from symphainy_processors.moment import Moment
 from symphainy_processors.owner import poison
 from symphainy_processors.owner.deciding import Deciding, Shell, heading_of
-from symphainy_processors.saga import cancelling, waiting
+from symphainy_processors.saga import cancelling, pausing, waiting
 from symphainy_processors.saga import decide as saga
 from symphainy_runtime.journal.writer import Heading
 from symphainy_runtime.state.store import StoreBroken
 from symphainy_schemas import ids
-from symphainy_schemas.events import CancelRequested, Event, Position, SignalReceived
+from symphainy_schemas.events import (
+    CancelRequested,
+    Event,
+    ExecutionPaused,
+    ExecutionResumed,
+    Position,
+    SignalReceived,
+)
 from symphainy_schemas.records import Intent
 from symphainy_transport.topics import INTENTS
 
@@ -73,6 +80,10 @@ class Intents:
                 return Target(state, signal, applied, waiting.has_room(state, signal))
             case CancelRequested() as cancel:  # that is asked once
                 return Target(state, cancel, applied or state.cancel_reason is not None, True)
+            case ExecutionPaused() as pause:
+                return Target(state, pause, applied or state.paused, True)
+            case ExecutionResumed() as resume:
+                return Target(state, resume, applied or not state.paused, True)
 
     def _apply(self, target: Target, offset: int, moment: Moment) -> None:
         """Record what is asked of an execution, before its intent's own record and without passing
@@ -107,6 +118,12 @@ class Intents:
 def _answer(target: Target, moment: Moment) -> Events:
     match target.event:
         case SignalReceived() as signal:
-            return waiting.signalled(target.state, signal, moment.now)
+            return pausing.instead(
+                target.state, waiting.signalled(target.state, signal, moment.now)
+            )
         case CancelRequested() as cancel:
             return cancelling.requested(target.state, cancel)
+        case ExecutionPaused() as pause:
+            return pausing.paused(target.state, pause)
+        case ExecutionResumed() as resume:
+            return pausing.resumed(target.state, resume)

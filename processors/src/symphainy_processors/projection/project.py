@@ -108,6 +108,11 @@ class Projection:
             case e.CancelRequested():
                 told = {"reason": event.reason, "by": event.principal, "at": record.at}
                 fields["cancel"] = _json(told)
+            case e.ExecutionPaused():
+                told = {"reason": event.reason, "by": event.principal, "at": record.at}
+                fields["paused"] = _json(told)
+            case e.ExecutionResumed():
+                fields["paused"] = _json(None)
         if type(event) in STEP_STATUS:
             _step(fields, event)
         return _STATUS.get(type(event), "")
@@ -260,6 +265,7 @@ STEP_STATUS: dict[type, str] = {
     e.StepSuspended: "suspended",
     e.StepResumed: "ready",
     e.StepCancelled: "cancelled",
+    e.StepHeld: "held",
 }
 
 

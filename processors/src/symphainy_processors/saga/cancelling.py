@@ -17,7 +17,7 @@ from symphainy_schemas.records import REDELIVERED, Error
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 
 Events = tuple[e.Event, ...]
-_IDLE = frozenset({StepStatus.READY, StepStatus.BACKING_OFF, StepStatus.SUSPENDED})
+_IDLE = frozenset({StepStatus.READY, StepStatus.BACKING_OFF, StepStatus.SUSPENDED, StepStatus.HELD})
 
 
 def requested(state: ExecutionState, event: e.CancelRequested) -> Events:

@@ -13,7 +13,7 @@ from typing import assert_never
 
 from symphainy_processors.fold.steps import find_step
 from symphainy_processors.moment import Moment
-from symphainy_processors.saga import cancelling, waiting
+from symphainy_processors.saga import cancelling, pausing, waiting
 from symphainy_schemas import events as e
 from symphainy_schemas.records import REDELIVERED, Error, ReportKind, StepReport
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
@@ -24,7 +24,7 @@ PROMPT_REDELIVERIES = 3
 REDELIVERY_BACKOFF_MS = 500
 REDELIVERY_BACKOFF_MAX_MS = 30_000
 _ENDED = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
-_WAITING = frozenset({StepStatus.BACKING_OFF, StepStatus.READY})
+_WAITING = frozenset({StepStatus.BACKING_OFF, StepStatus.READY, StepStatus.HELD})
 _CLOSING = frozenset(
     {ReportKind.SUCCEEDED, ReportKind.FAILED, ReportKind.HANDED_BACK, ReportKind.SUSPENDED}
 )
@@ -43,7 +43,7 @@ def on_report(state: ExecutionState, report: StepReport, moment: Moment) -> Even
     step = find_step(state, report.step)
     if step is None:
         return ()
-    return cancelling.instead(state, step, _on_report(state, step, report, moment))
+    return instead(state, step, _on_report(state, step, report, moment))
 
 
 def _on_report(
@@ -77,6 +77,11 @@ def _on_report(
             assert_never(report.kind)
 
 
+def instead(state: ExecutionState, step: StepState, events: Events) -> Events:
+    """What takes the place of a decision about a step, if its execution is to end, or rests."""
+    return pausing.instead(state, cancelling.instead(state, step, events))
+
+
 def needs_marker(step: StepState) -> bool:
     """Whether what is due gives up a delivery that somebody may be running: what was reported
     before must be read first (rule 14)."""
@@ -88,7 +93,7 @@ def needs_marker(step: StepState) -> bool:
 def on_due(state: ExecutionState, step: StepState, now: int) -> Events:
     """A retry's, a redelivery's or a wait's time has come, or nobody may start any more a step
     that goes on no more."""
-    return cancelling.instead(state, step, _on_due(state, step, now))
+    return instead(state, step, _on_due(state, step, now))
 
 
 def _on_due(state: ExecutionState, step: StepState, now: int) -> Events:
@@ -105,7 +110,7 @@ def _on_due(state: ExecutionState, step: StepState, now: int) -> Events:
 def on_timeout(state: ExecutionState, step: StepState, moment: Moment) -> Events:
     """An attempt passed its limit, or a delivery its `start_by`, or it may be delivered anew; what
     was reported before has been read (rule 14)."""
-    return cancelling.instead(state, step, _on_timeout(state, step, moment))
+    return instead(state, step, _on_timeout(state, step, moment))
 
 
 def _on_timeout(state: ExecutionState, step: StepState, moment: Moment) -> Events:

@@ -190,6 +190,7 @@ def execution_document(fields: Mapping[bytes, bytes]) -> Document | None:
     document.setdefault("state_changes", [])
     document.setdefault("error", None)
     document.setdefault("cancel", None)
+    document.setdefault("paused", None)
     document["steps"] = list(document.pop("steps", {}).values())
     document["success"] = document["status"] == "succeeded"
     ended = document.get("ended_at")

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from symphainy_schemas import ids
 from symphainy_schemas.codec import encode
 from symphainy_schemas.records import Intent, ReportKind, StepReport
+from symphainy_schemas.state import ExecutionState
 from symphainy_simulation.actors.programs import Line, Payload, encode_payload
 from symphainy_simulation.checking.history import Acknowledged
 from symphainy_simulation.plan import TENANTS, Kind, Stated
@@ -30,6 +31,12 @@ _NOISE = (
     b"\xc3\x01" + b"\x07" * 8 + b"of a schema that nobody knows",
     b"\xc3\x01",
 )
+REQUESTS = {
+    Kind.CANCEL: "runtime.cancel",
+    Kind.PAUSE: "runtime.pause",
+    Kind.RESUME: "runtime.resume",
+}
+OWN_ID = frozenset({Kind.SIGNAL, *REQUESTS})
 
 
 class Users:
@@ -42,6 +49,7 @@ class Users:
         self._knocks = 0
         self._universe = universe
         self._partitions = partitions
+        self._woken: set[tuple[str, int]] = set()
         self._by_number = {one.number: one for one in stated}
         self._chance = universe.stream("users")
         self.process = Process("a user", universe.events)
@@ -94,6 +102,23 @@ class Users:
         self.waiting += 1
         self._produce(one, intent, partition)
 
+    def wake(self, state: ExecutionState) -> None:
+        """Resume an execution that was left to rest; once for each time that it was paused."""
+        if (state.execution_id, state.controlled_at) in self._woken:
+            return
+        self._woken.add((state.execution_id, state.controlled_at))
+        one = Stated(0, 0, Kind.INTENT, state.tenant_id, 0)
+        intent = replace(
+            self._intent(one),
+            intent_id=f"wake{len(self._woken)}",
+            intent_type=REQUESTS[Kind.RESUME],
+            realm="runtime",
+            session_id=state.session_id,
+            payload=msgspec.json.encode({"execution_id": state.execution_id}),
+        )
+        self.waiting += 1
+        self._produce(one, intent, ids.partition_of(state.session_id))
+
     # --- honest ---------------------------------------------------------------------------------
 
     def _intent(self, one: Stated) -> Intent:
@@ -109,10 +134,10 @@ class Users:
             intent_type, body = "runtime.close_session", b'{"reason":"done"}'
         elif one.kind is Kind.SIGNAL:
             intent_type, body = "runtime.signal", self._asks(first, name=one.key, data=one.number)
-        elif one.kind is Kind.CANCEL:
-            intent_type, body = "runtime.cancel", self._asks(first, reason=f"r{one.number}")
+        elif one.kind in REQUESTS:
+            intent_type, body = REQUESTS[one.kind], self._asks(first, reason=f"r{one.number}")
         intent = Intent(
-            intent_id=f"i{(one if one.kind in (Kind.SIGNAL, Kind.CANCEL) else first).number}",
+            intent_id=f"i{(one if one.kind in OWN_ID else first).number}",
             intent_type=intent_type,
             realm=intent_type.split(".", maxsplit=1)[0],
             session_id=self.session(one),

@@ -18,7 +18,7 @@ from symphainy_simulation.checking.violation import Violation
 G = "G13"
 Slot = tuple[str, str]
 _RESULTS = (e.StepSucceeded, e.StepFailed)
-_NOT_OUTSTANDING = (*_RESULTS, e.StepReady, e.StepCancelled)
+_NOT_OUTSTANDING = (*_RESULTS, e.StepReady, e.StepHeld, e.StepCancelled)
 _GIVEN_UP = (e.StepHandedBack, e.StepSuspended, e.DeliveryClosed)
 
 

@@ -164,7 +164,7 @@ def _acted(book: Book, logs: PartitionLogs) -> Iterator[Violation]:
                 name = (entry.record.execution_id, event.step)
                 current[name] = Dispatched(name, entry.place, event)
                 ahead.append(current[name])
-            elif isinstance(event, e.StepReady | e.StepCancelled):  # given up
+            elif isinstance(event, e.StepReady | e.StepHeld | e.StepCancelled):  # given up
                 current.pop((entry.record.execution_id, event.step), None)
             elif isinstance(event, _SETTLES):
                 _settle(current, (entry.record.execution_id, event.step), event)

@@ -30,6 +30,7 @@ StepEvent = (
     | e.DeliveryClosed
     | e.StepSuspended
     | e.StepResumed
+    | e.StepHeld
 )
 
 

@@ -10,7 +10,14 @@ from typing import Generic, NamedTuple, TypeVar
 from symphainy_runtime.journal.validity import Validity, judge
 from symphainy_schemas.codec import Record, decode
 from symphainy_schemas.errors import UnreadableRecord
-from symphainy_schemas.events import CancelRequested, Event, JournalRecord, SignalReceived
+from symphainy_schemas.events import (
+    CancelRequested,
+    Event,
+    ExecutionPaused,
+    ExecutionResumed,
+    JournalRecord,
+    SignalReceived,
+)
 from symphainy_schemas.records import DeadLetter, Intent, StepReport, Task
 from symphainy_simulation.checking.history import Carried, History, Written
 from symphainy_simulation.checking.opinion import Stood, counting
@@ -18,6 +25,7 @@ from symphainy_simulation.checking.violation import Place
 from symphainy_transport.topics import INTENTS, JOURNAL, STEPS
 
 R = TypeVar("R", bound=Record)
+ASKED = SignalReceived | CancelRequested | ExecutionPaused | ExecutionResumed
 
 
 class Read(NamedTuple, Generic[R]):
@@ -45,9 +53,7 @@ class Entry(NamedTuple):
     def applies(self) -> bool:
         """Whether it does to an execution what a control intent asks. Of the intent itself it
         decides nothing: that is another record, behind it."""
-        return any(
-            isinstance(event, SignalReceived | CancelRequested) for event in self.record.events
-        )
+        return any(isinstance(event, ASKED) for event in self.record.events)
 
 
 class Told(NamedTuple):

@@ -35,7 +35,9 @@ def _before_dispatch(life: Life) -> Iterator[Violation]:
     for told in life.told:
         resolved = resolved or isinstance(told.event, e.CapabilityResolved)
         started = started or isinstance(told.event, e.ExecutionStarted)
-        if isinstance(told.event, e.StepReady | e.StepDispatched) and not (resolved and started):
+        if isinstance(told.event, e.StepReady | e.StepHeld | e.StepDispatched) and not (
+            resolved and started
+        ):
             sentence = f"{life.execution_id} was dispatched before it was decided that it may run"
             yield Violation(G, sentence, (told.entry.place,))
         if isinstance(told.event, e.StepDispatched):

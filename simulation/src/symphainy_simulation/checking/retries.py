@@ -53,7 +53,7 @@ def _attempts(life: Life, told: Sequence[Told]) -> Iterator[Violation]:
                 yield Violation(G, sentence, (entry.place,))
             attempt = event.attempt
         elif (
-            isinstance(event, e.StepReady | e.StepDispatched | e.StepFailed)
+            isinstance(event, e.StepReady | e.StepHeld | e.StepDispatched | e.StepFailed)
             and event.attempt != attempt
         ):
             sentence = (
@@ -130,7 +130,7 @@ def _due(life: Life, told: Sequence[Told]) -> Iterator[Violation]:
             due_at = event.due_at
         elif isinstance(event, e.StepSuspended):
             due_at = 0  # it lives, and waits for something else than its next delivery
-        elif isinstance(event, e.StepReady | e.StepDispatched):
+        elif isinstance(event, e.StepReady | e.StepHeld | e.StepDispatched):
             early = due_at - entry.record.at
             if early > 0:
                 sentence = f"{life.execution_id}: attempt {event.attempt} came {early} ms too early"

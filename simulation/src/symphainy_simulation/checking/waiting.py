@@ -15,12 +15,12 @@ import msgspec
 from symphainy_schemas import events as e
 from symphainy_schemas.records import Wait
 from symphainy_simulation.checking.lives import Book, Life
-from symphainy_simulation.checking.logs import PartitionLogs, Told
+from symphainy_simulation.checking.logs import ASKED, PartitionLogs, Told
 from symphainy_simulation.checking.violation import Violation
 
 G = "G6"
-CONTROL = frozenset({"runtime.signal", "runtime.cancel"})
-Asks = e.SignalReceived | e.CancelRequested
+ONCE = frozenset({"runtime.cancel", "runtime.pause", "runtime.resume"})
+CONTROL = frozenset({"runtime.signal", *ONCE})
 
 
 def check(book: Book) -> Iterator[Violation]:
@@ -69,7 +69,7 @@ def _goes_on(life: Life) -> Iterator[Violation]:
             waiting.add(event.step)
         elif isinstance(event, e.StepResumed):
             waiting.discard(event.step)
-        elif isinstance(event, e.StepReady | e.StepDispatched | e.StepRetryScheduled):
+        elif isinstance(event, e.StepReady | e.StepHeld | e.StepDispatched | e.StepRetryScheduled):
             if event.step in waiting:
                 yield _wrong(life, told, f"step {event.step} goes on although nothing came")
             waiting.discard(event.step)
@@ -95,7 +95,7 @@ def _received_once(book: Book) -> Iterator[Violation]:
         for life in lives.all():
             for told in life.told:
                 cause = told.entry.record.cause
-                if isinstance(told.event, Asks) and cause is not None:
+                if isinstance(told.event, ASKED) and cause is not None:
                     received[cause.offset].append(told)
         for several in received.values():
             if len(several) > 1:
@@ -126,8 +126,8 @@ def _taken(
     succeeded = isinstance(life.end.event, e.ExecutionSucceeded)
     # Retention may have taken what stood before its own record.
     whole = logs.valid[0].record.intents_next < cause.offset
-    once = asked.intent_type != "runtime.cancel"  # to ask for an end again changes nothing
-    if succeeded and not here and whole and once:
+    # To ask again for an end, or for rest, changes nothing.
+    if succeeded and not here and whole and asked.intent_type not in ONCE:
         yield Violation(G, f"{life.execution_id} was taken, but nobody has it", life.place)
     # Between its two records the execution may be forgotten: then it is not found any more.
     target_gone_at = forgotten_at.get(here[0].entry.record.execution_id, inf) if here else inf
