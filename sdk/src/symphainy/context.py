@@ -8,68 +8,24 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from msgspec import Struct
 
 from symphainy.artifacts import Artifacts, Store
 from symphainy.durations import duration_ms
 from symphainy.errors import SignalTimeout
+from symphainy.replay import MARK
 from symphainy.steps import Steps, read_signal, reader
+from symphainy.supervision import Supervision
 from symphainy_schemas.records import Task, Wait
 
 T = TypeVar("T")
 P = ParamSpec("P")
-
-
-class Supervision(Protocol):
-    """Whoever runs the handler, on one event loop."""
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop on which all awaitables of a context run."""
-        ...
-
-    def now_ms(self) -> int:
-        """Wall clock, ms since the epoch."""
-        ...
-
-    @property
-    def started_at(self) -> int:
-        """When the handler started, ms since the epoch."""
-        ...
-
-    def steps(self) -> Steps:
-        """The steps of this delivery."""
-        ...
-
-    def at_work(self) -> AbstractContextManager[None]:
-        """While a step runs; else a handler that waits may be suspended."""
-        ...
-
-    async def wait_for(self, wait: Wait) -> None:
-        """Give the worker up until the wait has ended; the handler is ended here."""
-        ...
-
-    async def record(self, name: str, result: bytes) -> None:
-        """Report a checkpoint; return when it is recorded for good."""
-        ...
-
-    async def report_progress(self, message: str) -> None:
-        """Report a sign of life; return when it is recorded."""
-        ...
-
-    async def in_handler_thread(self, call: Callable[[], T]) -> T:
-        """Run a sync handler beside the loop."""
-        ...
-
-    async def in_step_thread(self, call: Callable[[], T]) -> T:
-        """Run a blocking step beside the loop, and beside the handlers, which wait for it."""
-        ...
 
 
 class Intent(Struct, frozen=True):
@@ -139,7 +95,8 @@ class Context(Struct, frozen=True):
     _store: Store
 
     def __repr__(self) -> str:
-        return f"Context({self.execution_id}, attempt {self.attempt}, delivery {self.delivery})"
+        task = self._task
+        return f"Context({task.execution_id}, attempt {task.attempt}, delivery {task.delivery})"
 
     @property
     def execution_id(self) -> str:
@@ -178,12 +135,18 @@ class Context(Struct, frozen=True):
 
     @property
     def attempt(self) -> int:
-        """Which attempt this is, from 1; what the retry policy counts."""
+        """Which attempt this is, from 1; what the retry policy counts.
+
+        A handler may take its branches by it: one that reads it, `delivery` or `deadline` may
+        leave out what is recorded, and no `journal_mismatch` is looked for.
+        """
+        self._supervision.steps().replay.unbind()
         return self._task.attempt
 
     @property
     def delivery(self) -> int:
-        """Which delivery this is, from 1 over all attempts."""
+        """Which delivery this is, from 1 over all attempts; see `attempt`."""
+        self._supervision.steps().replay.unbind()
         return self._task.delivery
 
     @property
@@ -193,7 +156,9 @@ class Context(Struct, frozen=True):
 
     @property
     def deadline(self) -> datetime | None:
-        """When this attempt times out, by this machine's clock, in UTC; None for never."""
+        """When this attempt times out, by this machine's clock, in UTC; None for never. See
+        `attempt`."""
+        self._supervision.steps().replay.unbind()
         if not self._task.timeout_ms:
             return None
         return _moment(self._supervision.started_at + self._task.timeout_ms)
@@ -225,16 +190,19 @@ class Context(Struct, frozen=True):
 
         Raises:
             ContractViolation: the name is used twice, or the result cannot be recorded.
+            JournalMismatch: what is recorded under the name was not recorded by this code.
         """
         steps = self._supervision.steps()
         recorded = steps.open(name)
+        if recorded is not None:
+            return steps.answer(name, fn, recorded)
         read = reader(name, fn)
-        if recorded is None:
-            with self._supervision.at_work():
-                value = await self._run(partial(fn, *args, **kwargs), fn)
-                recorded = steps.result(name, value)
-                await self._supervision.record(name, recorded)
-        return read(recorded)
+        with self._supervision.at_work(), steps.replay.asked(name):
+            recorded = steps.result(name, await self._run(partial(fn, *args, **kwargs), fn))
+            value = read(recorded)  # before it is recorded: what cannot be read back never is
+            await self._mark(steps, name)
+            await self._supervision.record(name, recorded)
+        return value
 
     async def _run(self, call: Callable[[], Any], fn: Callable[..., Any]) -> Any:
         if inspect.iscoroutinefunction(fn):
@@ -300,11 +268,23 @@ class Context(Struct, frozen=True):
 
     async def _wait(self, named: Callable[[int], str], until: int, signal: str) -> bytes:
         """What was recorded of the wait; where nothing was, the handler ends here."""
-        name, recorded = self._supervision.steps().open_next(named)
+        steps = self._supervision.steps()
+        name, recorded = steps.open_next(named)
         if recorded is None:
-            await self._supervision.wait_for(Wait(name, until, signal))
+            with steps.replay.asked(name):
+                if steps.replay.missing:
+                    with self._supervision.at_work():
+                        await asyncio.sleep(0)  # what begins beside it asks first
+                await self._mark(steps, name)
+                await self._supervision.wait_for(Wait(name, until, signal))
             raise AssertionError("a handler that waits is run again, it does not go on")
-        return recorded
+        return recorded if signal else steps.slept(name, recorded)
+
+    async def _mark(self, steps: Steps, name: str) -> None:
+        """Before something is recorded that another run may not ask for: say so."""
+        mark = steps.replay.mark(name)
+        if mark is not None:
+            await self._supervision.record(MARK, mark)
 
     def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """For sync handlers: run `ctx.step(…)`, `ctx.artifacts.put(…)`… and return its value.
@@ -320,6 +300,7 @@ class Context(Struct, frozen=True):
         if inside:
             coroutine.close()
             raise RuntimeError("ctx.wait(…) is for sync handlers; in an async handler, await.")
+        self._supervision.steps().replay.handling(sys.exception())  # this thread's
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
 
 

@@ -30,10 +30,15 @@ class RetryableError(SymphainyError):
     code = "retryable_error"
 
     def __init__(
-        self, message: str, *, after: timedelta | str | None = None, code: str = ""
+        self,
+        message: str,
+        *,
+        after: timedelta | str | None = None,
+        code: str = "",
+        cure: str = "",
     ) -> None:
         """`after` is a timedelta or a duration such as "30s"; ValueError if it is neither."""
-        super().__init__(message, code=code)
+        super().__init__(message, code=code, cure=cure)
         self.after_ms = -1 if after is None else duration_ms(after)
 
 
@@ -47,6 +52,16 @@ class SignalTimeout(RetryableError):
     """No signal came in time. A handler that lets it pass is retried as its policy declares."""
 
     code = "signal_timeout"
+
+
+class JournalMismatch(RetryableError):
+    """The code that runs is not the code that the execution's journal is of.
+
+    It is tried again, since another worker, or the code rolled back, may match. The attempt has
+    failed also where the handler caught this.
+    """
+
+    code = "journal_mismatch"
 
 
 class ApiError(SymphainyError):

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
 from symphainy.artifacts import belongs_to
-from symphainy.context import Context, Supervision
+from symphainy.context import Context
 from symphainy.errors import ContractViolation, RetryableError, TerminalError
 from symphainy.handlers import Handler
 from symphainy.outcome import Event, Outcome, StateChange
+from symphainy.supervision import Supervision
 from symphainy.values import check_size, to_json
 from symphainy_schemas import records
 from symphainy_schemas.errors import OperatorError, SymphainyError
@@ -28,6 +29,10 @@ MESSAGE_LIMIT = 2_000
 # A final report becomes one journal record, with more beside it, of at most 1 MiB.
 OUTCOME_LIMIT_BYTES = 524_288
 _REFERENCE_BYTES = 250
+# The least time between attempts of code that does not match its journal: long enough for a rolling
+# restart to take another worker further, or for somebody to begin a rollback. With the default of
+# five attempts there are four such pauses; with less, they are over before anybody has looked.
+MISMATCH_PAUSE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +76,19 @@ async def invoke(
             returned = await supervision.in_handler_thread(
                 partial(handler.function, context, model)
             )
+        replay = supervision.steps().replay
+        if replay.missing:
+            await asyncio.sleep(0)  # a branch that was begun and left has asked by then
+        replay.returned()
         return succeeded(handler, context.tenant_id, returned, inline_limit_bytes)
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
-        return failed(error)  # the handler awaited something that was cancelled
+        # The handler awaited something that was cancelled.
+        return _mismatched(handler, supervision) or failed(error)
     except (Exception, SystemExit) as error:
-        return failed(error)
+        return _mismatched(handler, supervision) or failed(error)
 
 
 def succeeded(
@@ -119,6 +129,15 @@ def failed(error: BaseException) -> Failed:
     message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     code = "handler_cancelled" if isinstance(error, asyncio.CancelledError) else "handler_error"
     return Failed(records.Error(code=code, message=_text(message), retryable=True), -1, error)
+
+
+def _mismatched(handler: Handler[Any, Any], supervision: Supervision) -> Failed | None:
+    """The failure of code that does not match its journal, whatever it made of that itself."""
+    mismatch = supervision.steps().replay.mismatch
+    if mismatch is None:
+        return None
+    pause_ms = max(MISMATCH_PAUSE_MS, handler.options.retry.maximum_ms)
+    return replace(failed(mismatch), retry_after_ms=pause_ms)
 
 
 def timed_out(timeout_ms: int) -> Failed:

@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from symphainy.errors import ContractViolation
+from symphainy.replay import Replay, described, is_ours
 from symphainy.values import check_size, to_json
 from symphainy_schemas.records import Checkpoint
 
@@ -21,6 +22,10 @@ NAME_LIMIT = 200
 # All checkpoints travel with the next delivery, beside a payload of at most 256 KiB and 64 KiB of
 # metadata and context, in one record of at most 1 MiB.
 CHECKPOINTS_LIMIT_BYTES = 524_288
+_UNREADABLE = (
+    "Roll the code back, or let the annotation read what is recorded, say with a default for a new "
+    "field. Give a handler that does other things a new intent type."
+)
 
 
 class Steps:
@@ -31,13 +36,29 @@ class Steps:
         self._opened: set[str] = set()
         self._bytes = sum(len(name) + len(result) for name, result in self._carried.items())
         self._inline_limit_bytes = inline_limit_bytes
+        self.replay = Replay(self._carried)
+        """Whether the handler asks for what was recorded."""
 
     def open(self, name: str) -> bytes | None:
-        """Use a name; what was recorded under it, or None if the step must run.
+        """Use a step's name; what was recorded under it, or None if the step must run.
 
         Raises:
             ContractViolation: `step_repeated` or `bad_step_name`.
+            JournalMismatch: a wait is recorded under the name, or the run differs already.
         """
+        if isinstance(name, str) and is_ours(name):
+            if name in self._carried:
+                raise self.replay.differs(f"{described(name)} is now asked for as a step")
+            raise ContractViolation(
+                f"{name!r:.80} is no step name: waits are recorded under such names.",
+                code="bad_step_name",
+                cure="Name it otherwise than sleep:<n>, signal:<name>:<n> and journal:branched.",
+            )
+        return self._open(name)
+
+    def _open(self, name: str) -> bytes | None:
+        if self.replay.mismatch is not None:
+            raise self.replay.mismatch
         if not isinstance(name, str) or not 0 < len(name) <= NAME_LIMIT or not name.isprintable():
             raise ContractViolation(
                 f"{name!r:.80} is no step name.",
@@ -51,19 +72,44 @@ class Steps:
                 cure="Give every ctx.step its own name; in a loop, put the index into it.",
             )
         self._opened.add(name)
-        return self._carried.get(name)
+        recorded = self._carried.get(name)
+        self.replay.ask(name, recorded=recorded is not None)
+        return recorded
 
     def open_next(self, named: Callable[[int], str]) -> tuple[str, bytes | None]:
-        """Use the first free of the names that `named` makes of 1, 2, …; the name, and what was
-        recorded under it, or None.
+        """Use the first free of a wait's names, which `named` makes of 1, 2, …; the name, and what
+        was recorded under it, or None.
 
         Raises:
             ContractViolation: `bad_step_name`.
+            JournalMismatch: the run differs already.
         """
         number = 1
         while (name := named(number)) in self._opened:
             number += 1
-        return name, self.open(name)
+        return name, self._open(name)
+
+    def slept(self, name: str, recorded: bytes) -> bytes:
+        """What is recorded of a sleep that is over: nothing.
+
+        Raises:
+            JournalMismatch: what is recorded under its name is the result of something else.
+        """
+        if recorded:
+            raise self.replay.differs(f"{name!r} is recorded with a result, and is now a sleep")
+        return recorded
+
+    def answer(self, name: str, function: Callable[..., Any], recorded: bytes) -> Any:
+        """What was recorded before of `function`, by a run whose code could read it.
+
+        Raises:
+            JournalMismatch: today's cannot.
+        """
+        try:
+            return reader(name, function)(recorded)
+        except ContractViolation as error:
+            how = f"{described(name)} is recorded, but t{error.message[1:]}"  # "The result of …"
+            raise self.replay.differs(how, _UNREADABLE) from error
 
     def result(self, name: str, value: object) -> bytes:
         """A step's value as the checkpoint records it.
@@ -135,7 +181,7 @@ def _read(name: str, read: Callable[[bytes], Any], data: bytes) -> Any:
     except ValidationError as error:
         fault = error.errors(include_input=False, include_url=False)[0]["msg"]
         raise ContractViolation(
-            f"The checkpoint of step {name!r} does not fit its return annotation: {fault}",
+            f"The result of step {name!r} does not fit its return annotation: {fault}",
             code="step_unreadable",
-            cure="Return what the annotation says; after changing it, give the step a new name.",
+            cure="Return what the annotation says, or change the annotation.",
         ) from error

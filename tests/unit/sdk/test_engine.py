@@ -39,7 +39,7 @@ from symphainy.worker.ledger import Lease, Start
 from symphainy.worker.standing import Standing
 from symphainy_schemas import records
 from symphainy_schemas.codec import encode
-from symphainy_schemas.records import ReportKind, StepReport, Task
+from symphainy_schemas.records import Checkpoint, ReportKind, StepReport, Task
 
 
 class File(BaseModel):
@@ -418,6 +418,19 @@ async def test_a_failing_handler_reports_its_error_and_wish() -> None:
         assert report.error is not None
         assert report.error.code == "payload_invalid"
         assert report.retry_after_ms == -1
+
+
+async def test_code_that_does_not_match_its_journal_fails_to_be_tried_again_later() -> None:
+    async with working() as bench:
+        bench.take(of("steps", checkpoints=(Checkpoint("older", b"1"),)))
+        await until(lambda: bool(bench.kinds()) and bench.kinds()[-1] is ReportKind.FAILED)
+        report = bench.outlet.reports[-1]
+        assert report.error is not None
+        assert (report.error.code, report.error.retryable) == ("journal_mismatch", True)
+        assert "step 'older' is recorded" in report.error.message
+        assert report.retry_after_ms == 60_000
+        kept = [r.name for r in bench.outlet.reports if r.kind is ReportKind.CHECKPOINT]
+        assert kept == ["journal:branched", "one"]
 
 
 @pytest.mark.parametrize(

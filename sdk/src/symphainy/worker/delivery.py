@@ -106,7 +106,7 @@ class Delivery:
         """Whether the final report was sent."""
         self.job: asyncio.Task[None] | None = None
         self._announced = self._returned = self._acknowledged = False
-        self._steps: Steps | None = None
+        self._steps = Steps(task.checkpoints, ground.inline_limit_bytes)
         self._suspension: Suspension | None = None
         self._limits = Limits(ground.loop, task, self.begun, self._expired)
 
@@ -163,8 +163,6 @@ class Delivery:
 
     def steps(self) -> Steps:
         """The steps of this delivery."""
-        if self._steps is None:
-            self._steps = Steps(self.task.checkpoints, self._ground.inline_limit_bytes)
         return self._steps
 
     def at_work(self) -> AbstractContextManager[None]:
