@@ -23,19 +23,21 @@ from symphainy.outcome import Outcome
 
 PayloadT = TypeVar("PayloadT", bound=BaseModel)
 ReturnT = TypeVar("ReturnT")
+# What is only given is covariant: a handler of a coroutine is one of an awaitable, too.
+ReturnT_co = TypeVar("ReturnT_co", covariant=True)
 Function = Callable[[Context, PayloadT], ReturnT]
 
 _SHAPE = "async def handler(ctx: Context, payload: YourModel) -> Outcome"
 
 
 @dataclass(frozen=True, slots=True)
-class Handler(Generic[PayloadT, ReturnT]):
+class Handler(Generic[PayloadT, ReturnT_co]):
     """A declared handler. Calling it calls the function, so tests need no runtime."""
 
     intent_type: str
     name: str
     description: str
-    function: Callable[[Context, PayloadT], ReturnT]
+    function: Callable[[Context, PayloadT], ReturnT_co]
     payload_model: type[PayloadT]
     returns: tuple[type, ...]
     is_async: bool
@@ -43,7 +45,7 @@ class Handler(Generic[PayloadT, ReturnT]):
     output_contract: bytes
     options: IntentOptions
 
-    def __call__(self, ctx: Context, payload: PayloadT) -> ReturnT:
+    def __call__(self, ctx: Context, payload: PayloadT) -> ReturnT_co:
         """Call the function itself, with nothing around it."""
         return self.function(ctx, payload)
 

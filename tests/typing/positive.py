@@ -1,0 +1,200 @@
+"""What users may write, and the types that they get. Both checkers find nothing here; never run.
+
+`assert_type` fails where a type got wider than it says, `Any` above all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Any, assert_type
+
+from pydantic import BaseModel
+
+from symphainy import (
+    Client,
+    Context,
+    Event,
+    ExecutionError,
+    ExecutionResult,
+    Handler,
+    Intent,
+    Outcome,
+    Realm,
+    Reference,
+    Retry,
+    RuntimeParticipant,
+)
+
+
+class File(BaseModel):
+    """A payload."""
+
+    path: str
+
+
+class Text(BaseModel):
+    """A result."""
+
+    words: int
+
+
+class Grant(BaseModel):
+    """A signal's data."""
+
+    by: str
+
+
+realm = Realm("content")
+
+
+# -- handlers keep their types, and may return what a handler may ------------------------------
+
+
+@realm.intent("content.model")
+async def returns_model(ctx: Context, payload: File) -> Text:
+    return Text(words=len(payload.path))
+
+
+@realm.intent("content.outcome", retry=Retry(attempts=3), timeout="2m", heartbeat=None)
+async def returns_outcome(ctx: Context, payload: File) -> Outcome:
+    return Outcome(result=payload, events=[Event("file.read", payload)])
+
+
+@realm.intent("content.dict", timeout=timedelta(seconds=5))
+async def returns_dict(ctx: Context, payload: File) -> dict[str, int | None]:
+    return {"words": 1}
+
+
+@realm.intent("content.nothing")
+async def returns_nothing(ctx: Context, payload: File) -> None: ...
+
+
+@realm.intent("content.either")
+async def returns_either(ctx: Context, payload: File) -> Text | Outcome | None:
+    return None
+
+
+@realm.intent("content.sync")
+def returns_at_once(ctx: Context, payload: File) -> Text:
+    return Text(words=ctx.wait(ctx.step("count", len, payload.path)))
+
+
+@realm.intent("content.sync_mapping")
+def returns_mapping(ctx: Context, payload: File) -> Mapping[str, str]:
+    return {"path": payload.path}
+
+
+class Participant(RuntimeParticipant):
+    """The class form."""
+
+    async def handle_intent(self, intent: Intent, context: Context) -> dict[str, Any]:
+        return {"result": intent.payload}
+
+    def get_supported_intents(self) -> list[str]:
+        return ["content.participant"]
+
+
+async def handlers(ctx: Context, file: File) -> None:
+    realm.add(Participant())
+    declared: Handler[File, Coroutine[Any, Any, Text]] = returns_model
+    assert_type(await declared(ctx, file), Text)
+    assert_type(returns_at_once, Handler[File, Text])
+    assert_type(returns_model.payload_model, type[File])
+    assert_type(await returns_model(ctx, file), Text)
+    assert_type(await returns_outcome(ctx, file), Outcome)
+    assert_type(await returns_dict(ctx, file), dict[str, int | None])
+    await returns_nothing(ctx, file)
+    assert_type(await returns_either(ctx, file), Text | Outcome | None)
+    assert_type(returns_at_once(ctx, payload=file), Text)
+    assert_type(returns_mapping(ctx, file), Mapping[str, str])
+
+
+# -- steps give what their function gives, and take what it takes -------------------------------
+
+
+async def fetch(path: str, times: int = 1, *, language: str = "en") -> Text:
+    return Text(words=times)
+
+
+def split(path: str) -> list[str]:
+    return [path]
+
+
+def prepared() -> Awaitable[Text]:
+    return fetch("a")
+
+
+class Reader:
+    """Whose methods, and instances, are steps."""
+
+    async def read(self, path: str) -> Text:
+        return await fetch(path)
+
+    def __call__(self, path: str) -> Reference | None:
+        return None
+
+
+async def steps(ctx: Context) -> None:
+    assert_type(await ctx.step("async", fetch, "a"), Text)
+    assert_type(await ctx.step("keywords", fetch, "a", times=2, language="de"), Text)
+    assert_type(await ctx.step("sync", split, "a"), list[str])
+    assert_type(await ctx.step("awaitable", prepared), Text)
+    assert_type(await ctx.step("method", Reader().read, "a"), Text)
+    assert_type(await ctx.step("callable", Reader(), "a"), Reference | None)
+    assert_type(await ctx.step("partial", partial(fetch, times=2), "a"), Text)
+    assert_type(await ctx.step("model", Text, words=1), Text)
+    assert_type(await ctx.step("lambda", lambda: 1), int)
+    both = await asyncio.gather(ctx.step("one", fetch, "a"), ctx.step("two", split, "b"))
+    assert_type(both, tuple[Text, list[str]])
+
+
+def sync_steps(ctx: Context) -> None:
+    assert_type(ctx.wait(ctx.step("async", fetch, "a")), Text)
+    assert_type(ctx.wait(ctx.step("sync", split, "a")), list[str])
+    assert_type(ctx.wait(ctx.signal("granted", Grant)), Grant)
+    assert_type(ctx.wait(ctx.artifacts.put("a.txt", "x")), Reference)
+
+
+# -- signals are read as what is asked for ------------------------------------------------------
+
+
+async def signals(ctx: Context) -> None:
+    assert_type(await ctx.signal("granted", Grant), Grant)
+    assert_type(await ctx.signal("granted", Grant, timeout="3d"), Grant)
+    assert_type(await ctx.signal("count", int, timeout=timedelta(days=3)), int)
+    assert_type(await ctx.signal("names", list[str]), list[str])
+    assert_type(await ctx.signal("anything"), Any)
+    await ctx.sleep("24h")
+    await ctx.sleep(timedelta(hours=24))
+
+
+async def surroundings(ctx: Context) -> None:
+    assert_type(ctx.attempt, int)
+    assert_type(ctx.intent.metadata, dict[str, Any])
+    assert_type(await ctx.artifacts.get(await ctx.artifacts.put("a", b"")), bytes)
+
+
+# -- the client takes models and mappings -------------------------------------------------------
+
+
+async def client(file: File, count: Callable[[], dict[str, int]]) -> None:
+    async with Client("", "key", retry_for="1m") as gateway:
+        assert_type(gateway, Client)
+        session = await gateway.open_session({"purpose": "test"})
+        assert_type(session, str)
+        answer = await gateway.submit("content.read", file, session_id=session)
+        assert_type(answer, ExecutionResult)
+        assert_type(answer.success, bool)
+        assert_type(answer.error, ExecutionError | None)
+        assert_type(answer.artifacts, dict[str, Reference])
+        again = await gateway.submit("content.read", count(), session_id=session, wait="1s")
+        assert_type(again, ExecutionResult)
+        await gateway.signal(answer.execution_id, "granted", Grant(by="ann"))
+        await gateway.signal(answer.execution_id, "granted", {"by": "ann"}, signal_id="1")
+        await gateway.cancel(answer.execution_id, "no longer wanted")
+        assert_type(await gateway.status(answer.execution_id), ExecutionResult)
+        async for event in gateway.stream(answer.execution_id):
+            assert_type(event, dict[str, Any])
