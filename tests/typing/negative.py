@@ -220,7 +220,11 @@ async def client(gateway: Client, file: File, session: str) -> None:
     await gateway.submit("content.read", file, session_id=session, wait=10)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await gateway.submit("content.read", file, session_id=session, metadata="http")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await gateway.submit("content.read", file, session_id=session, patience="3s")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await gateway.submit(right, Other(), session_id=session)  # type: ignore[misc]  # pyright: ignore[reportArgumentType]
+    await gateway.submit(fetch, file, session_id=session)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     text: Text = await gateway.submit("content.read", file, session_id=session)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    other: Other = (await gateway.status("exe")).read(Text)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    (await gateway.status("exe")).read(Text(words=1))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     print((await gateway.status("exe")).succeeded)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownArgumentType, reportUnknownMemberType]
     print((await gateway.status("exe")).error.code)  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
     await gateway.signal("exe", {"by": "ann"}, "granted")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -228,4 +232,4 @@ async def client(gateway: Client, file: File, session: str) -> None:
     async for _ in await gateway.stream("exe"):  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType]
         break
     with gateway:  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
-        print(text)
+        print(text, other)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, RootModel
 from symphainy.calling import ANSWER_S, call, lines, read, spread
 from symphainy.durations import duration_ms
 from symphainy.errors import ApiError
+from symphainy.handlers import Handler, PayloadT
 from symphainy.results import EventList, ExecutionResult, SessionOpened
 from symphainy.server_sent import ServerSentEvent, parse
 from symphainy_schemas import ids
@@ -92,8 +93,8 @@ class Client:
 
     async def submit(
         self,
-        intent_type: str,
-        payload: BaseModel | Mapping[str, Any],
+        intent_type: str | Handler[PayloadT, Any],
+        payload: PayloadT | Mapping[str, Any],
         *,
         session_id: str,
         wait: timedelta | str = "10s",
@@ -102,6 +103,10 @@ class Client:
         solution_context: Mapping[str, Any] | None = None,
     ) -> ExecutionResult:
         """Submit an intent and wait for its end, at most for `wait` ("0s": not at all).
+
+        `intent_type` is `{realm}.{action}`, or the handler that declares it, where its code is at
+        hand: a type checker then knows what payload it takes. `ExecutionResult.read` reads the
+        result as a model.
 
         `intent_id` is the idempotency key: a repeat with the same one gets the first answer. An
         execution that has not ended in time is answered as it stands; a failed one is a result
@@ -117,7 +122,7 @@ class Client:
         wait_ms = duration_ms(wait)
         body: dict[str, Any] = {
             "intent_id": intent_id,
-            "intent_type": intent_type,
+            "intent_type": intent_type if isinstance(intent_type, str) else intent_type.intent_type,
             "session_id": session_id,
             "payload": payload,
         }

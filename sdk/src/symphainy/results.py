@@ -5,12 +5,16 @@ Answers may carry more than is named here: a newer gateway is no error.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator
 
+from symphainy.errors import ContractViolation
 from symphainy.reference import Reference
+from symphainy_schemas.errors import CallerError
 from symphainy_schemas.state import ExecutionStatus
+
+T = TypeVar("T")
 
 
 class ExecutionError(BaseModel):
@@ -44,6 +48,29 @@ class ExecutionResult(BaseModel):
     state_changes: list[dict[str, Any]] = []
     error: ExecutionError | None = None
     execution_time_ms: float | None = None
+
+    def read(self, model: type[T]) -> T:
+        """The result read as `model`: a pydantic model, or a type such as `list[str]`.
+
+        Raises:
+            CallerError: `no_result`, the execution has not succeeded.
+            ContractViolation: `result_unreadable`, its result is no `model`.
+        """
+        if not self.success:
+            raise CallerError(
+                f"Execution {self.execution_id} has no result: it is {self.status}.",
+                code="no_result",
+                cure="Look at `success` first; if it failed, `error` says why.",
+            )
+        try:
+            return TypeAdapter(model).validate_python(self.result)
+        except ValidationError as error:
+            fault = error.errors(include_input=False, include_url=False)[0]["msg"]
+            raise ContractViolation(
+                f"The result of execution {self.execution_id} does not fit: {fault}",
+                code="result_unreadable",
+                cure="Read it as what the handler returns.",
+            ) from error
 
     @field_validator("status", mode="before")
     @classmethod

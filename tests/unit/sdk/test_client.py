@@ -13,13 +13,22 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import httpx
 import pytest
 from pydantic import BaseModel
 
-from symphainy import ApiError, Client, Reference
+from symphainy import (
+    ApiError,
+    Client,
+    Context,
+    ContractViolation,
+    ExecutionResult,
+    Realm,
+    Reference,
+)
 from symphainy_schemas import ids
 from symphainy_schemas.errors import CallerError, Unavailable
 from symphainy_schemas.state import ExecutionStatus
@@ -38,6 +47,12 @@ class File(BaseModel):
     """A payload."""
 
     path: str
+
+
+class Pages(BaseModel):
+    """A result."""
+
+    read_on: date
 
 
 class Gateway:
@@ -118,6 +133,44 @@ async def test_an_intent_is_submitted_and_its_result_read() -> None:
         "metadata": {"source": "test"},
         "solution_context": {"solution": "mvp"},
     }
+
+
+def succeeded(result: Any) -> httpx.Response:
+    """The gateway's answer of an execution that gave `result`."""
+    return httpx.Response(
+        200,
+        json={
+            "execution_id": EXECUTION,
+            "status": "succeeded",
+            "success": True,
+            "result": result,
+        },
+    )
+
+
+async def test_a_handler_stands_for_its_intent_type_and_its_result_for_a_model() -> None:
+    @Realm("content").intent("content.count")
+    async def count(ctx: Context, payload: File) -> Pages:
+        return Pages(read_on=date(2026, 1, 2))
+
+    gateway = Gateway(succeeded({"read_on": "2026-01-02"}))
+    async with gateway.client() as client:
+        result = await client.submit(count, File(path="a.pdf"), session_id=SESSION)
+    assert body(gateway.last)["intent_type"] == "content.count"
+    assert result.read(Pages) == Pages(read_on=date(2026, 1, 2))
+
+
+def test_a_result_that_does_not_fit_or_is_not_there_says_so() -> None:
+    status = ExecutionStatus.SUCCEEDED
+    done = ExecutionResult(execution_id=EXECUTION, status=status, success=True, result=[1])
+    assert done.read(list[int]) == [1]
+    with pytest.raises(ContractViolation, match=EXECUTION) as refused:
+        done.read(Pages)
+    assert refused.value.code == "result_unreadable"
+    running = ExecutionResult(execution_id=EXECUTION, status=ExecutionStatus.RUNNING)
+    with pytest.raises(CallerError, match="it is running") as early:
+        running.read(Pages)
+    assert early.value.code == "no_result"
 
 
 async def test_an_accepted_intent_is_a_result_that_has_not_ended() -> None:
