@@ -11,10 +11,10 @@ that one beside it, or behind it in a loop over a set.
 
 Not all of the journal binds. A step that failed is not recorded, and may succeed next time: what
 the handler asked for after it was gone past, or while it handles whatever error, is then not asked
-for again. Before the first such thing is recorded, a mark is; what stands behind the mark is
-answered, but not missed. The same mark stands before what a run records while something of the
-journal is still unasked for, so that code that is rolled back does not miss what the code in
-between has recorded.
+for again; nor is what a step's function asks for itself, once that step is recorded. Before the
+first such thing is recorded, a mark is; what stands behind the mark is answered, but not missed.
+The same mark stands before what a run records while something of the journal is still unasked for,
+so that code that is rolled back does not miss what the code in between has recorded.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from symphainy.errors import JournalMismatch, SignalTimeout
 from symphainy.values import to_json
@@ -30,6 +31,8 @@ from symphainy.values import to_json
 MARK = "journal:branched"
 _OURS = re.compile(rf"sleep:\d+|signal:.+:\d+|{MARK}")
 _SHOWN = 80
+# The step whose function runs, also in the tasks and threads that it begins.
+_INSIDE: ContextVar[str] = ContextVar("symphainy_inside_step")
 _CURE = (
     "Roll the code back, or let it ask again for all that is recorded, under the same names: a "
     "step that is no longer needed, with a function that does nothing. Give a handler that does "
@@ -63,6 +66,8 @@ class Replay:
         if not recorded:
             self._new.append(name)
             self.handling(sys.exception())
+            if outer := _INSIDE.get(""):
+                self._why = self._why or {"inside": outer}
 
     def handling(self, error: BaseException | None) -> None:
         """Where the handler asks, it handles an error, which another run may not meet."""
@@ -76,11 +81,14 @@ class Replay:
         One that leaves by an exception gave nothing that is recorded, and the handler may go on
         past it, where it would not have gone.
         """
+        inside = _INSIDE.set(name)
         try:
             yield
         except BaseException:
             self._why = self._why or {"left": name}
             raise
+        finally:
+            _INSIDE.reset(inside)
 
     def unbind(self) -> None:
         """The handler read what is not the same in every run: it may take another branch."""
@@ -89,7 +97,7 @@ class Replay:
     def mark(self, name: str) -> bytes | None:
         """What must be recorded as `MARK` before `name` is recorded; None for nothing.
 
-        It says what was gone past, handled or missing, for people who read the journal.
+        It says why, for people who read the journal.
         """
         if self._marked or not (self._why or self._missing):
             return None

@@ -336,6 +336,24 @@ async def test_what_a_sync_handler_did_about_an_error_need_not_be_asked_for_agai
     assert (await run(undoes, b"{}", checkpoints=recorded)).result is None
 
 
+@pytest.mark.parametrize("in_thread", [False, True])
+async def test_what_a_step_asks_for_inside_need_not_be_asked_for_again(in_thread: bool) -> None:
+    async def nests(ctx: Context) -> None:
+        async def outer() -> int:
+            return sum(await asyncio.gather(ctx.step("inner", one), ctx.step("other", one)))
+
+        def blocking() -> int:
+            return ctx.wait(ctx.step("inner", one))
+
+        await ctx.step("first", one)
+        await ctx.step("outer", blocking if in_thread else outer)
+
+    first = await replay(nests)
+    names = [name for name, _ in first.supervision.recorded]
+    assert names == ["first", MARK, "inner", *([] if in_thread else ["other"]), "outer"]
+    assert (await again(nests, first)).result is None
+
+
 async def test_a_signals_timeout_is_recorded_and_so_binds() -> None:
     async def escalates(ctx: Context) -> None:
         try:
