@@ -21,7 +21,7 @@ from symphainy.invocation import Failed, Succeeded, failed, invoke
 from symphainy.steps import Steps
 from symphainy.worker.admission import Entry
 from symphainy.worker.ledger import Lease
-from symphainy.worker.limits import Limits
+from symphainy.worker.limits import Limits, Timers
 from symphainy.worker.reports import progress_text, told
 from symphainy.worker.suspension import Suspension
 from symphainy_schemas.records import ReportKind, StepReport, Task, Wait
@@ -34,6 +34,7 @@ class Ground(Protocol):
     """What a delivery stands on: the realm's engine."""
 
     loop: asyncio.AbstractEventLoop
+    timers: Timers
     worker_id: str
     inline_limit_bytes: int
     store: Store
@@ -101,14 +102,14 @@ class Delivery:
         self.offset = offset
         self.size = size
         self.started_at = ground.now_ms()
-        self.begun = ground.loop.time()
+        self.begun = ground.timers.time()
         self.final = False
         """Whether the final report was sent."""
         self.job: asyncio.Task[None] | None = None
         self._announced = self._returned = self._acknowledged = False
         self._steps = Steps(task.checkpoints, ground.inline_limit_bytes)
         self._suspension: Suspension | None = None
-        self._limits = Limits(ground.loop, task, self.begun, self._expired)
+        self._limits = Limits(ground.timers, task, self.begun, self._expired)
 
     # -- as the engine sees it ---------------------------------------------------------------
 
@@ -214,7 +215,7 @@ class Delivery:
     async def _acknowledgement(self, kind: ReportKind, name: str, result: bytes) -> None:
         self._check_open()
         self.announce()
-        acknowledged, sent_at = self._ground.loop.create_future(), self._ground.loop.time()
+        acknowledged, sent_at = self._ground.loop.create_future(), self._ground.timers.time()
         self._send(kind, partial(_resolve, acknowledged), name, result)
         with self._suspensions().at_work():
             await acknowledged
@@ -222,7 +223,7 @@ class Delivery:
 
     def _suspensions(self) -> Suspension:
         if self._suspension is None:
-            self._suspension = Suspension(self._ground.loop, self._suspend)
+            self._suspension = Suspension(self._ground.loop, self._suspend, self._ground.timers)
         return self._suspension
 
     def _suspend(self, waits: tuple[Wait, ...]) -> None:

@@ -25,7 +25,7 @@ from symphainy.worker.admission import (
 from symphainy.worker.delivery import Delivery
 from symphainy.worker.flow import Flow
 from symphainy.worker.ledger import Lease
-from symphainy.worker.limits import shortest_ms
+from symphainy.worker.limits import Timers, shortest_ms
 from symphainy.worker.reports import buried, told
 from symphainy.worker.standing import Standing
 from symphainy.worker.threads import Threads
@@ -71,6 +71,8 @@ class EngineOptions:
     store: Store
     clock: Clock
     standing: Standing
+    timers: Timers | None = None
+    """Who keeps the handlers' time; None for the event loop itself."""
 
 
 class Engine:
@@ -85,6 +87,7 @@ class Engine:
     ) -> None:
         """`broken` is called when something fails that must not: a bug."""
         self.loop = asyncio.get_running_loop()
+        self.timers: Timers = self.loop if options.timers is None else options.timers
         self.worker_id = options.worker_id
         self.inline_limit_bytes = options.inline_limit_bytes
         self.store = options.store
@@ -108,7 +111,7 @@ class Engine:
         With no slot free they wait here, so that it is known how long, and in which order they
         came. Until then they count as unread: nothing is committed of them.
         """
-        now = self.loop.time()
+        now = self.timers.time()
         for lease, message in batch:
             if (message.offset() or 0) < lease.suspect_below:
                 self._attempt(lease, message, now)
@@ -127,7 +130,7 @@ class Engine:
     def _ask_again(self) -> None:
         if not self._asking:
             self._asking = True
-            self.loop.call_later(_ASK_AGAIN_S, self._asked)
+            self.timers.call_later(_ASK_AGAIN_S, self._asked)
 
     def _asked(self) -> None:
         self._asking = False
@@ -159,7 +162,7 @@ class Engine:
         if reason:
             self._hand_back(task, lease, offset, size, reason)
         else:
-            queued_ms = int((self.loop.time() - came) * 1_000)
+            queued_ms = int((self.timers.time() - came) * 1_000)
             self._start(task, lease, offset, size, queued_ms)
 
     def _check_route(self, task: Task) -> None:
@@ -187,7 +190,7 @@ class Engine:
         self._unannounced.append(delivery)
         if not self._announcing:
             self._announcing = True
-            self.loop.call_at(delivery.begun + ANNOUNCE_MS / 1000, self._announce)
+            self.timers.call_at(delivery.begun + ANNOUNCE_MS / 1000, self._announce)
         if 0 < shortest_ms(task) < ANNOUNCE_MS:
             delivery.watch()
 
@@ -203,14 +206,14 @@ class Engine:
 
     def _announce(self) -> None:
         """Announce what runs for `ANNOUNCE_MS`; one timer for all, since the delay is constant."""
-        waiting, begun_by = self._unannounced, self.loop.time() - ANNOUNCE_MS / 1000
+        waiting, begun_by = self._unannounced, self.timers.time() - ANNOUNCE_MS / 1000
         while waiting and waiting[0].begun <= begun_by:
             delivery = waiting.popleft()
             if not delivery.final:
                 delivery.announce()
                 delivery.watch()
         if waiting:
-            self.loop.call_at(waiting[0].begun + ANNOUNCE_MS / 1000, self._announce)
+            self.timers.call_at(waiting[0].begun + ANNOUNCE_MS / 1000, self._announce)
         else:
             self._announcing = False
 

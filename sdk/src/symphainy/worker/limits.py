@@ -34,6 +34,14 @@ class Loop(Protocol):
         ...
 
 
+class Timers(Loop, Protocol):
+    """What a worker needs of time: moments for limits, and pauses of a few turns of the loop."""
+
+    def call_later(self, delay: float, callback: Callable[[], None], /) -> Timer:
+        """Call it after a pause in which the loop turns; who skips time may cut the pause short."""
+        ...
+
+
 class Limits:
     """Of one delivery; times are the loop's, in seconds."""
 

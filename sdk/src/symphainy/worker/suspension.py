@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from symphainy.worker.limits import Timer, Timers
 from symphainy_schemas.records import Wait
 
 # Between the last thing that the handler did and its suspension: a handler that starts several
@@ -22,17 +23,21 @@ SETTLE_S = 0.005
 class Suspension:
     """What one handler waits for, and whether it is at work beside it."""
 
-    __slots__ = ("_at_work", "_loop", "_suspend", "_timer", "_waits")
+    __slots__ = ("_at_work", "_loop", "_suspend", "_timer", "_timers", "_waits")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, suspend: Callable[[tuple[Wait, ...]], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        suspend: Callable[[tuple[Wait, ...]], None],
+        timers: Timers | None = None,
     ) -> None:
-        """`suspend` reports it, and ends the handler."""
+        """`suspend` reports it, and ends the handler; `timers` are the loop's own if None."""
         self._loop = loop
+        self._timers: Timers = loop if timers is None else timers
         self._suspend = suspend
         self._waits: dict[str, tuple[Wait, asyncio.Future[None]]] = {}
         self._at_work = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -66,7 +71,7 @@ class Suspension:
             self._timer.cancel()
             self._timer = None
         if self._waits and not self._at_work:
-            self._timer = self._loop.call_later(SETTLE_S, self._settled)
+            self._timer = self._timers.call_later(SETTLE_S, self._settled)
 
     def _settled(self) -> None:
         self._timer = None
