@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 UV_VERSION := 0.13.9
-MEMBERS := schemas transport runtime processors sdk gateway cli simulation
+MEMBERS := schemas transport runtime processors sdk gateway cli simulation testing
 STAMP  := $(VENV)/.installed
 SEEDS   ?= 2000
 FROM    ?= 0
@@ -74,7 +74,7 @@ bench-peers: $(STAMP) ## The system beside Restate, DBOS and Temporal, in one ru
 lock: $(UV)      ## Resolve requirements.lock anew (hash-pinned, without addresses)
 	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --quiet \
 		--custom-compile-command 'make lock' $(MEMBERS:%=%/pyproject.toml) --group dev \
-		$(addprefix --no-emit-package=symphainy-,schemas transport runtime processors gateway cli simulation) \
+		$(addprefix --no-emit-package=symphainy-,schemas transport runtime processors gateway cli simulation testing) \
 		--no-emit-package=symphainy -o requirements.lock
 
 clean:           ## Remove the virtual environment and local data

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MEMBERS = ("schemas", "transport", "runtime", "processors", "sdk", "gateway", "cli")
+MEMBERS = ("schemas", "transport", "runtime", "processors", "sdk", "gateway", "cli", "testing")
 PLANTED = [
     ("processors/src/symphainy_processors/saga/decide.py", "import uuid"),
     ("processors/src/symphainy_processors/fold/evolve.py", "import time"),
     ("processors/src/symphainy_processors/admission/decide.py", "import confluent_kafka"),
     ("schemas/src/symphainy_schemas/ids.py", "import symphainy_transport.topics"),
     ("sdk/src/symphainy/realm.py", "import symphainy_runtime.settings"),
+    ("sdk/src/symphainy/realm.py", "import symphainy_testing"),
+    ("sdk/src/symphainy/testing.py", "import symphainy_processors.admission.decide"),
     ("processors/src/symphainy_processors/saga/decide.py", "import symphainy_processors.admission"),
 ]
 

@@ -1,0 +1,8 @@
+"""Handlers and whole realms in a test, in memory: what `symphainy.testing` gives realm authors."""
+
+from symphainy_testing.faults import Moment
+from symphainy_testing.harness import Harness, Refused
+from symphainy_testing.journal import Happened
+from symphainy_testing.run import Run, Until
+
+__all__ = ["Happened", "Harness", "Moment", "Refused", "Run", "Until"]
