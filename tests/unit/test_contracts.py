@@ -19,6 +19,7 @@ PLANTED = [
     ("schemas/src/symphainy_schemas/ids.py", "import symphainy_transport.topics"),
     ("sdk/src/symphainy/realm.py", "import symphainy_runtime.settings"),
     ("sdk/src/symphainy/realm.py", "import symphainy_testing"),
+    ("sdk/src/symphainy/realm.py", "import symphainy.testing"),
     ("sdk/src/symphainy/testing.py", "import symphainy_processors.admission.decide"),
     ("processors/src/symphainy_processors/saga/decide.py", "import symphainy_processors.admission"),
 ]

@@ -7,7 +7,17 @@ nobody but tests: hence it is no dependency of the SDK. See docs/testing.md.
 from __future__ import annotations
 
 try:
-    from symphainy_testing import Happened, Harness, Moment, Refused, Run, Until
+    from symphainy_testing import (
+        Happened,
+        Harness,
+        Moment,
+        Recording,
+        Refused,
+        Replay,
+        Run,
+        Until,
+        replay,
+    )
 except ModuleNotFoundError as missing:
     if missing.name != "symphainy_testing":
         raise
@@ -15,4 +25,14 @@ except ModuleNotFoundError as missing:
         "symphainy.testing needs a package of its own: pip install 'symphainy[testing]'."
     ) from missing
 
-__all__ = ["Happened", "Harness", "Moment", "Refused", "Run", "Until"]
+__all__ = [
+    "Happened",
+    "Harness",
+    "Moment",
+    "Recording",
+    "Refused",
+    "Replay",
+    "Run",
+    "Until",
+    "replay",
+]

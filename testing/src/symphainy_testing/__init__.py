@@ -3,6 +3,18 @@
 from symphainy_testing.faults import Moment
 from symphainy_testing.harness import Harness, Refused
 from symphainy_testing.journal import Happened
+from symphainy_testing.recording import Recording
+from symphainy_testing.replaying import Replay, replay
 from symphainy_testing.run import Run, Until
 
-__all__ = ["Happened", "Harness", "Moment", "Refused", "Run", "Until"]
+__all__ = [
+    "Happened",
+    "Harness",
+    "Moment",
+    "Recording",
+    "Refused",
+    "Replay",
+    "Run",
+    "Until",
+    "replay",
+]

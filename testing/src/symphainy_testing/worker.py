@@ -72,6 +72,19 @@ class _Outlet:
         raise AssertionError(f"the task at {key} cannot be read")
 
 
+class _Flow(Flow):
+    """What a worker holds; it tells when it has let something go."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__(_CONCURRENCY, _HELD_BYTES)
+        self._changed = changed
+
+    def release(self, size: int) -> None:
+        """One task is through."""
+        super().release(size)
+        self._changed()
+
+
 class _Timers:
     """Who keeps the time of one worker's handlers; with it they end."""
 
@@ -106,7 +119,7 @@ class _Life:
     ) -> None:
         self.lease = Lease(0, start)
         self.next = start.offset
-        self.flow = Flow(_CONCURRENCY, _HELD_BYTES)
+        self.flow = _Flow(stage.changed)
         self.standing = Standing(stage.time)
         self.outlet = _Outlet(stage)
         self.timers = _Timers(stage.time)
