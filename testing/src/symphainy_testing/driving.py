@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from symphainy_schemas.state import ExecutionStatus
 from symphainy_testing.owner import Owner, due
 from symphainy_testing.time import VirtualTime
 from symphainy_testing.worker import Worker
@@ -23,26 +24,35 @@ _ROUNDS_AT_ONE_MOMENT = 10_000
 class Driver:
     """Drives owner and workers; one caller at a time."""
 
-    def __init__(self, time: VirtualTime, changed: asyncio.Event, patience_s: float) -> None:
+    def __init__(
+        self, owner: Owner, time: VirtualTime, changed: asyncio.Event, patience_s: float
+    ) -> None:
         """`changed` is set by whatever a handler does; for `patience_s` of real time it may do
         nothing."""
-        self.owner: Owner
+        self.owner = owner
         self.workers: Sequence[Worker] = ()
         self.left: list[str] = []
         """Executions whose handlers are not waited for."""
-        self.broken: list[BaseException] = []
+        self._broken: list[BaseException] = []
         self._time = time
         self._changed = changed
         self._patience_s = patience_s
         self._driving = False
+
+    def broke(self, error: BaseException) -> None:
+        """A worker's own code has failed: whoever drives is told."""
+        self._broken.append(error)
+        self._changed.set()
 
     async def settle(self) -> None:
         """Go on until nothing more happens without time passing.
 
         Raises:
             AssertionError: a handler does nothing for too long.
-            RuntimeError: somebody drives already.
+            RuntimeError: somebody drives already, or nothing was started.
         """
+        if not self.workers:
+            raise RuntimeError("No worker runs: write `async with Harness(…) as harness:`.")
         if self._driving:
             raise RuntimeError(
                 "Only one call at a time moves a harness on: await one after the other, and call "
@@ -62,8 +72,8 @@ class Driver:
             moved = self.owner.turn()
             for worker in self.workers:
                 moved |= worker.take()
-            if self.broken:
-                raise self.broken[0]
+            if self._broken:
+                raise self._broken[0]
             if moved:
                 still = 0
             busy = sum(worker.busy(self.left) for worker in self.workers)
@@ -132,11 +142,13 @@ class Driver:
 
     def _next_of(self, execution_id: str, *, waits: bool) -> int | None:
         """When something next happens that may bring the execution on."""
-        own = due(self.owner.execution(execution_id), waits=waits)
+        state = self.owner.execution(execution_id)
+        own = due(state, waits=waits)
         moments = [own]
         if any(worker.hangs for worker in self.workers):
             moments.append(self._time.next_alarm())
-        if own is None and not waits:  # it may wait for a place that another one has
-            moments += [due(state, waits=False) for state in self.owner.live()]
+        waiting = state is not None and state.status is ExecutionStatus.WAITING
+        if own is None and not waiting:  # it may queue for a place that another one has
+            moments += [due(other, waits=waits) for other in self.owner.live()]
         found = min((m for m in moments if m is not None), default=None)
         return None if found is None else max(found, self._time.now)

@@ -7,9 +7,8 @@ intent, a report, a signal or a timer is decided by the code that decides it in 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,26 +19,23 @@ from symphainy.durations import duration_ms
 from symphainy.handlers import Handler
 from symphainy.realm import Realm
 from symphainy.reference import Reference
-from symphainy.values import to_json
 from symphainy.worker.registration import Registration, capability
-from symphainy_processors.admission.control import OPEN_SESSION
 from symphainy_schemas import events as e
 from symphainy_schemas import records
 from symphainy_schemas.errors import CallerError
 from symphainy_schemas.state import ExecutionState, ExecutionStatus
 from symphainy_testing.driving import Driver
-from symphainy_testing.faults import Fault, Faults, Kind, Moment
 from symphainy_testing.journal import Happened, happened
 from symphainy_testing.owner import PARTITION, Log, Owner, World
+from symphainy_testing.planning import Planning, type_of
+from symphainy_testing.producing import PRINCIPAL, TENANT, Producer, Statement
 from symphainy_testing.run import Run, Until
 from symphainy_testing.time import VirtualTime
-from symphainy_testing.worker import CAPABILITY_VERSION, INLINE_LIMIT_BYTES, Stage, Worker
+from symphainy_testing.worker import CAPABILITY_VERSION, Stage, Worker
 from symphainy_transport.artifacts import ArtifactStore
 from symphainy_transport.settings import TransportSettings
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-TENANT = "acme"
-PRINCIPAL = "tester"
 
 
 class Refused(CallerError):
@@ -48,7 +44,7 @@ class Refused(CallerError):
     code = "refused"
 
 
-class Harness:
+class Harness(Planning):
     """Runs realms in memory: `async with Harness(orders) as harness: …`.
 
     Time stands still while handlers run, and passes in three ways only:
@@ -87,47 +83,27 @@ class Harness:
             raise ValueError(f"A harness needs realms, each once; got {names}.")
         if not 0 <= jitter < 1:
             raise ValueError(f"jitter={jitter} is not in [0, 1).")
+        super().__init__([handler.intent_type for realm in realms for handler in realm])
         self._realms = realms
-        self._begin_ms = round(now.timestamp() * 1_000)
-        self._jitter = jitter
-        self._patience_s = duration_ms(patience) / 1_000
-        self._faults = Faults()
-        self._intents = count(1)
-        self._sessions: dict[str, str] = {}
+        changed = asyncio.Event()
+        begin_ms = round(now.timestamp() * 1_000)
+        self._time = VirtualTime(begin_ms, changed.set)
+        self._log = Log(self._time, names)
+        self._owner = Owner(self._log, World(self._time, _capabilities(realms, begin_ms), jitter))
+        self._driver = Driver(self._owner, self._time, changed, duration_ms(patience) / 1_000)
+        store = ArtifactStore("memory:///")
+        self._store = store
+        self._producer = Producer(self._owner, self._time, store)
+        steps, broke = self._log.steps, self._driver.broke
+        self._stage = Stage(self._time, store, self._faults, steps, changed.set, broke)
         self._runs: dict[str, Run] = {}
-        self._entered = False
 
     async def __aenter__(self) -> Self:
-        """Take the partition over, and start a worker for each realm."""
-        if self._entered:
+        """Start a worker for each realm."""
+        if self._driver.workers:
             raise RuntimeError("A harness is used once: make a new one.")
-        self._entered = True
-        changed = asyncio.Event()
-        self._time = VirtualTime(self._begin_ms, changed.set)
-        self._store = ArtifactStore("memory:///")
-        self._driver = Driver(self._time, changed, self._patience_s)
-        log = Log(self._time, (realm.name for realm in self._realms))
-        registration = Registration(TransportSettings.model_construct(), "test", self._begin_ms)
-        world = World(
-            self._time,
-            (
-                capability(handler, CAPABILITY_VERSION, registration)
-                for realm in self._realms
-                for handler in realm
-            ),
-            self._jitter,
-        )
-        self._driver.owner = self._owner = Owner(log, world)
-        stage = Stage(
-            self._time,
-            self._store,
-            self._faults,
-            log.steps,
-            changed.set,
-            self._driver.broken.append,
-        )
-        self._workers = [Worker(realm, log.tasks[realm.name], stage) for realm in self._realms]
-        self._driver.workers = self._workers
+        tasks = self._log.tasks
+        self._driver.workers = [Worker(r, tasks[r.name], self._stage) for r in self._realms]
         return self
 
     async def __aexit__(
@@ -141,7 +117,7 @@ class Harness:
         Raises:
             AssertionError: a planned fault struck nothing: the test proves less than it says.
         """
-        for worker in self._workers:
+        for worker in self._driver.workers:
             await worker.close()
         if error is None:
             self._faults.check()
@@ -152,6 +128,11 @@ class Harness:
     def now(self) -> datetime:
         """The time in here, in UTC."""
         return datetime.fromtimestamp(self._time.now / 1_000, UTC)
+
+    @property
+    def journal(self) -> tuple[bytes, ...]:
+        """The whole journal as it would stand in Kafka, of all executions."""
+        return tuple(self._log.journal)
 
     async def skip(self, duration: timedelta | str) -> None:
         """Let `duration` ("30s", "24h") pass; all that is due by then happens, in order.
@@ -194,8 +175,8 @@ class Harness:
         Args:
             intent: the intent type, or its handler.
             payload: JSON values or a pydantic model.
-            until: "accepted", decided and no more; "started", its handler runs and is left to
-                (so that time may pass meanwhile); "waiting", it waits or has ended; "ended", with
+            until: "accepted", it is decided; "started", its handler runs and is left to, so that
+                time may pass meanwhile, or waits; "waiting", it waits or has ended; "ended", with
                 whatever time its waits take.
             intent_id: the idempotency key; made up if empty.
             tenant_id: for whom; every tenant exists, each has one session.
@@ -207,106 +188,25 @@ class Harness:
             ContractViolation: the payload cannot be written as JSON.
             AssertionError: it cannot come there by itself; the message tells its story.
         """
-        intent_type = intent if isinstance(intent, str) else intent.intent_type
-        data = to_json(payload if payload is not None else {}, "The payload")
-        inline, reference = await self._store.claim_check(tenant_id, data, INLINE_LIMIT_BYTES)
-        name = intent_id or self._fresh_id()
-        stated = records.Intent(
-            intent_id=name,
-            intent_type=intent_type,
-            realm=intent_type.partition(".")[0],
-            session_id=self._session(tenant_id),
-            tenant_id=tenant_id,
-            principal=principal,
-            correlation_id=name,
-            payload=inline,
-            payload_ref=reference,
-            metadata=to_json({"source": "test", **(metadata or {})}, "The metadata"),
-            solution_context=b""
-            if solution_context is None
-            else to_json(solution_context, "The solution context"),
-            created_at=self._time.now,
+        stated = await self._producer.state(
+            Statement(
+                intent_type=type_of(intent),
+                payload={} if payload is None else payload,
+                intent_id=intent_id,
+                tenant_id=tenant_id,
+                principal=principal,
+                metadata=metadata or {},
+                solution_context=solution_context,
+            )
         )
-        execution_id = self._owner.state(stated)
-        run = Run(execution_id, intent_type, tenant_id, stated.session_id, self)
-        run = self._runs.setdefault(execution_id, run)
+        known = Run(stated.execution_id, type_of(intent), tenant_id, stated.session_id, self)
+        run = self._runs.setdefault(stated.execution_id, known)
         await self.advance(run, until)
         return run
 
     def artifacts(self, tenant_id: str = TENANT) -> Artifacts:
         """A tenant's artifacts, to put what an intent refers to."""
         return Artifacts(self._store, tenant_id)
-
-    # --- faults -------------------------------------------------------------------------------
-
-    def fail(
-        self,
-        intent: str | Handler[Any, Any],
-        error: BaseException,
-        *,
-        step: str = "",
-        call: int = 1,
-        times: int = 1,
-    ) -> None:
-        """Let a handler, or one of its steps, raise `error` instead of running.
-
-        It strikes the calls `call`, …, `call + times - 1`: of the handler, each delivery is one; of
-        a step, each time that it runs. A fault that strikes nothing fails the test in the end.
-
-        Raises:
-            ValueError: it would strike no call.
-        """
-        self._plan(Kind.FAIL, intent, step, call, times, error)
-
-    def crash(
-        self,
-        intent: str | Handler[Any, Any],
-        *,
-        step: str = "",
-        call: int = 1,
-        when: Moment | str = Moment.BEFORE,
-    ) -> None:
-        """Let the worker die in this call: all its handlers end without a word, and the next worker
-        finds what it had.
-
-        Of a step, `when` says where: "before" it runs; when it "ran" but nothing is recorded, so
-        that it runs again; or when it is "recorded". A sync handler's thread cannot be ended: its
-        next call of `ctx` raises, or never returns.
-
-        Raises:
-            ValueError: it would strike no call, or there is no such moment.
-        """
-        moment = Moment(when)
-        if moment is not Moment.BEFORE and not step:
-            raise ValueError(f"when={str(moment)!r} needs the step at which the worker dies.")
-        self._plan(Kind.CRASH, intent, step, call, 1, None, moment)
-
-    def hang(
-        self, intent: str | Handler[Any, Any], *, step: str = "", call: int = 1, times: int = 1
-    ) -> None:
-        """Let a handler, or one of its steps, never return: its timeout or heartbeat ends it, and
-        the harness skips to that.
-
-        Raises:
-            ValueError: it would strike no call.
-        """
-        self._plan(Kind.HANG, intent, step, call, times, None)
-
-    def _plan(
-        self,
-        kind: Kind,
-        intent: str | Handler[Any, Any],
-        step: str,
-        call: int,
-        times: int,
-        error: BaseException | None,
-        moment: Moment = Moment.BEFORE,
-    ) -> None:
-        intent_type = intent if isinstance(intent, str) else intent.intent_type
-        known = [handler.intent_type for realm in self._realms for handler in realm]
-        if intent_type not in known:
-            raise ValueError(f"No realm answers {intent_type!r}; there are {', '.join(known)}.")
-        self._faults.plan(Fault(kind, intent_type, step, call, times, error, moment))
 
     # --- as a run sees it ---------------------------------------------------------------------
 
@@ -335,7 +235,7 @@ class Harness:
         Raises:
             Refused: it was rejected.
         """
-        asked = self._control(verb, run.session_id, run.tenant_id, payload, key)
+        asked = self._producer.ask(verb, run.session_id, run.tenant_id, payload, key)
         await self._driver.settle()
         for one in self.events(asked):
             if isinstance(one.event, e.IntentRejected):
@@ -375,54 +275,25 @@ class Harness:
         match until:
             case "accepted":
                 return True
-            case "started":
-                return any(worker.runs(run.execution_id) for worker in self._workers)
-            case "waiting":
-                return state.status is ExecutionStatus.WAITING
+            case "started" | "waiting":
+                waits = state.status is ExecutionStatus.WAITING
+                return waits or (until == "started" and self._runs_now(run))
             case "ended":
                 return False
 
-    # --- inside -------------------------------------------------------------------------------
-
-    def _fresh_id(self) -> str:
-        return f"intent-{next(self._intents)}"
-
-    def _session(self, tenant_id: str) -> str:
-        """The tenant's session, opened as any other."""
-        session = self._sessions.get(tenant_id)
-        if session is None:
-            session = f"ses-{PARTITION}-{len(self._sessions) + 1:032x}"
-            self._sessions[tenant_id] = session
-            self._control(OPEN_SESSION, session, tenant_id, {}, f"open-{session}")
-        return session
-
-    def _control(
-        self,
-        verb: str,
-        session_id: str,
-        tenant_id: str,
-        payload: Mapping[str, object],
-        key: str,
-    ) -> str:
-        name = key or self._fresh_id()
-        return self._owner.state(
-            records.Intent(
-                intent_id=name,
-                intent_type=verb,
-                realm="runtime",
-                session_id=session_id,
-                tenant_id=tenant_id,
-                principal=PRINCIPAL,
-                correlation_id=name,
-                payload=to_json(payload, "What is asked"),
-                metadata=b"{}",
-                solution_context=b"",
-                created_at=self._time.now,
-            )
-        )
+    def _runs_now(self, run: Run) -> bool:
+        return any(worker.runs(run.execution_id) for worker in self._driver.workers)
 
 
 _WORDS = {"accepted": "been decided", "started": "started", "waiting": "ended", "ended": "ended"}
+
+
+def _capabilities(realms: Iterable[Realm], now: int) -> Iterator[records.Capability]:
+    """What the realms' workers would register."""
+    registration = Registration(TransportSettings.model_construct(), "test", now)
+    for realm in realms:
+        for handler in realm:
+            yield capability(handler, CAPABILITY_VERSION, registration)
 
 
 def _waits_in_words(run: Run) -> str:

@@ -24,8 +24,18 @@ class Happened:
     type: str
     at: int
     event: e.Event
-    document: dict[str, Any]
-    """As `symphainy executions show --json` and `GET /v1/executions/{id}/events` have it."""
+    _record: e.JournalRecord
+    _place: tuple[int, int, int]
+
+    def __repr__(self) -> str:
+        return f"Happened({self.type}, {_words(self.event)})"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """As `symphainy executions show --json` and `GET /v1/executions/{id}/events` have it."""
+        document = event_document(self._record, *self._place, self.event)
+        shown: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document))
+        return shown
 
     @property
     def data(self) -> dict[str, Any]:
@@ -39,14 +49,7 @@ def happened(
 ) -> tuple[Happened, ...]:
     """The events of records, each with its offset."""
     return tuple(
-        Happened(
-            e.event_type(event),
-            record.at,
-            event,
-            msgspec.json.decode(
-                msgspec.json.encode(event_document(record, partition, offset, index, event))
-            ),
-        )
+        Happened(e.event_type(event), record.at, event, record, (partition, offset, index))
         for offset, record in records
         for index, event in enumerate(record.events)
     )

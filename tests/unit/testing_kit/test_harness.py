@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
-from tests.unit.testing_kit.realms import Grant, Order, approve, calls, media, orders
+from tests.unit.testing_kit.realms import Grant, Order, approve, calls, fetch_quote, media, orders
 
-from symphainy import Context, Event, Realm
+from symphainy import Context, Event, Intent, Realm, RuntimeParticipant
 from symphainy.testing import Harness, Refused, Run
+from symphainy_processors.fold.partition import PartitionState
+from symphainy_processors.owner.options import OwnerOptions
+from symphainy_runtime.journal.validity import Validity, judge
 from symphainy_schemas.events import EVENT_TYPES
 
 APPROVED = [
@@ -67,6 +71,32 @@ async def test_two_runs_have_the_same_journal() -> None:
     first, second = await approved(), await approved()
     assert [one.document for one in first.journal] == [one.document for one in second.journal]
     assert [one.event for one in first.journal] == [one.event for one in second.journal]
+
+
+async def test_threads_do_not_change_the_journal() -> None:
+    told = []
+    for _ in range(3):
+        async with Harness(orders) as harness:
+            run = await harness.submit("orders.pay_in_thread", Order(id="1"), until="ended")
+            told.append([one.event for one in run.journal])
+    assert told[0] == told[1] == told[2]
+
+
+async def test_the_journal_folds_to_what_the_owner_knows() -> None:
+    """As every restart in production has it: valid records, in order, through the one fold."""
+    async with Harness(orders) as harness:
+        waiting = await harness.submit(approve, Order(id="1"))
+        ended = await harness.submit("orders.pay", Order(id="2"))
+        folded = PartitionState(OwnerOptions().dedupe_window_ms)
+        standing = Validity()
+        for offset, value in enumerate(harness.journal):
+            stored = judge(value, offset, standing)
+            assert stored.valid
+            assert stored.record is not None
+            folded.settle(folded.apply(stored.record, stored.standing))
+            standing = stored.standing
+        for run in (waiting, ended):
+            assert folded.execution(run.execution_id) == harness.execution(run.execution_id)
 
 
 def test_it_works_where_there_is_no_plugin() -> None:
@@ -224,6 +254,8 @@ async def test_a_harness_is_made_of_realms_and_used_once() -> None:
     with pytest.raises(ValueError, match="jitter"):
         Harness(orders, jitter=1.0)
     harness = Harness(orders)
+    with pytest.raises(RuntimeError, match="async with Harness"):
+        await harness.submit(approve, Order(id="1"))
     async with harness:
         pass
     with pytest.raises(RuntimeError, match="make a new one"):
@@ -267,6 +299,41 @@ async def test_what_waits_for_a_signal_for_ever_cannot_run_to_its_end() -> None:
         await harness.submit(ever, Order(id="1"))
         with pytest.raises(AssertionError, match="it waits for signal:come:1"):
             await harness.run_to_end()
+
+
+async def test_started_is_also_what_has_come_to_wait() -> None:
+    async with Harness(orders) as harness:
+        run = await harness.submit(approve, Order(id="1"), until="started")
+        assert run.status in ("running", "waiting")
+        await run.advance()
+        run.waiting("sleep:1")
+
+
+class Clerk(RuntimeParticipant):
+    """A participant, as it is declared in class form."""
+
+    def get_supported_intents(self) -> list[str]:
+        return ["desk.file"]
+
+    async def handle_intent(self, intent: Intent, context: Context) -> Mapping[str, object]:
+        return {"result": await context.step("length", fetch_quote, intent.payload["id"])}
+
+
+async def test_a_participant_is_tested_like_a_function() -> None:
+    calls.clear()
+    desk = Realm("desk")
+    desk.add(Clerk())
+    async with Harness(desk) as harness:
+        harness.fail("desk.file", ValueError("no"), step="length")
+        (await harness.submit("desk.file", {"id": "123"})).succeeded(3)
+    assert calls == ["fetch_quote"]
+
+
+async def test_what_a_worker_breaks_at_is_raised_at_once() -> None:
+    async with Harness(orders) as harness:
+        harness._driver.broke(LookupError("a bug"))
+        with pytest.raises(LookupError, match="a bug"):
+            await harness.submit(approve, Order(id="1"))
 
 
 async def test_event_types_are_checked() -> None:
