@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from symphainy_schemas.state import ExecutionStatus
 from symphainy_testing.owner import Owner, due
 from symphainy_testing.time import VirtualTime
 from symphainy_testing.worker import Worker
@@ -122,33 +121,23 @@ class Driver:
 
     def _next(self) -> int | None:
         """When anything next happens by itself."""
-        moments = [due(state, waits=True) for state in self.owner.live()]
-        moments.append(self._time.next_alarm())
-        return min((m for m in moments if m is not None), default=None)
+        return _first(*(due(state) for state in self.owner.live()), self._time.next_alarm())
 
-    async def drive(self, execution_id: str, done: Callable[[], bool], *, waits: bool) -> bool:
-        """Go on until `done`, letting time pass where the execution needs it.
+    async def drive(self, execution_id: str, done: Callable[[], bool]) -> bool:
+        """Go on until `done`, letting as much time pass as the execution needs.
 
-        The time of what a handler waits for passes only with `waits`. False if nothing can happen
-        any more that would bring it there.
+        False if nothing can happen any more that would bring it there.
         """
         await self.settle()
         while not done():
-            at = self._next_of(execution_id, waits=waits)
+            own = due(self.owner.execution(execution_id))
+            hangs = any(worker.hangs for worker in self.workers)
+            at = _first(own, self._time.next_alarm() if hangs else None)
             if at is None:
                 return False
-            await self.go_to(at)
+            await self.go_to(max(at, self._time.now))
         return True
 
-    def _next_of(self, execution_id: str, *, waits: bool) -> int | None:
-        """When something next happens that may bring the execution on."""
-        state = self.owner.execution(execution_id)
-        own = due(state, waits=waits)
-        moments = [own]
-        if any(worker.hangs for worker in self.workers):
-            moments.append(self._time.next_alarm())
-        waiting = state is not None and state.status is ExecutionStatus.WAITING
-        if own is None and not waiting:  # it may queue for a place that another one has
-            moments += [due(other, waits=waits) for other in self.owner.live()]
-        found = min((m for m in moments if m is not None), default=None)
-        return None if found is None else max(found, self._time.now)
+
+def _first(*moments: int | None) -> int | None:
+    return min((moment for moment in moments if moment is not None), default=None)

@@ -257,9 +257,7 @@ class Harness(Planning):
             return
         if until == "started":
             left.append(run.execution_id)
-        came = await self._driver.drive(
-            run.execution_id, lambda: self._is(run, until), waits=until == "ended"
-        )
+        came = await self._driver.drive(run.execution_id, lambda: self._is(run, until))
         if not came:
             raise AssertionError(
                 f"Nothing more happens by itself, and it has not {_WORDS[until]}"

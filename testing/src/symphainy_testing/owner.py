@@ -23,7 +23,7 @@ from symphainy_schemas import ids
 from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.events import JournalRecord
 from symphainy_schemas.records import Capability, DeadLetter, Intent, StepReport, Task, Tenant
-from symphainy_schemas.state import ExecutionState, StepState, StepStatus
+from symphainy_schemas.state import ExecutionState
 from symphainy_testing.time import VirtualTime
 from symphainy_transport.topics import INTENTS, STEPS
 
@@ -187,15 +187,8 @@ class Owner:
         return self._records
 
 
-def due(state: ExecutionState | None, *, waits: bool) -> int | None:
-    """When the owner next does something about an execution by itself, ms since the epoch.
-
-    The time that a handler waits for counts only with `waits`.
-    """
+def due(state: ExecutionState | None) -> int | None:
+    """When the owner next does something about an execution by itself, ms since the epoch."""
     if state is None or state.status.ended:
         return None
-    return min((s.due_at for s in state.steps if s.due_at and _counts(s, waits)), default=None)
-
-
-def _counts(step: StepState, waits: bool) -> bool:
-    return waits or step.status is not StepStatus.SUSPENDED
+    return min((step.due_at for step in state.steps if step.due_at), default=None)

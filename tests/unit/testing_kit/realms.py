@@ -81,7 +81,16 @@ async def refuse(ctx: Context, order: Order) -> None:
 @orders.intent("orders.hold", timeout="1m", retry=Retry(attempts=1))
 async def hold(ctx: Context, order: Order) -> None:
     """Never ends by itself."""
-    await asyncio.Event().wait()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        calls.append("hold ended")
+
+
+@orders.intent("orders.linger")
+async def linger(ctx: Context, order: Order) -> None:
+    """Takes some real time."""
+    await asyncio.sleep(0.05)
 
 
 @orders.intent("orders.race")

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from tests.unit.testing_kit.realms import Order, approve, calls, orders, pay, pay_in_thread
 
@@ -57,6 +59,18 @@ async def test_a_step_fails_in_the_call_that_was_named() -> None:
     assert calls == ["pay 1/1", "fetch_quote", "pay 2/2"]  # the quote is recorded
 
 
+async def test_a_recorded_step_is_not_called() -> None:
+    with pytest.raises(AssertionError, match="struck 0 times: 1 calls were made"):
+        await _planned_for_a_call_that_is_not_made()
+
+
+async def _planned_for_a_call_that_is_not_made() -> None:
+    async with Harness(orders) as harness:
+        harness.fail(pay, ValueError(), step="charge")
+        harness.fail(pay, ValueError(), step="quote", call=2)
+        (await harness.submit(pay, ORDER)).succeeded("paid 7")
+
+
 @pytest.mark.parametrize(
     ("when", "charges"), [(Moment.BEFORE, 1), (Moment.RAN, 2), (Moment.RECORDED, 1)]
 )
@@ -75,7 +89,10 @@ async def test_a_worker_dies_at_a_step(when: Moment, charges: int, handler: obje
     assert calls.count("fetch_quote") == 1
 
 
-async def test_a_worker_that_dies_takes_all_its_handlers_with_it() -> None:
+async def test_a_worker_that_dies_takes_all_its_handlers_with_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    calls.clear()
     async with Harness(orders) as harness:
         other = await harness.submit("orders.hold", ORDER, until="started")
         harness.crash(pay)
@@ -84,12 +101,15 @@ async def test_a_worker_that_dies_takes_all_its_handlers_with_it() -> None:
         assert (run.attempts, run.deliveries) == (1, 2)
         assert len(other.events_of("step_handed_back")) == 1
         assert other.deliveries == 2
+        assert calls.count("hold ended") == 1
         await harness.skip("1m")
         assert (
             other.status == "running"
         )  # the first worker may have it still, for all that is known
         await harness.skip("2m")
         other.failed("timeout")
+    told = [one.getMessage() for one in caplog.records if "timeout" in one.getMessage()]
+    assert len(told) == 1, "the dead one's limits end nothing"
 
 
 async def test_a_handler_that_hangs_is_ended_by_its_timeout() -> None:
@@ -110,7 +130,16 @@ async def test_a_step_that_hangs_is_ended_by_the_heartbeat() -> None:
         (failed,) = run.events_of("step_failed")
         assert failed.data["error"]["code"] == "heartbeat_timeout"
         assert failed.at - run.journal[0].at == 20_000
+        assert harness.now == datetime(2026, 1, 1, 0, 0, 20, 750_000, tzinfo=UTC)
         assert run.progress == ("quoted", "quoted")
+
+
+async def test_a_hang_costs_no_more_time_than_its_limit() -> None:
+    """Also before the owner knows that the handler has started."""
+    async with Harness(orders) as harness:
+        harness.hang(pay)
+        (await harness.submit(pay, ORDER)).succeeded("paid 7")
+        assert harness.now == datetime(2026, 1, 1, 0, 0, 20, 750_000, tzinfo=UTC)
 
 
 async def test_a_thread_that_hangs_is_given_up() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.unit.testing_kit.realms import Grant, Order, approve, calls, fetch_quote, media, orders
@@ -22,6 +22,7 @@ from symphainy_processors.owner.options import OwnerOptions
 from symphainy_runtime.journal.validity import Validity, judge
 from symphainy_schemas.events import EVENT_TYPES
 
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 APPROVED = [
     "intent_received",
     "capability_resolved",
@@ -117,7 +118,7 @@ async def test_what_nobody_signals_ends_by_its_timeout() -> None:
     async with Harness(orders) as harness:
         run = await harness.submit(approve, Order(id="1"), until="ended")
         assert run.result == {"by": None}
-        assert (harness.now - harness.now.replace(year=2026, month=1, day=1)) == timedelta(days=4)
+        assert harness.now == BEGIN + timedelta(days=4)
 
 
 async def test_time_stops_at_each_wait_and_nowhere_between() -> None:
@@ -128,6 +129,25 @@ async def test_time_stops_at_each_wait_and_nowhere_between() -> None:
         run.waiting("sleep:1")
         await harness.skip("1m")
         run.waiting("signal:granted:1")
+
+
+async def test_all_that_is_due_in_a_skip_happens_at_its_own_moment() -> None:
+    async with Harness(orders) as harness:
+        run = await harness.submit(approve, Order(id="1"))
+        await harness.skip("30d")
+        run.succeeded({"by": None})
+        day, begun = 86_400_000, run.journal[0].at
+        assert [one.at - begun for one in run.events_of("step_resumed")] == [day, 4 * day]
+        assert [one.at - begun for one in run.events_of("step_dispatched")] == [0, day, 4 * day]
+        assert harness.now == BEGIN + timedelta(days=30)
+
+
+async def test_what_was_left_to_run_is_awaited_when_it_is_to_end() -> None:
+    async with Harness(orders) as harness:
+        run = await harness.submit("orders.linger", Order(id="1"), until="started")
+        assert run.status == "running"
+        await run.advance()
+        run.succeeded()
 
 
 async def test_a_signal_that_comes_early_is_kept() -> None:

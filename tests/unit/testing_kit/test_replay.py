@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 
 import msgspec
@@ -68,6 +69,11 @@ async def moved(ctx: Context, order: Order) -> None:
     await ctx.sleep("1h")
     await ctx.step("quote", fetch_quote, order.id)
     await ctx.step("charge", charge, order.id)
+
+
+async def repeated(ctx: Context, order: Order) -> None:
+    await ctx.step("quote", fetch_quote, order.id)
+    await ctx.step("quote", fetch_quote, order.id)
 
 
 async def failing(ctx: Context, order: Order) -> None:
@@ -137,6 +143,11 @@ async def test_other_code_that_asks_alike_is_compatible(function: Function) -> N
         (shortened, "it ends where the record has charge (number 3)."),
         (moved, "it asks for sleep:1 where the record has quote (number 1)."),
         (
+            repeated,
+            "it fails (step_repeated: Step 'quote' is used twice in one handler.) where the record "
+            "has sleep:1 (number 2).",
+        ),
+        (
             failing,
             "it fails (handler_error: ValueError: no more) where the record has sleep:1 "
             "(number 2).",
@@ -164,6 +175,25 @@ async def test_what_waits_must_still_wait_for_it() -> None:
     (await replay(realm_of(first), waiting)).compatible()
     report = await replay(realm_of(removed), waiting)
     assert report.difference == "it asks for charge where the record waits for sleep:1."
+
+
+async def test_what_has_come_is_not_waited_for() -> None:
+    async with Harness(realm_of(first)) as harness:
+        run = await harness.submit("versions.run", Order(id="1"), until="ended")
+    documents = [one.document for one in run.journal]
+    kinds = [one.type for one in run.journal]
+    for last, waits in (("step_suspended", ("sleep:1",)), ("step_resumed", ())):
+        until = kinds.index(last) + 1
+        recording = Recording.from_events(documents[:until], payload=Order(id="1"))
+        assert (recording.waits, recording.end) == (waits, "")
+
+
+async def test_a_replay_leaves_no_thread_behind() -> None:
+    await replay(realm_of(in_thread_renamed), await recording_of_the_first())
+    for thread in threading.enumerate():
+        if "replay-handler" in thread.name:
+            await asyncio.to_thread(thread.join, 10)
+            assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("form", ["list", "show", "gateway", "lines"])
