@@ -11,10 +11,12 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 import msgspec
 
+from symphainy.artifacts import Store
 from symphainy.context import Context
 from symphainy.durations import duration_ms
 from symphainy.handlers import Handler
@@ -74,10 +76,20 @@ class Replay:
         return self
 
 
-async def replay(realm: Realm, recording: Recording, *, patience: str = "10s") -> Replay:
+async def replay(
+    realm: Realm,
+    recording: Recording,
+    *,
+    artifacts: Store | None = None,
+    patience: timedelta | str = "10s",
+) -> Replay:
     """Run today's handler against a recording.
 
-    `patience` is how long the handler may do nothing, in real time.
+    Args:
+        realm: the realm that answers the recording's intent type.
+        recording: what was recorded.
+        artifacts: where the artifacts lie that the handler reads; none are there by default.
+        patience: how long the handler may do nothing, in real time.
 
     Raises:
         ValueError: the realm does not answer this intent type; `patience` is no duration.
@@ -88,7 +100,7 @@ async def replay(realm: Realm, recording: Recording, *, patience: str = "10s") -
         raise ValueError(f"Realm {realm.name} does not answer {recording.intent_type}.")
     teller = _Teller(recording, duration_ms(patience) / 1_000)
     try:
-        return await teller.tell(handler)
+        return await teller.tell(handler, artifacts or ArtifactStore("memory:///"))
     finally:
         await teller.close()
 
@@ -111,10 +123,9 @@ class _Teller:
 
     # --- telling ------------------------------------------------------------------------------
 
-    async def tell(self, handler: Handler[Any, Any]) -> Replay:
+    async def tell(self, handler: Handler[Any, Any], store: Store) -> Replay:
         """Run the handler along the whole record."""
         task = self._recording.task
-        store = ArtifactStore("memory:///")
         context = cast(Context, _Replayed(task, task.payload, self, store, self))
         called = invoke(handler, context, self, task.payload, INLINE_LIMIT_BYTES)
         self._job = self.loop.create_task(called)
