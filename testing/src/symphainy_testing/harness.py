@@ -91,11 +91,10 @@ class Harness(Planning):
         self._log = Log(self._time, names)
         self._owner = Owner(self._log, World(self._time, _capabilities(realms, begin_ms), jitter))
         self._driver = Driver(self._owner, self._time, changed, duration_ms(patience) / 1_000)
-        store = ArtifactStore("memory:///")
-        self._store = store
+        self._store = store = ArtifactStore("memory:///")
         self._producer = Producer(self._owner, self._time, store)
         steps, broke = self._log.steps, self._driver.broke
-        self._stage = Stage(self._time, store, self._faults, steps, changed.set, broke)
+        self._stage = Stage(self._time, store, self._faults, steps, changed.set, broke, {})
         self._runs: dict[str, Run] = {}
 
     async def __aenter__(self) -> Self:
@@ -222,6 +221,10 @@ class Harness(Planning):
             if record.execution_id == execution_id
         )
         return happened(mine, PARTITION)
+
+    def cause(self, execution_id: str) -> Exception | None:
+        """What last left the execution's handler, if anything did."""
+        return self._stage.raised.get(execution_id)
 
     def content(self, run: Run, reference: Reference) -> Awaitable[bytes]:
         """The content of an artifact."""

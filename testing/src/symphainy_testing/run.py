@@ -30,6 +30,10 @@ class Stage(Protocol):
         """The execution as the journal has it."""
         ...
 
+    def cause(self, execution_id: str) -> Exception | None:
+        """What last left the execution's handler, if anything did."""
+        ...
+
     async def ask(
         self, run: Run, verb: str, payload: Mapping[str, object], key: str, until: Until
     ) -> None:
@@ -190,7 +194,8 @@ class Run:
         """It has succeeded, with `result` if one is given.
 
         Raises:
-            AssertionError: it has not; the message tells its story.
+            AssertionError: it has not; the message tells its story, and its cause is what last left
+                the handler, with the place where that was raised.
         """
         self._must("succeeded")
         if result is not ... and self.result != result:
@@ -241,7 +246,8 @@ class Run:
         found = self.error.code if self.error is not None else ""
         if self.status != status or (code and code != found):
             wanted = f"{status} with {code}" if code else status
-            raise AssertionError(f"Expected {wanted}.\n{self.story()}")
+            message = f"Expected {wanted}.\n{self.story()}"
+            raise AssertionError(message) from self._stage.cause(self.execution_id)
         return self
 
     # --- inside -------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -40,6 +41,8 @@ class Watch:
     """The worker dies; called on the loop."""
     changed: Callable[[], None]
     """Something has changed that the loop does not tell of; called on the loop."""
+    raised: dict[str, Exception]
+    """What last left a handler, by execution: for whoever wants to see where that was."""
     running: dict[tuple[str, int], Running] = field(default_factory=dict)
     _closed: threading.Event = field(default_factory=threading.Event)
 
@@ -79,6 +82,11 @@ class Watch:
         self.running[key] = Running(ctx.execution_id, job)
         try:
             yield
+        except futures.CancelledError:  # what ends a thread that waits
+            raise
+        except Exception as error:
+            self.raised[ctx.execution_id] = error
+            raise
         finally:
             del self.running[key]
             self._tell()

@@ -42,6 +42,7 @@ class Stage:
     steps: list[bytes]
     changed: Callable[[], None]
     broken: Callable[[BaseException], None]
+    raised: dict[str, Exception]
 
 
 class _Outlet:
@@ -123,7 +124,8 @@ class _Life:
         self.standing = Standing(stage.time)
         self.outlet = _Outlet(stage)
         self.timers = _Timers(stage.time)
-        self.watch = Watch(stage.faults, asyncio.get_running_loop(), died, stage.changed)
+        loop = asyncio.get_running_loop()
+        self.watch = Watch(stage.faults, loop, died, stage.changed, stage.raised)
         entries = {h.intent_type: Entry(self.watch.handler(h), CAPABILITY_VERSION) for h in realm}
         self.engine = Engine(
             EngineOptions(

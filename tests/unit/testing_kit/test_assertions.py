@@ -40,6 +40,9 @@ async def test_what_has_failed_has_not_succeeded() -> None:
     with pytest.raises(AssertionError) as told:
         run.succeeded()
     assert str(told.value) == f"Expected succeeded.\n{STORY}"
+    cause = told.value.__cause__
+    assert isinstance(cause, ValueError), "pytest shows where the handler raised it"
+    assert str(cause) == "no quote"
     with pytest.raises(AssertionError, match="Expected failed with timeout"):
         run.failed("timeout")
     for check in (run.cancelled, run.waiting, run.rejected):
@@ -63,3 +66,12 @@ async def test_what_waits_for_something_else_says_for_what() -> None:
     with pytest.raises(AssertionError, match="is waiting, attempt 1, delivery 1"):
         run.succeeded()
     assert "waiting" in repr(run)
+
+
+async def test_what_only_waits_has_no_cause() -> None:
+    async with Harness(orders) as harness:
+        for intent_type in ("orders.approve", "orders.pay_in_thread"):
+            run = await harness.submit(intent_type, Order(id="1"))
+            with pytest.raises(AssertionError) as told:
+                run.succeeded()
+            assert told.value.__cause__ is None
