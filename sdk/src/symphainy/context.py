@@ -10,6 +10,7 @@ import inspect
 import json
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent import futures
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, ParamSpec, TypeVar, cast, overload
@@ -289,6 +290,9 @@ class Context(Struct, frozen=True):
     def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """For sync handlers: run `ctx.step(…)`, `ctx.artifacts.put(…)`… and return its value.
 
+        Where the handler is ended, as it is when it waits, `asyncio.CancelledError` goes through
+        it: no `except Exception` holds that up.
+
         Raises:
             RuntimeError: called where one can await.
         """
@@ -301,7 +305,10 @@ class Context(Struct, frozen=True):
             coroutine.close()
             raise RuntimeError("ctx.wait(…) is for sync handlers; in an async handler, await.")
         self._supervision.steps().replay.handling(sys.exception())  # this thread's
-        return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+        except futures.CancelledError:  # an Exception, other than asyncio's
+            raise asyncio.CancelledError from None
 
 
 def _object(data: bytes) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -82,8 +81,6 @@ class Watch:
         self.running[key] = Running(ctx.execution_id, job)
         try:
             yield
-        except futures.CancelledError:  # what ends a thread that waits
-            raise
         except Exception as error:
             self.raised[ctx.execution_id] = error
             raise

@@ -73,6 +73,16 @@ def pay_in_thread(ctx: Context, order: Order) -> Outcome:
     return Outcome(result=ctx.wait(ctx.step("charge", charge, order.id)))
 
 
+@orders.intent("orders.careful_thread")
+def careful_thread(ctx: Context, order: Order) -> None:
+    """Catches whatever is an Exception; that it waits is none."""
+    try:
+        ctx.wait(ctx.sleep("1h"))
+    except Exception as error:
+        calls.append(f"caught {error!r}")
+    calls.append("after the wait")
+
+
 @orders.intent("orders.refuse")
 async def refuse(ctx: Context, order: Order) -> None:
     raise TerminalError("There are no orders today.", code="closed")

@@ -267,6 +267,17 @@ async def test_a_plain_function_runs_in_a_thread() -> None:
     assert calls == ["thread True", "fetch_quote", "thread True", "charge in True"]
 
 
+async def test_a_thread_that_waits_is_ended_whatever_exceptions_it_catches() -> None:
+    calls.clear()
+    async with Harness(orders) as harness:
+        run = await harness.submit("orders.careful_thread", Order(id="7"))
+        run.waiting("sleep:1")
+        assert calls == []
+        await harness.skip("1h")
+        run.succeeded()
+    assert calls == ["after the wait"]
+
+
 async def test_a_harness_is_made_of_realms_and_used_once() -> None:
     for realms in ((), (orders, orders)):
         with pytest.raises(ValueError, match="each once"):
