@@ -3,6 +3,9 @@
 The handler is run from its start against what was recorded. Each answer is given when the record
 has it next, and only then: so a handler that asks in another order, for something else, or for less
 is seen at the first place where it does. Steps do not run; whatever else the handler does, it does.
+
+What stands behind a mark (see `symphainy.replay`) is not compared: it was asked for because a step
+had failed, and how is not recorded.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from symphainy.durations import duration_ms
 from symphainy.handlers import Handler
 from symphainy.invocation import Failed, Succeeded, invoke
 from symphainy.realm import Realm
+from symphainy.replay import MARK
 from symphainy.steps import Steps
 from symphainy.worker.threads import Threads
 from symphainy_schemas.records import Error, Wait
@@ -117,6 +121,7 @@ class _Teller:
         self._threads = Threads("replay-handler", _THREADS)
         self._changed = asyncio.Event()
         self._asked: list[str] = []
+        self._marked = False
         self._pending: dict[str, asyncio.Future[None]] = {}
         self._told: set[str] = set()
         self._job: asyncio.Task[Succeeded | Failed] | None = None
@@ -130,13 +135,18 @@ class _Teller:
         called = invoke(handler, context, self, task.payload, INLINE_LIMIT_BYTES)
         self._job = self.loop.create_task(called)
         self._job.add_done_callback(lambda _: self._changed.set())
-        difference = await self._along() or self._at_the_end()
+        difference = await self._along()
+        if not difference and not self._marked:
+            difference = self._at_the_end()
         answer = self._job.result() if self._job.done() else None
         return Replay(self._recording, tuple(self._asked), difference, answer)
 
     async def _along(self) -> str:
         """Give the answers in their order; where the handler does not ask for the next one."""
         for number, answer in enumerate(self._recording.answers, 1):
+            if answer.name == MARK:
+                self._marked = True
+                return ""
             await self._stand_still(answer.name)
             if answer.name not in self._pending:
                 return f"{self._here()} where the record has {answer.name} (number {number})."

@@ -140,7 +140,12 @@ async def test_other_code_that_asks_alike_is_compatible(function: Function) -> N
         (added, "it asks for check where the record has sleep:1 (number 2)."),
         (added_last, "it asks for check where the record ends with success."),
         (removed, "it asks for charge where the record has sleep:1 (number 2)."),
-        (shortened, "it ends where the record has charge (number 3)."),
+        (
+            shortened,
+            "it fails (journal_mismatch: The handler's code does not match what is recorded of "
+            "this execution: step 'charge' is recorded, and the handler returned without asking "
+            "for it.) where the record has charge (number 3).",
+        ),
         (moved, "it asks for sleep:1 where the record has quote (number 1)."),
         (
             repeated,
@@ -166,6 +171,25 @@ async def test_the_first_difference_is_named(function: Function, difference: str
         report.compatible()
     assert difference in str(told.value)
     assert "recorded: quote, sleep:1, charge" in str(told.value)
+
+
+async def test_what_was_asked_for_after_a_failure_is_not_compared() -> None:
+    async def careful(ctx: Context, order: Order) -> None:
+        await ctx.step("quote", fetch_quote, order.id)
+        try:
+            await ctx.step("charge", charge, order.id)
+        except ValueError:
+            await ctx.step("bill", charge, order.id)
+
+    realm = realm_of(careful)
+    async with Harness(realm) as harness:
+        harness.fail("versions.run", step="charge", error=ValueError("no card"))
+        run = await harness.submit("versions.run", Order(id="1"), until="ended")
+        recording = Recording.of(run.succeeded())
+    assert [answer.name for answer in recording.answers] == ["quote", "journal:branched", "bill"]
+    (await replay(realm, recording)).compatible()
+    report = await replay(realm_of(renamed), recording)
+    assert report.difference == "it asks for offer where the record has quote (number 1)."
 
 
 async def test_what_waits_must_still_wait_for_it() -> None:
