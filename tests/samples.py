@@ -7,6 +7,7 @@ from symphainy_schemas.codec import Record
 from symphainy_schemas.records import (
     ApiKey,
     Artifact,
+    CancelNotice,
     Capability,
     Checkpoint,
     DeadLetter,
@@ -308,6 +309,9 @@ SAMPLES: dict[str, Record] = {
         secret_sha256=b"\x03" * 32,
         created_at=1,
         revoked=True,
+    ),
+    "cancel-notice": CancelNotice(
+        execution_id="exe-3-" + "0b" * 16, realm="content", step="main", delivery=4
     ),
     "dead-letter": DeadLetter(
         topic="intents",

@@ -22,6 +22,7 @@ from symphainy_runtime.journal.writer import Positions, ownership_taken
 from symphainy_schemas import ids
 from symphainy_schemas.codec import encode
 from symphainy_schemas.records import (
+    CancelNotice,
     Capability,
     DeadLetter,
     Determinism,
@@ -100,6 +101,9 @@ class _Log:
     def send(self, task: Task, sent: Sent) -> None:
         self.tasks.append(task)
         sent()
+
+    def notify(self, notice: CancelNotice) -> None:
+        raise AssertionError("nothing is cancelled")
 
     def mark(self, partition: int, marker: StepReport) -> None:
         raise AssertionError("nothing times out")

@@ -6,6 +6,7 @@ Invariants, checked after every step:
 - a signal is had once if it was taken, and never if it was refused (G6);
 - what is to end begins nothing more, and ends as cancelled unless it had succeeded or failed (G7);
 - what rests begins nothing until it is resumed (G7);
+- workers are told to end only what a request that stands is about (G7);
 - a task is sent only after its dispatch stands in the journal, under a number of its own (G4, G13);
 - positions never pass an input that is not decided (G1);
 - when all is quiet, every execution whose worker answered has ended (G1, G5).
@@ -34,6 +35,7 @@ from symphainy_schemas import events as e
 from symphainy_schemas import ids
 from symphainy_schemas.codec import encode
 from symphainy_schemas.records import (
+    CancelNotice,
     Capability,
     DeadLetter,
     Determinism,
@@ -108,6 +110,7 @@ class Log:
         self.steps: list[bytes] = []
         self.tasks: list[Task] = []
         self.letters: list[DeadLetter] = []
+        self.notices: list[CancelNotice] = []
         self.flying: list[tuple[bytes, Appended]] = []
         self.sending: list[tuple[Task | DeadLetter, Sent]] = []
 
@@ -116,6 +119,9 @@ class Log:
 
     def send(self, task: Task, sent: Sent) -> None:
         self.sending.append((task, sent))
+
+    def notify(self, notice: CancelNotice) -> None:
+        self.notices.append(notice)
 
     def mark(self, partition: int, marker: StepReport) -> None:
         self.steps.append(encode(marker))
@@ -430,6 +436,21 @@ class PartitionUnderFire(RuleBasedStateMachine):
                     assert record.execution_id not in rests
                 elif isinstance(event, e.StepHeld):
                     assert record.execution_id in rests
+
+    @invariant()
+    def who_is_told_to_end_was_asked_to(self) -> None:
+        """By a request that stands, of a delivery that stands."""
+        asked: set[str] = set()
+        deliveries: set[tuple[str, str, int]] = set()
+        for _, record in valid_records(self.log.journal):
+            for event in record.events:
+                if isinstance(event, e.CancelRequested | e.DeadlinePassed):
+                    asked.add(record.execution_id)
+                elif isinstance(event, e.StepDispatched):
+                    deliveries.add((record.execution_id, event.step, event.delivery))
+        for notice in self.log.notices:
+            assert notice.execution_id in asked
+            assert (notice.execution_id, notice.step, notice.delivery) in deliveries
 
     @invariant()
     def tasks_stand_in_the_journal_each_under_its_number(self) -> None:

@@ -15,6 +15,7 @@ from symphainy_schemas import codec
 from symphainy_schemas.events import JournalRecord
 from symphainy_schemas.records import (
     ApiKey,
+    CancelNotice,
     Capability,
     DeadLetter,
     Intent,
@@ -24,6 +25,7 @@ from symphainy_schemas.records import (
 )
 from symphainy_schemas.state import State
 from symphainy_transport.topics import (
+    CANCELS,
     CONFIG,
     DEAD_LETTERS,
     INTENTS,
@@ -54,6 +56,12 @@ _MESSAGES: dict[str, tuple[str, tuple[type[codec.Record], ...]]] = {
     ),
     STATE: ("The state surface, compacted; key: execution or session id.", (State,)),
     TASKS: ("Work for a realm's consumer group; key: execution id.", (Task,)),
+    CANCELS: (
+        "Which deliveries of executions that are to end may still run. Every worker reads it "
+        "without a group, from two minutes ago, and ends what it runs of them with a `handed_back` "
+        "report; key: execution id.",
+        (CancelNotice,),
+    ),
     CONFIG: (
         "Configuration, compacted; key: kind/name/version. Versions stay.",
         (Capability, Tenant, ApiKey),
@@ -112,6 +120,7 @@ def _operations() -> dict[str, Any]:
         "stateAnIntent": ("send", INTENTS),
         "takeATask": ("receive", TASKS),
         "reportAStep": ("send", STEPS),
+        "hearWhatIsToEnd": ("receive", CANCELS),
         "registerACapability": ("send", CONFIG),
         "readTheJournal": ("receive", JOURNAL),
     }

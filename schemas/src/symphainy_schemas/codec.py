@@ -26,6 +26,7 @@ from symphainy_schemas.errors import UnreadableRecord
 from symphainy_schemas.events import CapabilityResolved, JournalRecord
 from symphainy_schemas.records import (
     ApiKey,
+    CancelNotice,
     Capability,
     DeadLetter,
     Intent,
@@ -39,7 +40,16 @@ MARKER = b"\xc3\x01"
 HEADER_BYTES = 10
 
 Record = (
-    Intent | JournalRecord | Task | StepReport | State | Capability | Tenant | ApiKey | DeadLetter
+    Intent
+    | JournalRecord
+    | Task
+    | StepReport
+    | State
+    | Capability
+    | Tenant
+    | ApiKey
+    | DeadLetter
+    | CancelNotice
 )
 R = TypeVar("R", bound=Record)
 
@@ -53,6 +63,7 @@ SCHEMA_FILES: Mapping[type[Record], str] = {
     Tenant: "tenant",
     ApiKey: "api-key",
     DeadLetter: "dead-letter",
+    CancelNotice: "cancel-notice",
 }
 _HABITS = Habits(
     times=frozenset({"at", "created_at", "started_at", "ended_at", "start_by", "due_at"}),

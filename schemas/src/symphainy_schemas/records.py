@@ -167,6 +167,15 @@ class StepReport(Struct, frozen=True, gc=False, kw_only=True):
     waits: tuple[Wait, ...] = ()
 
 
+class CancelNotice(Struct, frozen=True, gc=False, kw_only=True):
+    """Tells whoever runs a delivery that its execution is to end. Nothing depends on it."""
+
+    execution_id: str
+    realm: str
+    step: str
+    delivery: int
+
+
 class Determinism(StrEnum):
     """Whether the same input gives the same result."""
 

@@ -2,7 +2,8 @@
 
 - Completions of a partition's appends come in their order, with the offset and the log's time.
 - Callbacks come only out of `serve`, `flush` and `gather`, and may append and send themselves.
-- A task or dead letter is in its topic when its callback comes; a marker reaches its partition.
+- A task or dead letter is in its topic when its callback comes; a marker reaches its partition,
+  a notice the topic that every worker reads.
 - While the log does not answer, appends end in doubt, in order; sends and letters wait for it.
 - `len` counts what awaits its completion; `flush` tells how much still does when time is over.
 """
@@ -19,10 +20,11 @@ from tests.samples import REPORT, SAMPLES, TASK
 
 from symphainy_processors.owner.ports import Port
 from symphainy_schemas.codec import decode
-from symphainy_schemas.records import DeadLetter, ReportKind, StepReport, Task
+from symphainy_schemas.records import CancelNotice, DeadLetter, ReportKind, StepReport, Task
 
 Answer = tuple[int | None, int]
 TASKS = f"tasks.{REALM}"
+NOTICE = cast(CancelNotice, SAMPLES["cancel-notice"])
 LETTER = cast(DeadLetter, SAMPLES["dead-letter"])
 
 
@@ -103,6 +105,16 @@ class PortContract:
         letters = harness.read("dead-letters")
         assert [decode(x.value or b"", DeadLetter) for x in letters] == [LETTER]
 
+    def test_a_notice_reaches_every_worker(self, harness: Harness) -> None:
+        port = harness.owner("o1").port
+        notices = [replace(NOTICE, delivery=number) for number in range(5)]
+        for notice in notices:
+            port.notify(notice)
+        assert len(port) == 5
+        until(harness, lambda: not len(port), "they are sent", lambda: port.serve(0.02))
+        found = [decode(x.value or b"", CancelNotice) for x in harness.read("cancels")]
+        assert sorted(found, key=lambda x: x.delivery) == notices
+
     def test_a_marker_reaches_its_partitions_steps(self, harness: Harness) -> None:
         port = harness.owner("o1").port
         marker = replace(REPORT, kind=ReportKind.MARKER)
@@ -133,14 +145,17 @@ class PortContract:
             port.serve(0.001)
         port.send(TASK, lambda: sent.append("task"))
         port.dead_letter(LETTER, lambda: sent.append("letter"))
-        assert port.flush(0.05) == len(port) >= 22
+        port.notify(NOTICE)
+        assert port.flush(0.05) == len(port) >= 23
         until(harness, lambda: len(answers) == 20, "all are in doubt", lambda: port.serve(0.02))
         assert answers == [(number, None, 0) for number in range(20)]
         assert sent == []
-        assert len(port) == 2
+        assert len(port) == 3
 
         harness.thaw()
-        until(harness, lambda: len(sent) == 2, "the others are sent", lambda: port.serve(0.02))
+        until(harness, lambda: len(port) == 0, "the others are sent", lambda: port.serve(0.02))
+        assert len(sent) == 2
+        assert len(harness.read("cancels")) == 2
         again: list[int | None] = []
         until(
             harness,
@@ -161,7 +176,9 @@ def _warm_up(harness: Harness, port: Port) -> None:
     port.append(0, b"", b"-1", lambda *_: done.append("append"))
     port.send(TASK, lambda: done.append("task"))
     port.dead_letter(LETTER, lambda: done.append("letter"))
+    port.notify(NOTICE)
     until(harness, lambda: len(done) == 3, "the port is connected", lambda: port.serve(0.02))
+    until(harness, lambda: not len(port), "all of it is sent", lambda: port.serve(0.02))
 
 
 def _append_and_wait(port: Port, answers: list[int | None]) -> None:

@@ -20,6 +20,7 @@ CONFIG = "config"
 OUTCOMES = "outcomes"
 EVENTS = "events"
 DEAD_LETTERS = "dead-letters"
+CANCELS = "cancels"
 TASKS = "tasks."
 # Partition p of one is about what stands in partition p of the others.
 CO_PARTITIONED = (INTENTS, STEPS, JOURNAL, STATE)
@@ -77,6 +78,8 @@ class Topics:
             _log(self.name(OUTCOMES), partitions, retention_days=7),
             _log(self.name(EVENTS), partitions, retention_days=7),
             _log(self.name(DEAD_LETTERS), 1, retention_days=90),
+            # What was told is of use for as long as a task may start: a minute.
+            _log(self.name(CANCELS), 1, retention_days=1),
         )
 
     def realm_spec(self, realm: str, partitions: int) -> TopicSpec:

@@ -14,13 +14,15 @@ from dataclasses import dataclass
 
 from symphainy_processors.fold.partition import Applied, PartitionState
 from symphainy_processors.owner.ports import Port
-from symphainy_processors.owner.tasks import task_for
+from symphainy_processors.owner.tasks import notices_for, task_for
 from symphainy_runtime.journal.validity import Validity
 from symphainy_runtime.journal.writer import Heading, JournalWriter, Positions
-from symphainy_schemas.events import Event, StepDispatched
+from symphainy_schemas.events import CancelRequested, DeadlinePassed, Event, StepDispatched
+from symphainy_schemas.records import CancelNotice
 from symphainy_schemas.state import ExecutionState
 
 log = logging.getLogger(__name__)
+_REQUESTS = (CancelRequested, DeadlinePassed)
 Dispatches = tuple[tuple[ExecutionState, StepDispatched], ...]
 
 
@@ -31,6 +33,7 @@ class _Pending:
     applied: Applied
     written_at: int
     dispatches: Dispatches
+    notices: tuple[CancelNotice, ...]
 
 
 class Ledger:
@@ -128,7 +131,8 @@ class Ledger:
         dispatches = self._dispatches(heading.execution_id, events)
         if dispatches:
             self._last_dispatch = offset
-        self._pending.append(_Pending(applied, self._clock(), dispatches))
+        notices = self._notices(heading.execution_id, events)
+        self._pending.append(_Pending(applied, self._clock(), dispatches, notices))
         self._port.append(self._partition, heading.execution_id.encode(), value, self._appended)
 
     def _dispatches(self, execution_id: str, events: tuple[Event, ...]) -> Dispatches:
@@ -138,6 +142,13 @@ class Ledger:
         state = self._state.execution(execution_id)
         assert state is not None
         return tuple((state, event) for event in found)
+
+    def _notices(self, execution_id: str, events: tuple[Event, ...]) -> tuple[CancelNotice, ...]:
+        if not any(isinstance(event, _REQUESTS) for event in events):
+            return ()
+        state = self._state.execution(execution_id)
+        assert state is not None
+        return notices_for(state)
 
     def _appended(self, offset: int | None, appended_at: int) -> None:
         """Act on the contiguous acknowledged prefix only; everything else is doubt (rule 3)."""
@@ -158,6 +169,8 @@ class Ledger:
         self._judge_clock(pending.written_at - appended_at)
         self._state.settle(pending.applied)
         self._acked = offset
+        for notice in pending.notices:  # not counted in `acted_to`: nothing depends on them
+            self._port.notify(notice)
         if pending.dispatches:
             self._unsent[offset] = len(pending.dispatches)
             for state, dispatched in pending.dispatches:

@@ -14,6 +14,7 @@ from symphainy_processors.owner.deciding import Deciding, Shell, heading_of
 from symphainy_processors.owner.intents import Intents
 from symphainy_processors.owner.ledger import Ledger
 from symphainy_processors.owner.ports import Input
+from symphainy_processors.owner.tasks import notices_for
 from symphainy_processors.owner.timeouts import Timeouts
 from symphainy_processors.saga import cancelling
 from symphainy_processors.saga import decide as saga
@@ -201,8 +202,9 @@ class OwnedPartition:
 
     def take_over(self) -> None:
         """Deliver anew what the last owner may not have sent (rules 11 and 12), once all is read
-        that workers have reported of what it did send (rule 14)."""
+        that workers have reported of what it did send (rule 14); tell again what is to end."""
         self.dispatching.restore()
+        self._tell_again()
         for state, step in self.state.unsent():
             self._unsent[state.execution_id, step.step] = step.dispatched_at
             self._timeouts.add(state.execution_id, step)
@@ -211,6 +213,13 @@ class OwnedPartition:
             self.ledger.hold_acted_to()
         self._mark(self._deciding.now())
         self._deciding.dispatch()
+
+    def _tell_again(self) -> None:
+        """The last owner may have died before it told whoever runs what is to end."""
+        asked = {state.execution_id: state for state, _ in self.state.outstanding() if state.to_end}
+        for state in asked.values():
+            for notice in notices_for(state):
+                self._port.notify(notice)
 
     def finish(self) -> None:
         """Write down how far we came, before a clean hand-over."""

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from symphainy_runtime.state.store import Snapshot, Stores
-from symphainy_schemas.records import Capability, DeadLetter, StepReport, Task, Tenant
+from symphainy_schemas.records import (
+    CancelNotice,
+    Capability,
+    DeadLetter,
+    StepReport,
+    Task,
+    Tenant,
+)
 from symphainy_schemas.state import State
 from symphainy_transport.clock import Clock
 
@@ -35,6 +42,13 @@ class Port(Protocol):
 
     def send(self, task: Task, sent: Sent) -> None:
         """Send a task, retried until Kafka acknowledges it; then call `sent`."""
+        ...
+
+    def notify(self, notice: CancelNotice) -> None:
+        """Tell workers that what they may run is to end, retried until Kafka acknowledges it.
+
+        It may be lost with the process: nothing depends on it.
+        """
         ...
 
     def mark(self, partition: int, marker: StepReport) -> None:

@@ -1,9 +1,12 @@
-"""The task of a journaled dispatch. Built from the state as decided, sent after the append."""
+"""What workers are sent of journaled decisions: tasks, and notices of what is to end.
+
+Built from the state as decided, sent after the append.
+"""
 
 from __future__ import annotations
 
 from symphainy_schemas.events import StepDispatched
-from symphainy_schemas.records import Task
+from symphainy_schemas.records import CancelNotice, Task
 from symphainy_schemas.state import ExecutionState
 
 
@@ -42,4 +45,20 @@ def task_for(
         created_at=state.created_at,
         traceparent=state.traceparent,
         checkpoints=step.checkpoints,
+    )
+
+
+def notices_for(state: ExecutionState) -> tuple[CancelNotice, ...]:
+    """One for each delivery that may start or run; none unless the execution is to end."""
+    if not state.to_end:
+        return ()
+    return tuple(
+        CancelNotice(
+            execution_id=state.execution_id,
+            realm=state.realm,
+            step=step.step,
+            delivery=delivery,
+        )
+        for step in state.steps
+        for delivery in step.open
     )

@@ -12,16 +12,25 @@ from typing import Protocol
 
 from symphainy_processors.owner.ports import Appended, Sent
 from symphainy_schemas.codec import encode
-from symphainy_schemas.records import Capability, DeadLetter, StepReport, Task, Tenant
-from symphainy_simulation.world.events import Event, S
+from symphainy_schemas.records import (
+    CancelNotice,
+    Capability,
+    DeadLetter,
+    StepReport,
+    Task,
+    Tenant,
+)
+from symphainy_simulation.world.events import MS, Event, S
 from symphainy_simulation.world.logs import Log
 from symphainy_simulation.world.process import Process
 from symphainy_simulation.world.producing import Producer
 from symphainy_simulation.world.universe import Universe
-from symphainy_transport.topics import DEAD_LETTERS, JOURNAL, STEPS
+from symphainy_transport.topics import CANCELS, DEAD_LETTERS, JOURNAL, STEPS
 
 TASK_PARTITIONS = 2
 BATCHES = (1, 2, 5, 20, 100)
+RETRY_US = 50 * MS
+NOTICE_US = (200, 9_000)  # one way: at times behind what was sent later
 
 
 class Host(Protocol):
@@ -62,6 +71,11 @@ class SimPort:
         self._host = host
         self._universe = host.universe
         self._done: deque[Event] = deque()
+        # Apart from the producer: what it draws stays as it was before there were notices.
+        self._notices: Random = host.universe.stream(
+            f"notices/{host.process.name}/{host.process.life}"
+        )
+        self._untold = 0
         self._serving = False
         self._turn = 0
         process = host.process
@@ -99,6 +113,27 @@ class SimPort:
                 sent()
 
         self.producer.produce(log, key, value, done)
+
+    def notify(self, notice: CancelNotice) -> None:
+        """Tell workers what is to end, retried; in some worlds in vain."""
+        if not self._universe.notices:
+            return
+        self._host.call()
+        log = self._universe.log(CANCELS, 0)
+        process, network = self._host.process, self._universe.network
+        self._untold += 1
+
+        def arrive() -> None:
+            if not network.reaches(process):
+                process.later(RETRY_US, arrive)
+                return
+            log.append(notice.execution_id.encode(), encode(notice))
+            process.later(self._notices.randrange(*NOTICE_US), lambda: self._came(told))
+
+        def told() -> None:
+            self._untold -= 1
+
+        process.later(self._notices.randrange(*NOTICE_US), arrive)
 
     def mark(self, partition: int, marker: StepReport) -> None:
         """Write a marker to the partition's steps."""
@@ -150,7 +185,7 @@ class SimPort:
 
     def __len__(self) -> int:
         """How many records await their completion."""
-        return self.producer.under_way
+        return self.producer.under_way + self._untold
 
 
 class SimWorld:

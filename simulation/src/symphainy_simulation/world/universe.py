@@ -25,6 +25,8 @@ class Universe:
         self.story: list[tuple[int, str]] = []
         self.errors: list[Exception] = []
         """What no process may raise."""
+        self.notices = True
+        """Whether notices of what is to end come at all; nothing may depend on it."""
         self.task_duplicates = 0
         """Copies of tasks that the transport made."""
 

@@ -18,10 +18,10 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from symphainy_processors.owner.ports import Appended, Sent
 from symphainy_schemas.codec import encode
 from symphainy_schemas.errors import Unavailable
-from symphainy_schemas.records import DeadLetter, StepReport, Task
+from symphainy_schemas.records import CancelNotice, DeadLetter, StepReport, Task
 from symphainy_transport.clients import producer
 from symphainy_transport.settings import TransportSettings
-from symphainy_transport.topics import DEAD_LETTERS, JOURNAL, STEPS, Topics
+from symphainy_transport.topics import CANCELS, DEAD_LETTERS, JOURNAL, STEPS, Topics
 
 log = logging.getLogger(__name__)
 # Below SESSION_TIMEOUT_MS, so that a dead owner's last append cannot come long after its
@@ -192,6 +192,11 @@ class KafkaPort:
         partition = self._turn % count if count else BY_KEY
         self._send(topic, encode(task), task.execution_id.encode(), partition, sent)
 
+    def notify(self, notice: CancelNotice) -> None:
+        """Tell workers that what they may run is to end."""
+        topic, key = self._topics.name(CANCELS), notice.execution_id.encode()
+        self._send(topic, encode(notice), key, BY_KEY, _nothing)
+
     def mark(self, partition: int, marker: StepReport) -> None:
         """Write a marker to the partition's steps; it may be lost."""
 
@@ -256,6 +261,10 @@ class KafkaPort:
         except KafkaException as error:
             self._refused.append((outgoing, error.args[0]))
         return True
+
+
+def _nothing() -> None:
+    """A record on whose acknowledgement nothing depends."""
 
 
 def _answer(

@@ -1,0 +1,187 @@
+"""Whom an owner tells that an execution is to end.
+
+- Each delivery that is open, once, when the request stands in the journal; never before.
+- A doubt tells nobody; the next owner does, of what a worker may still have.
+- Nobody is told of what runs nowhere.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from tests.property.test_owned_partition import ACME, OPTIONS, SESSION, Log, World, folded
+
+from symphainy_processors.admission.contracts import Contracts
+from symphainy_processors.owner.deciding import Shell
+from symphainy_processors.owner.partition import OwnedPartition
+from symphainy_processors.owner.ports import Input
+from symphainy_runtime.journal.writer import Positions, ownership_taken
+from symphainy_schemas import ids
+from symphainy_schemas.codec import encode
+from symphainy_schemas.records import (
+    REDELIVERED,
+    CancelNotice,
+    Intent,
+    ReportKind,
+    StepReport,
+    Task,
+    Wait,
+)
+from symphainy_transport.topics import INTENTS, STEPS
+
+TARGET = ids.execution_id(ACME.tenant_id, SESSION, "work", 0)
+
+
+class Scene:
+    """One partition with a session, and one execution whose task was sent."""
+
+    def __init__(self) -> None:
+        self.log, self.world = Log(), World()
+        self._reports = 0
+        self._intents = 0
+        self.owned = self.taken()
+        self.states("runtime.open_session", "open", {})
+        self.states("work.do", "work", {"n": 1})
+        self.lands()
+
+    def taken(self) -> OwnedPartition:
+        """A new owner; what flew is lost."""
+        self.log.flying = []
+        before = folded(self.log.journal)
+        positions = Positions(before.intents_next, before.steps_next)
+        standing = before.settled.standing
+        value = ownership_taken("o", self.world.now, standing, positions, before.acted_to)
+        self.log.journal.append(value)
+        state = folded(self.log.journal)
+        shell = Shell("o", self.log, self.world, Contracts(), OPTIONS)
+        self.owned = OwnedPartition(0, state, state.settled.standing, standing, shell)
+        self.owned.take_over()
+        return self.owned
+
+    def states(self, intent_type: str, intent_id: str, payload: dict[str, object]) -> None:
+        """Somebody states an intent, and the owner decides it."""
+        intent = Intent(
+            intent_id=intent_id,
+            intent_type=intent_type,
+            realm=intent_type.split(".")[0],
+            session_id=SESSION,
+            tenant_id=ACME.tenant_id,
+            principal="ann",
+            correlation_id=intent_id,
+            payload=msgspec.json.encode(payload),
+            metadata=b"{}",
+            solution_context=b"",
+            created_at=0,
+        )
+        self.owned.take(Input(INTENTS, 0, self._intents, None, encode(intent)))
+        self._intents += 1
+
+    def cancels(self) -> None:
+        """Somebody cancels it."""
+        self.states("runtime.cancel", "cancel", {"execution_id": TARGET, "reason": "why not"})
+
+    def lands(self) -> None:
+        """Kafka acknowledges everything."""
+        while self.log.flying or self.log.sending:
+            while self.log.flying:
+                self.log.land()
+            while self.log.sending:
+                self.log.deliver()
+
+    @property
+    def task(self) -> Task:
+        """The last one."""
+        return self.log.tasks[-1]
+
+    def reports(self, kind: ReportKind, name: str = "", waits: tuple[Wait, ...] = ()) -> None:
+        """A worker reports on the last task, and all of that lands."""
+        task = self.task
+        report = StepReport(
+            kind=kind,
+            execution_id=task.execution_id,
+            session_id=task.session_id,
+            tenant_id=task.tenant_id,
+            step=task.step,
+            attempt=task.attempt,
+            delivery=task.delivery,
+            token=task.token,
+            dispatched_at=task.dispatched_at,
+            worker="w",
+            at=self.world.now,
+            name=name,
+            waits=waits,
+        )
+        self._reads(encode(report))
+
+    def time_passes(self) -> None:
+        """Ten milliseconds, and what comes due in them."""
+        self.world.now += 10
+        self.owned.tick()
+        while self.log.steps:
+            self._reads(self.log.steps.pop(0))
+        self.lands()
+
+    def _reads(self, value: bytes) -> None:
+        self.owned.take(Input(STEPS, 0, self._reports, None, value))
+        self._reports += 1
+        self.lands()
+
+
+def notice(delivery: int) -> CancelNotice:
+    """What tells the worker of that delivery."""
+    return CancelNotice(execution_id=TARGET, realm="work", step="main", delivery=delivery)
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_each_open_delivery_is_told_once_when_the_request_stands(started: bool) -> None:
+    scene = Scene()
+    scene.reports(ReportKind.HANDED_BACK, REDELIVERED)  # whoever had it first may still run it
+    scene.time_passes()
+    if started:
+        scene.reports(ReportKind.STARTED)
+    scene.cancels()
+    assert scene.log.notices == []
+    scene.log.land()
+    assert scene.log.notices == [notice(1), notice(2)]
+    scene.lands()
+    scene.owned.tick()
+    assert scene.log.notices == [notice(1), notice(2)]
+
+
+def test_what_has_ended_is_not_told() -> None:
+    scene = Scene()
+    scene.reports(ReportKind.HANDED_BACK, "worker_stopping")
+    scene.cancels()
+    scene.lands()
+    assert scene.log.notices == [notice(2)]
+
+
+def test_what_waits_is_told_nothing() -> None:
+    scene = Scene()
+    scene.reports(ReportKind.SUSPENDED, waits=(Wait("signal:grant:1", 0, "grant"),))
+    scene.cancels()
+    scene.lands()
+    assert scene.log.notices == []
+
+
+def test_a_doubt_tells_nobody() -> None:
+    scene = Scene()
+    scene.cancels()
+    _, appended = scene.log.flying.pop(0)
+    appended(None, 0)
+    assert scene.owned.lost
+    assert scene.log.notices == []
+
+
+def test_the_next_owner_tells_again_what_may_still_run() -> None:
+    scene = Scene()
+    scene.reports(ReportKind.STARTED)
+    scene.cancels()
+    scene.lands()
+    scene.log.notices.clear()
+    scene.taken()
+    assert scene.log.notices == [notice(1)]
+    scene.reports(ReportKind.HANDED_BACK, "cancelled")
+    scene.log.notices.clear()
+    scene.taken()
+    assert scene.log.notices == []
