@@ -9,6 +9,7 @@ from symphainy.client import Client
 from symphainy.context import Context, Intent
 from symphainy.errors import (
     ApiError,
+    Cancelled,
     ContractViolation,
     DeclarationError,
     RetryableError,
@@ -40,6 +41,7 @@ else:
 __all__ = [
     "ApiError",
     "Artifacts",
+    "Cancelled",
     "Client",
     "Context",
     "ContractViolation",

@@ -165,6 +165,15 @@ class Context(Struct, frozen=True):
         return _moment(self._supervision.started_at + self._task.timeout_ms)
 
     @property
+    def cancel_requested(self) -> bool:
+        """Whether the execution is to end: somebody cancelled it, or its deadline has passed.
+
+        For sync handlers, which cannot be interrupted: look at it in a long loop, and raise
+        `Cancelled`. From then on `step`, `progress`, `sleep` and `signal` raise it too.
+        """
+        return self._supervision.cancel_requested
+
+    @property
     def artifacts(self) -> Artifacts:
         """The tenant's artifacts."""
         return Artifacts(self._store, self._task.tenant_id)
@@ -294,6 +303,7 @@ class Context(Struct, frozen=True):
         it: no `except Exception` holds that up.
 
         Raises:
+            Cancelled: the execution is to end, since meanwhile.
             RuntimeError: called where one can await.
         """
         loop = self._supervision.loop
@@ -305,8 +315,9 @@ class Context(Struct, frozen=True):
             coroutine.close()
             raise RuntimeError("ctx.wait(…) is for sync handlers; in an async handler, await.")
         self._supervision.steps().replay.handling(sys.exception())  # this thread's
+        awaited = self._supervision.awaited(coroutine)
         try:
-            return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+            return asyncio.run_coroutine_threadsafe(awaited, loop).result()
         except futures.CancelledError:  # an Exception, other than asyncio's
             raise asyncio.CancelledError from None
 

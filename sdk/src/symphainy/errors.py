@@ -64,6 +64,19 @@ class JournalMismatch(RetryableError):
     code = "journal_mismatch"
 
 
+class Cancelled(BaseException):
+    """The execution that this handler works for is to end: cancelled, or past its deadline.
+
+    Raised in the handler by `ctx.step`, `ctx.progress`, `ctx.sleep`, `ctx.signal`, and by a
+    `ctx.wait` that it came upon; an async handler otherwise gets `asyncio.CancelledError` where it
+    awaits. Like that one it is no `Exception`, so that code which survives errors does not survive
+    this: clean up in `finally`, and let it pass. A handler may raise it by itself.
+    """
+
+    def __init__(self, message: str = "The execution is to end.") -> None:
+        super().__init__(message)
+
+
 class ApiError(SymphainyError):
     """The gateway refused a request (RFC 9457 problem document).
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from symphainy.artifacts import belongs_to
 from symphainy.context import Context
-from symphainy.errors import ContractViolation, RetryableError, TerminalError
+from symphainy.errors import Cancelled, ContractViolation, RetryableError, TerminalError
 from symphainy.handlers import Handler
 from symphainy.outcome import Event, Outcome, StateChange
 from symphainy.supervision import Supervision
@@ -87,7 +87,8 @@ async def invoke(
             raise
         # The handler awaited something that was cancelled.
         return _mismatched(handler, supervision) or failed(error)
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, Cancelled, BaseExceptionGroup) as error:
+        # A group that is no Exception: a task group's, of `Cancelled`.
         return _mismatched(handler, supervision) or failed(error)
 
 
@@ -128,6 +129,7 @@ def failed(error: BaseException) -> Failed:
         return Failed(_structured(error, retryable=True), after, error)
     message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     code = "handler_cancelled" if isinstance(error, asyncio.CancelledError) else "handler_error"
+    code = "cancelled" if isinstance(error, Cancelled) else code
     return Failed(records.Error(code=code, message=_text(message), retryable=True), -1, error)
 
 

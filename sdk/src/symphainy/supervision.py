@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from symphainy.steps import Steps
 from symphainy_schemas.records import Wait
@@ -30,6 +30,11 @@ class Supervision(Protocol):
         """When the handler started, ms since the epoch."""
         ...
 
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether the execution is to end."""
+        ...
+
     def steps(self) -> Steps:
         """The steps of this delivery."""
         ...
@@ -48,6 +53,10 @@ class Supervision(Protocol):
 
     async def report_progress(self, message: str) -> None:
         """Report a sign of life; return when it is recorded."""
+        ...
+
+    async def awaited(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Await what a sync handler waits for, until the execution is to end."""
         ...
 
     async def in_handler_thread(self, call: Callable[[], T]) -> T:

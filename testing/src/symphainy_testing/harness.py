@@ -102,7 +102,9 @@ class Harness(Planning):
         if self._driver.workers:
             raise RuntimeError("A harness is used once: make a new one.")
         tasks = self._log.tasks
-        self._driver.workers = [Worker(r, tasks[r.name], self._stage) for r in self._realms]
+        self._driver.workers = [
+            Worker(r, tasks[r.name], self._log.notices[r.name], self._stage) for r in self._realms
+        ]
         return self
 
     async def __aexit__(

@@ -119,6 +119,8 @@ _WORDS: Mapping[type, Callable[[Any], str]] = {
     e.StepHandedBack: lambda x: x.reason,
     e.SignalReceived: lambda x: f"{x.name} {_text(x.data)}",
     e.CancelRequested: lambda x: x.reason,
+    e.ExecutionPaused: lambda x: x.reason,
+    e.ExecutionResumed: lambda x: x.reason,
     e.TimerFired: lambda x: x.timer,
     e.EventEmitted: lambda x: f"{x.event_type} {_text(x.data)}",
     e.StateChanged: lambda x: f"{x.key} = {_text(x.value)}",

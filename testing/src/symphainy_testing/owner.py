@@ -12,6 +12,7 @@ from itertools import count
 from typing import Final
 
 from symphainy_processors.admission.contracts import Contracts
+from symphainy_processors.fold.layout import deadline_of
 from symphainy_processors.fold.partition import PartitionState
 from symphainy_processors.owner.deciding import Shell
 from symphainy_processors.owner.options import OwnerOptions
@@ -22,7 +23,15 @@ from symphainy_runtime.journal.writer import Positions, ownership_taken
 from symphainy_schemas import ids
 from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.events import JournalRecord
-from symphainy_schemas.records import Capability, DeadLetter, Intent, StepReport, Task, Tenant
+from symphainy_schemas.records import (
+    CancelNotice,
+    Capability,
+    DeadLetter,
+    Intent,
+    StepReport,
+    Task,
+    Tenant,
+)
 from symphainy_schemas.state import ExecutionState
 from symphainy_testing.time import VirtualTime
 from symphainy_transport.topics import INTENTS, STEPS
@@ -71,6 +80,7 @@ class Log:
         self.intents: list[bytes] = []
         self.steps: list[bytes] = []
         self.tasks: dict[str, list[bytes]] = {realm: [] for realm in realms}
+        self.notices: dict[str, list[CancelNotice]] = {realm: [] for realm in self.tasks}
         self._time = time
         self._appending: deque[tuple[bytes, Appended]] = deque()
         self._sending: deque[tuple[Task, Sent]] = deque()
@@ -82,6 +92,10 @@ class Log:
     def send(self, task: Task, sent: Sent) -> None:
         """Send a task at the next `serve`."""
         self._sending.append((task, sent))
+
+    def notify(self, notice: CancelNotice) -> None:
+        """Tell the realm's worker that what it may run is to end."""
+        self.notices[notice.realm].append(notice)
 
     def mark(self, partition: int, marker: StepReport) -> None:
         """Write a marker to the steps."""
@@ -191,4 +205,6 @@ def due(state: ExecutionState | None) -> int | None:
     """When the owner next does something about an execution by itself, ms since the epoch."""
     if state is None or state.status.ended:
         return None
-    return min((step.due_at for step in state.steps if step.due_at), default=None)
+    deadline = deadline_of(state)
+    moments = [step.due_at for step in state.steps if step.due_at]
+    return min((*moments, deadline) if deadline else moments, default=None)

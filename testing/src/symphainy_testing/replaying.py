@@ -11,7 +11,7 @@ had failed, and how is not recorded.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -221,6 +221,11 @@ class _Teller:
 
     # --- as the handler's context sees it (Supervision) ---------------------------------------
 
+    @property
+    def cancel_requested(self) -> bool:
+        """Nobody wants a replay to end."""
+        return False
+
     def now_ms(self) -> int:
         """When the recorded execution began: nothing that is recorded depends on it."""
         return self._recording.begun_ms
@@ -243,6 +248,10 @@ class _Teller:
 
     async def report_progress(self, message: str) -> None:
         """Nobody watches."""
+
+    async def awaited(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """What a sync handler waits for."""
+        return await coroutine
 
     async def in_handler_thread(self, call: Callable[[], T]) -> T:
         """Run a sync handler beside the loop."""

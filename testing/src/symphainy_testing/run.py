@@ -175,8 +175,27 @@ class Run:
         Raises:
             Refused: it has ended.
         """
+        return await self._ask("runtime.cancel", reason, until)
+
+    async def pause(self, reason: str = "", *, until: Until = "waiting") -> Run:
+        """Ask that it rest. Goes on as `Harness.submit` does: what runs does not rest.
+
+        Raises:
+            Refused: it has ended.
+        """
+        return await self._ask("runtime.pause", reason, until)
+
+    async def resume(self, reason: str = "", *, until: Until = "waiting") -> Run:
+        """Ask that it rest no longer. Goes on as `Harness.submit` does.
+
+        Raises:
+            Refused: it has ended.
+        """
+        return await self._ask("runtime.resume", reason, until)
+
+    async def _ask(self, intent_type: str, reason: str, until: Until) -> Run:
         payload = {"execution_id": self.execution_id, "reason": reason}
-        await self._stage.ask(self, "runtime.cancel", payload, "", until)
+        await self._stage.ask(self, intent_type, payload, "", until)
         return self
 
     async def advance(self, until: Until = "waiting") -> Run:

@@ -20,6 +20,7 @@ from symphainy.worker.engine import Engine, EngineOptions
 from symphainy.worker.flow import Flow
 from symphainy.worker.ledger import Lease, Start
 from symphainy.worker.standing import Standing
+from symphainy_schemas.records import CancelNotice
 from symphainy_testing.faults import Faults
 from symphainy_testing.time import Alarm, VirtualTime
 from symphainy_testing.watching import Watch
@@ -120,6 +121,7 @@ class _Life:
     ) -> None:
         self.lease = Lease(0, start)
         self.next = start.offset
+        self.noticed = 0  # a new worker reads again what was told of late
         self.flow = _Flow(stage.changed)
         self.standing = Standing(stage.time)
         self.outlet = _Outlet(stage)
@@ -154,10 +156,12 @@ class _Life:
 class Worker:
     """Works for one realm, however often it dies."""
 
-    def __init__(self, realm: Realm, tasks: list[bytes], stage: Stage) -> None:
-        """`tasks` is the realm's task topic."""
+    def __init__(
+        self, realm: Realm, tasks: list[bytes], notices: list[CancelNotice], stage: Stage
+    ) -> None:
+        """`tasks` is the realm's task topic; `notices` are of what is to end of them."""
         self._realm = realm
-        self._tasks = tasks
+        self._tasks, self._notices = tasks, notices
         self._stage = stage
         self._lives: list[_Life] = []
         self._begin(Start(0, 0, fresh=False))
@@ -180,7 +184,11 @@ class Worker:
         if new:
             life.flow.hand(len(new), sum(len(message) for message in new))
             life.engine.take([(life.lease, message) for message in new])
-        return bool(new)
+        told = self._notices[life.noticed :]
+        life.noticed += len(told)
+        for notice in told:
+            life.engine.cancel(notice)
+        return bool(new or told)
 
     def _message(self, offset: int) -> Message:
         return Message(

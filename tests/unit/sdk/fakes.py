@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -80,6 +80,7 @@ class FakeSupervision:
         self.started_at = NOW
         self.recorded: list[tuple[str, bytes]] = []
         self.told: list[str] = []
+        self.cancel_requested = False
         self.waits: list[Wait] = []
         self._steps = Steps(carried, INLINE_LIMIT)
 
@@ -101,6 +102,9 @@ class FakeSupervision:
 
     async def report_progress(self, message: str) -> None:
         self.told.append(message)
+
+    async def awaited(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return await coroutine
 
     async def in_handler_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.to_thread(call)

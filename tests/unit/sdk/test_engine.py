@@ -11,166 +11,28 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from confluent_kafka import Message
-from pydantic import BaseModel
+from tests.unit.sdk.bench import Bench, File, of, working
 from tests.unit.sdk.fakes import (
-    INLINE_LIMIT,
     NOW,
-    FakeClock,
-    FakeMessage,
     FakeOutlet,
-    MemoryStore,
     task,
     until,
 )
 
-from symphainy import Context, Outcome, Realm, TerminalError
+from symphainy import Context, Outcome, Realm
 from symphainy.worker.admission import ANNOUNCE_MS, Entry, refusal
-from symphainy.worker.engine import Engine, EngineOptions
-from symphainy.worker.flow import Flow
 from symphainy.worker.ledger import Lease, Start
-from symphainy.worker.standing import Standing
 from symphainy_schemas import records
 from symphainy_schemas.codec import encode
-from symphainy_schemas.records import Checkpoint, ReportKind, StepReport, Task
-
-
-class File(BaseModel):
-    """A payload."""
-
-    path: str
-
-
-@dataclass
-class Bench:
-    """An engine with a realm whose handlers the test controls."""
-
-    outlet: FakeOutlet = field(default_factory=FakeOutlet)
-    store: MemoryStore = field(default_factory=MemoryStore)
-    flow: Flow = field(default_factory=lambda: Flow(16, 1_000_000))
-    clock: FakeClock = field(default_factory=FakeClock)
-    lease: Lease = field(default_factory=lambda: Lease(0, Start(0, 0, True)))
-    go_on: asyncio.Event = field(default_factory=asyncio.Event)
-    release: threading.Event = field(default_factory=threading.Event)
-    calls: list[str] = field(default_factory=list)
-    faults: list[BaseException] = field(default_factory=list)
-    next_offset: int = 0
-    concurrency: int = 16
-
-    def __post_init__(self) -> None:
-        self.standing = Standing(self.clock)
-        realm = self._realm()
-        self.engine = Engine(
-            EngineOptions(
-                topic="tasks.content",
-                entries={handler.intent_type: Entry(handler, 3) for handler in realm},
-                worker_id="w",
-                inline_limit_bytes=INLINE_LIMIT,
-                concurrency=self.concurrency,
-                store=self.store,
-                clock=self.clock,
-                standing=self.standing,
-            ),
-            self.flow,
-            self.outlet,
-            self.faults.append,
-        )
-
-    def _realm(self) -> Realm:
-        realm = Realm("content")
-
-        @realm.intent("content.read")
-        async def read(ctx: Context, payload: File) -> Outcome:
-            self.calls.append(payload.path)
-            return Outcome(result=payload.path)
-
-        @realm.intent("content.wait")
-        async def wait(ctx: Context, payload: File) -> Outcome:
-            self.calls.append(payload.path)
-            try:
-                await self.go_on.wait()
-            except asyncio.CancelledError:
-                self.calls.append("cancelled")
-                raise
-            return Outcome()
-
-        @realm.intent("content.stubborn")
-        async def stubborn(ctx: Context, payload: File) -> Outcome:
-            try:
-                await self.go_on.wait()
-            except asyncio.CancelledError:
-                self.calls.append("went on")
-            await ctx.step("late", len, "x")
-            return Outcome()
-
-        @realm.intent("content.block")
-        def block(ctx: Context, payload: File) -> Outcome:
-            self.release.wait(10.0)
-            try:
-                ctx.wait(ctx.step("late", len, "x"))
-            except TerminalError as error:
-                self.calls.append(error.code)
-            return Outcome()
-
-        @realm.intent("content.steps")
-        async def steps(ctx: Context, payload: File) -> Outcome:
-            await ctx.progress("half")
-            return Outcome(result=await ctx.step("one", len, payload.path))
-
-        return realm
-
-    def take(self, *tasks: Task | bytes, lease: Lease | None = None) -> None:
-        """Hand over tasks as the pump does."""
-        batch = []
-        for one in tasks:
-            content = one if isinstance(one, bytes) else encode(one)
-            message = FakeMessage(self.next_offset, content)
-            self.next_offset += 1
-            batch.append((lease or self.lease, cast(Message, message)))
-            self.flow.hand(1, len(content))
-        self.engine.take(batch)
-
-    def kinds(self) -> list[ReportKind]:
-        """What was reported, in order."""
-        return [report.kind for report in self.outlet.reports]
-
-    async def last(self, count: int = 1) -> StepReport:
-        """The last report, once there are `count` of them."""
-        await until(lambda: len(self.outlet.reports) >= count)
-        return self.outlet.reports[-1]
-
-    async def settled(self) -> None:
-        """Wait until nothing is held."""
-        await until(lambda: self.flow.held == 0)
-
-
-@asynccontextmanager
-async def working(**parts: Any) -> AsyncIterator[Bench]:
-    """A bench whose engine had no fault, and holds nothing in the end."""
-    bench = Bench(**parts)
-    yield bench
-    bench.go_on.set()
-    bench.release.set()
-    bench.outlet.acknowledge_all()
-    await bench.settled()
-    assert bench.faults == []
-    assert bench.lease.ledger.open == 0
-
-
-def of(intent: str, **changes: Any) -> Task:
-    """A task for one of the bench's handlers."""
-    return task(intent_type=f"content.{intent}", handler=intent, **changes)
+from symphainy_schemas.records import Checkpoint, ReportKind
 
 
 async def test_a_short_handler_needs_one_report() -> None:
-    async with working() as bench:
+    async with working(Bench) as bench:
         bench.take(of("read"))
         report = await bench.last()
         assert report.kind is ReportKind.SUCCEEDED
@@ -182,7 +44,7 @@ async def test_a_short_handler_needs_one_report() -> None:
 
 
 async def test_a_longer_handler_is_announced_first() -> None:
-    async with working() as bench:
+    async with working(Bench) as bench:
         bench.take(of("wait"))
         assert (await bench.last()).kind is ReportKind.STARTED
         bench.go_on.set()
@@ -190,13 +52,13 @@ async def test_a_longer_handler_is_announced_first() -> None:
 
 
 async def test_handlers_run_side_by_side() -> None:
-    async with working() as bench:
+    async with working(Bench) as bench:
         bench.take(*(of("wait") for _ in range(10)))
         await until(lambda: len(bench.calls) == 10)
 
 
 async def test_what_finds_no_slot_waits_in_order_and_tells_how_long() -> None:
-    async with working(concurrency=2) as bench:
+    async with working(Bench, concurrency=2) as bench:
         loop = asyncio.get_running_loop()
         bench.take(of("wait"), of("wait"), of("read", token="third"), of("read", token="fourth"))
         came = loop.time()
@@ -216,7 +78,7 @@ async def test_what_finds_no_slot_waits_in_order_and_tells_how_long() -> None:
 
 
 async def test_what_waits_is_handed_back_at_a_stop_and_dropped_at_a_revoke() -> None:
-    async with working(concurrency=1) as bench:
+    async with working(Bench, concurrency=1) as bench:
         kept, lost = bench.lease, Lease(1, Start(0, 0, True))
         bench.take(of("wait"))
         bench.take(of("read", token="elsewhere"), lease=lost)
@@ -230,7 +92,7 @@ async def test_what_waits_is_handed_back_at_a_stop_and_dropped_at_a_revoke() -> 
 
 
 async def test_a_task_that_waited_past_its_start_by_is_handed_back() -> None:
-    async with working(concurrency=1) as bench:
+    async with working(Bench, concurrency=1) as bench:
         bench.take(of("wait"), of("read", start_by=NOW + 1_000))
         bench.clock.now += 2_000
         bench.go_on.set()
@@ -239,7 +101,7 @@ async def test_a_task_that_waited_past_its_start_by_is_handed_back() -> None:
 
 
 async def test_suspect_tasks_wait_for_no_slot() -> None:
-    async with working(concurrency=1) as bench:
+    async with working(Bench, concurrency=1) as bench:
         bench.take(of("wait"))
         suspect = Lease(1, Start(0, 100, False))
         bench.take(of("read"), lease=suspect)
@@ -247,7 +109,7 @@ async def test_suspect_tasks_wait_for_no_slot() -> None:
 
 
 async def test_a_task_is_done_only_when_its_report_is_acknowledged() -> None:
-    async with working(outlet=FakeOutlet(at_once=False)) as bench:
+    async with working(Bench, outlet=FakeOutlet(at_once=False)) as bench:
         bench.take(of("read"), of("read"))
         await bench.last(2)
         assert (bench.lease.ledger.position, bench.flow.held) == (0, 2)
@@ -258,7 +120,7 @@ async def test_a_task_is_done_only_when_its_report_is_acknowledged() -> None:
 
 
 async def test_a_checkpoint_is_acknowledged_before_the_handler_goes_on() -> None:
-    async with working(outlet=FakeOutlet(at_once=False)) as bench:
+    async with working(Bench, outlet=FakeOutlet(at_once=False)) as bench:
         bench.take(of("steps"))
         assert (await bench.last(2)).name == "half"
         assert bench.kinds() == [ReportKind.STARTED, ReportKind.PROGRESS]
@@ -273,7 +135,7 @@ async def test_a_checkpoint_is_acknowledged_before_the_handler_goes_on() -> None
 
 @pytest.mark.parametrize("timeout_ms", [20, 70])
 async def test_a_timeout_cancels_and_may_be_retried(timeout_ms: int) -> None:
-    async with working() as bench:
+    async with working(Bench) as bench:
         bench.take(of("wait", timeout_ms=timeout_ms))
         await until(lambda: "cancelled" in bench.calls)
         report = bench.outlet.reports[-1]
@@ -283,7 +145,7 @@ async def test_a_timeout_cancels_and_may_be_retried(timeout_ms: int) -> None:
 
 
 async def test_nothing_is_recorded_after_the_final_report() -> None:
-    async with working() as bench:
+    async with working(Bench) as bench:
         bench.take(of("stubborn", timeout_ms=20))
         await until(lambda: "went on" in bench.calls)
         await bench.settled()
@@ -291,7 +153,7 @@ async def test_nothing_is_recorded_after_the_final_report() -> None:
 
 
 async def test_a_blocked_thread_keeps_its_room_after_a_timeout() -> None:
-    async with working() as bench:
+    async with working(Bench) as bench:
         bench.take(of("block", timeout_ms=20))
         assert (await bench.last()).kind is ReportKind.FAILED
         await until(lambda: bench.lease.ledger.position == 1)
@@ -303,7 +165,7 @@ async def test_a_blocked_thread_keeps_its_room_after_a_timeout() -> None:
 
 
 async def test_what_may_have_been_delivered_before_is_handed_back_unrun() -> None:
-    async with working(lease=Lease(0, Start(0, 2, False))) as bench:
+    async with working(Bench, lease=Lease(0, Start(0, 2, False))) as bench:
         bench.take(of("read"), of("read"), of("read"))
         await bench.last(3)
         assert [(r.kind, r.name) for r in bench.outlet.reports][:2] == [
@@ -313,7 +175,7 @@ async def test_what_may_have_been_delivered_before_is_handed_back_unrun() -> Non
 
 
 async def test_what_still_runs_here_is_not_handed_back_when_its_partition_returns() -> None:
-    async with working() as bench:
+    async with working(Bench) as bench:
         bench.take(of("wait"))
         await bench.last()
         bench.lease.active = False
@@ -328,14 +190,14 @@ async def test_what_still_runs_here_is_not_handed_back_when_its_partition_return
 
 
 async def test_tasks_of_a_revoked_partition_are_left_to_its_next_worker() -> None:
-    async with working() as bench:
+    async with working(Bench) as bench:
         bench.lease.active = False
         bench.take(of("read"))
         assert (bench.flow.held, bench.outlet.reports) == (0, [])
 
 
 async def test_a_stopping_worker_hands_back_what_it_has_not_started() -> None:
-    async with working() as bench:
+    async with working(Bench) as bench:
         bench.engine.stop()
         bench.take(of("read"))
         report = await bench.last()
@@ -343,7 +205,7 @@ async def test_a_stopping_worker_hands_back_what_it_has_not_started() -> None:
 
 
 async def test_a_drain_waits_for_handlers_and_hands_back_the_rest() -> None:
-    async with working() as bench:
+    async with working(Bench) as bench:
         bench.take(of("read"), of("wait"))
         bench.engine.stop()
         await bench.engine.drain(0.1)
@@ -364,7 +226,7 @@ async def test_a_drain_waits_for_handlers_and_hands_back_the_rest() -> None:
 async def test_what_cannot_be_read_is_buried_and_the_next_task_runs(
     content: bytes, reason: str
 ) -> None:
-    async with working() as bench:
+    async with working(Bench) as bench:
         bench.take(content, of("read"))
         assert (await bench.last()).kind is ReportKind.SUCCEEDED
         (letter,) = bench.outlet.letters
@@ -375,7 +237,7 @@ async def test_what_cannot_be_read_is_buried_and_the_next_task_runs(
 
 
 async def test_a_claim_checked_payload_is_fetched_first() -> None:
-    async with working() as bench:
+    async with working(Bench) as bench:
         reference = await bench.store.put("acme", b'{"path":"large.pdf"}', "application/json")
         bench.take(of("read", payload=b"", payload_ref=reference))
         await bench.last()
@@ -383,7 +245,7 @@ async def test_a_claim_checked_payload_is_fetched_first() -> None:
 
 
 async def test_a_payload_that_cannot_be_fetched_fails_the_attempt() -> None:
-    async with working() as bench:
+    async with working(Bench) as bench:
         reference = records.Reference("artifact://acme/" + "00" * 32, b"\0" * 32, 1, "text/plain")
         bench.take(of("read", payload=b"", payload_ref=reference))
         report = await bench.last()
@@ -411,7 +273,7 @@ async def test_a_bug_stops_the_worker_instead_of_losing_the_task(changes: dict[s
 
 
 async def test_a_failing_handler_reports_its_error_and_wish() -> None:
-    async with working() as bench:
+    async with working(Bench) as bench:
         bench.take(of("read", payload=b"{}"))
         report = await bench.last()
         assert report.kind is ReportKind.FAILED
@@ -421,7 +283,7 @@ async def test_a_failing_handler_reports_its_error_and_wish() -> None:
 
 
 async def test_code_that_does_not_match_its_journal_fails_to_be_tried_again_later() -> None:
-    async with working() as bench:
+    async with working(Bench) as bench:
         bench.take(of("steps", checkpoints=(Checkpoint("older", b"1"),)))
         await until(lambda: bool(bench.kinds()) and bench.kinds()[-1] is ReportKind.FAILED)
         report = bench.outlet.reports[-1]

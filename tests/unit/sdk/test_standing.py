@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from tests.unit.sdk.bench import Bench
 from tests.unit.sdk.fakes import FakeClock, task, until
-from tests.unit.sdk.test_engine import Bench
 
 from symphainy.worker.flow import Flow
 from symphainy.worker.ledger import Lease, Start

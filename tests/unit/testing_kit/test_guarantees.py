@@ -89,7 +89,7 @@ async def deaths(harness: Harness) -> None:
     await harness.submit(pay_in_thread, ORDER)
     await left.cancel("enough", until="started")
     await harness.skip("1d")
-    left.failed()
+    left.cancelled()
 
 
 async def hangs(harness: Harness) -> None:

@@ -179,13 +179,39 @@ async def test_what_waits_is_cancelled_at_once() -> None:
         assert run.events_of("execution_cancelled")[0].data == {"reason": "the customer withdrew"}
 
 
-async def test_what_runs_is_cancelled_when_it_ends() -> None:
+async def test_what_runs_is_told_and_ends() -> None:
+    calls.clear()
     async with Harness(orders) as harness:
         run = await harness.submit("orders.hold", Order(id="1"), until="started")
-        await run.cancel("enough", until="started")
-        assert run.status == "running"
-        await harness.skip("1m")
-        run.failed("timeout")  # its last attempt's own error stands
+        await run.cancel("enough")
+        run.cancelled()
+        assert calls == ["hold ended"]
+
+
+async def test_what_rests_goes_on_when_it_is_resumed() -> None:
+    async with Harness(orders) as harness:
+        run = await harness.submit(approve, Order(id="1"))
+        await run.pause("closed")
+        await harness.skip("24h")
+        deliveries = run.deliveries
+        assert run.events_of("step_held")
+        await run.resume("open")
+        assert run.deliveries == deliveries + 1
+
+
+async def test_a_deadline_passes_with_the_time() -> None:
+    realm = Realm("slow")
+
+    @realm.intent("slow.approve", deadline="2h")
+    async def slow(ctx: Context, order: Order) -> None:
+        await ctx.signal("granted")
+
+    async with Harness(realm) as harness:
+        run = await harness.submit("slow.approve", Order(id="1"))
+        await harness.skip("1h")
+        run.waiting()
+        await harness.skip("1h")
+        run.failed("deadline_exceeded")
 
 
 async def test_a_payload_that_breaks_the_contract_is_rejected_as_in_production() -> None:

@@ -18,6 +18,7 @@ ANNOUNCE_MS = 50
 PAST_START_BY = "past_start_by"
 UNKNOWN_HANDLER = "unknown_handler"
 STOPPING = "worker_stopping"
+CANCELLED = "cancelled"
 
 
 class Entry(Struct, frozen=True):

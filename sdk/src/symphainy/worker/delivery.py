@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from functools import partial
-from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 
-from symphainy.artifacts import Store
 from symphainy.context import Context
-from symphainy.errors import TerminalError
+from symphainy.errors import Cancelled, TerminalError
 from symphainy.invocation import Failed, Succeeded, failed, invoke
 from symphainy.steps import Steps
-from symphainy.worker.admission import Entry
+from symphainy.worker.admission import CANCELLED, Entry
+from symphainy.worker.ending import Ending
+from symphainy.worker.failures import log_failure
+from symphainy.worker.ground import Ground
 from symphainy.worker.ledger import Lease
-from symphainy.worker.limits import Limits, Timers
+from symphainy.worker.limits import Limits
 from symphainy.worker.reports import progress_text, told
 from symphainy.worker.suspension import Suspension
 from symphainy_schemas.records import ReportKind, StepReport, Task, Wait
@@ -30,42 +30,13 @@ T = TypeVar("T")
 _log = logging.getLogger("symphainy.worker")
 
 
-class Ground(Protocol):
-    """What a delivery stands on: the realm's engine."""
-
-    loop: asyncio.AbstractEventLoop
-    timers: Timers
-    worker_id: str
-    inline_limit_bytes: int
-    store: Store
-
-    def now_ms(self) -> int:
-        """Wall clock in ms since the epoch."""
-        ...
-
-    def send(self, report: StepReport, task: Task, acknowledged: Callable[[], None]) -> None:
-        """Send a report; `acknowledged` is called on the loop when Kafka has it."""
-        ...
-
-    async def in_handler_thread(self, call: Callable[[], T]) -> T:
-        """Run a sync handler."""
-        ...
-
-    async def in_step_thread(self, call: Callable[[], T]) -> T:
-        """Run a blocking step."""
-        ...
-
-    def left(self, delivery: Delivery) -> None:
-        """Handler and final report of the delivery are through."""
-        ...
-
-
 class Delivery:
     """A task whose handler was started."""
 
     __slots__ = (
         "_acknowledged",
         "_announced",
+        "_ending",
         "_ground",
         "_limits",
         "_returned",
@@ -108,6 +79,7 @@ class Delivery:
         self.job: asyncio.Task[None] | None = None
         self._announced = self._returned = self._acknowledged = False
         self._steps = Steps(task.checkpoints, ground.inline_limit_bytes)
+        self._ending: Ending | None = None
         self._suspension: Suspension | None = None
         self._limits = Limits(ground.timers, task, self.begun, self._expired)
 
@@ -115,7 +87,14 @@ class Delivery:
 
     async def run(self) -> None:
         """Run the handler and send the final report, unless that was done before."""
-        end = await self._call()
+        try:
+            end = await self._call()
+        except asyncio.CancelledError as error:
+            if self.final or not self.cancel_requested:
+                raise
+            end = failed(error)
+        if self._ending is not None and self._ending.requested:
+            await self._ending.settled()
         if not self.final:
             self._finish(end)
         self.returned()
@@ -145,11 +124,24 @@ class Delivery:
     def hand_back(self, reason: str) -> None:
         """Give the delivery back although its handler was started, and end the handler."""
         if not self.final:
-            ground = self._ground
-            at, begun = ground.now_ms(), self.started_at
-            kind = ReportKind.HANDED_BACK
-            self._final(told(self.task, kind, ground.worker_id, at, started_at=begun, name=reason))
+            self._give_back(reason)
             self._end_handler()
+
+    def cancel(self) -> None:
+        """Its execution is to end: tell the handler, and report when it has ended.
+
+        An async one that does not end in time is given back all the same. One in a thread is not:
+        it may be told of as ended only once it is.
+        """
+        if self.final or self.cancel_requested:
+            return
+        ending = self._endings()
+        ending.request()
+        if self.entry.handler.is_async:
+            ending.within(self._ground.timers, self._ground.cleanup_s, self._abandon)
+            # Behind the job's first step, if that is still to come: cancelled before it, a task
+            # runs nothing at all, and nobody would report.
+            self._ground.loop.call_soon(self._cancel_job)
 
     # -- as the handler's context sees it (Supervision) --------------------------------------
 
@@ -162,12 +154,18 @@ class Delivery:
         """The worker's event loop."""
         return self._ground.loop
 
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether the execution is to end; also read by handlers in threads."""
+        return self._ending is not None and self._ending.requested
+
     def steps(self) -> Steps:
         """The steps of this delivery."""
         return self._steps
 
     def at_work(self) -> AbstractContextManager[None]:
         """The handler runs a step: it is not suspended."""
+        self._check_open()
         return self._suspensions().at_work()
 
     async def wait_for(self, wait: Wait) -> None:
@@ -184,12 +182,22 @@ class Delivery:
         await self._acknowledgement(ReportKind.PROGRESS, progress_text(message), b"")
 
     async def in_handler_thread(self, call: Callable[[], T]) -> T:
-        """Run a sync handler beside the loop."""
-        return await self._ground.in_handler_thread(call)
+        """Run a sync handler beside the loop, unless it is to end before it began."""
+
+        def begin() -> T:
+            if self.cancel_requested:
+                raise Cancelled
+            return call()
+
+        return await self._ground.in_handler_thread(begin)
 
     async def in_step_thread(self, call: Callable[[], T]) -> T:
         """Run a blocking step beside the loop."""
-        return await self._ground.in_step_thread(call)
+        return await self._ground.in_step_thread(self._endings().in_thread(call))
+
+    async def awaited(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Await what a sync handler waits for."""
+        return await self._endings().awaited(coroutine)
 
     # -- inside ------------------------------------------------------------------------------
 
@@ -206,6 +214,8 @@ class Delivery:
         return await invoke(self.entry.handler, context, self, payload, limit)
 
     def _check_open(self) -> None:
+        if self.cancel_requested:
+            raise Cancelled
         if self.final:
             raise TerminalError(
                 f"This delivery of {self.task.execution_id} has ended; nothing more is recorded.",
@@ -220,6 +230,11 @@ class Delivery:
         with self._suspensions().at_work():
             await acknowledged
         self._limits.sign(sent_at)
+
+    def _endings(self) -> Ending:
+        if self._ending is None:
+            self._ending = Ending(self._ground.loop)
+        return self._ending
 
     def _suspensions(self) -> Suspension:
         if self._suspension is None:
@@ -270,10 +285,33 @@ class Delivery:
             self._end_handler()
 
     def _finish(self, end: Succeeded | Failed) -> None:
+        if self.cancel_requested and isinstance(end, Failed) and end.error.retryable:
+            self._give_back(CANCELLED)  # a failure of the last attempt would be the execution's
+            return
         if isinstance(end, Failed):
             log_failure(self.task, end)
         kind = ReportKind.FAILED if isinstance(end, Failed) else ReportKind.SUCCEEDED
         self._final(self._told(kind, end=end))
+
+    def _give_back(self, reason: str) -> None:
+        ground, begun = self._ground, self.started_at
+        kind, at = ReportKind.HANDED_BACK, ground.now_ms()
+        self._final(told(self.task, kind, ground.worker_id, at, started_at=begun, name=reason))
+
+    def _abandon(self) -> None:
+        if not self.final:
+            seconds, name = self._ground.cleanup_s, self.task.intent_type
+            _log.warning(
+                "%s of execution %s is to end and still runs after %g s; it is given up",
+                name,
+                self.task.execution_id,
+                seconds,
+            )
+            self.hand_back(CANCELLED)
+
+    def _cancel_job(self) -> None:
+        if self.job is not None and not self.final:
+            self.job.cancel()
 
     def _final(self, report: StepReport) -> None:
         self.final = True
@@ -296,28 +334,7 @@ class Delivery:
 
     def _leave(self) -> None:
         if self._returned and self._acknowledged:
-            self._ground.left(self)
-
-
-def log_failure(task: Task, end: Failed) -> None:
-    """One line on a failed attempt: which, why and where, but nothing that may hold payload."""
-    error, cause = end.error, end.cause
-    _log.warning(
-        "%s of execution %s failed in attempt %d: %s%s (%s)",
-        task.intent_type,
-        task.execution_id,
-        task.attempt,
-        error.code,
-        "" if cause is None else f", {type(cause).__name__}{_place(cause)}",
-        "may be retried" if error.retryable else "terminal",
-    )
-    if cause is not None and _log.isEnabledFor(logging.DEBUG):
-        _log.debug("execution %s", task.execution_id, exc_info=cause)
-
-
-def _place(cause: BaseException) -> str:
-    frames = traceback.extract_tb(cause.__traceback__)
-    return f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+            self._ground.left(self.lease.partition, self.offset, self.size)
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

@@ -18,20 +18,23 @@ from confluent_kafka import Message
 from symphainy.artifacts import Store
 from symphainy.worker.admission import (
     ANNOUNCE_MS,
+    CANCELLED,
     STOPPING,
     Entry,
     refusal,
 )
 from symphainy.worker.delivery import Delivery
+from symphainy.worker.ending import CLEANUP_S
 from symphainy.worker.flow import Flow
 from symphainy.worker.ledger import Lease
 from symphainy.worker.limits import Timers, shortest_ms
+from symphainy.worker.notices import Noticed
 from symphainy.worker.reports import buried, told
 from symphainy.worker.standing import Standing
 from symphainy.worker.threads import Threads
 from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.errors import SymphainyError, UnreadableRecord
-from symphainy_schemas.records import REDELIVERED, ReportKind, StepReport, Task
+from symphainy_schemas.records import REDELIVERED, CancelNotice, ReportKind, StepReport, Task
 from symphainy_transport.clock import Clock
 
 T = TypeVar("T")
@@ -73,6 +76,7 @@ class EngineOptions:
     standing: Standing
     timers: Timers | None = None
     """Who keeps the handlers' time; None for the event loop itself."""
+    cleanup_s: float = CLEANUP_S
 
 
 class Engine:
@@ -91,6 +95,7 @@ class Engine:
         self.worker_id = options.worker_id
         self.inline_limit_bytes = options.inline_limit_bytes
         self.store = options.store
+        self.cleanup_s = options.cleanup_s
         self.now_ms = options.clock.now_ms
         self._options = options
         self._flow = flow
@@ -100,6 +105,7 @@ class Engine:
         self._step_threads = Threads(f"{options.topic}-step", options.concurrency)
         self._running: dict[tuple[int, int], Delivery] = {}
         self._waiting: deque[tuple[Lease, Message, float]] = deque()  # and when it came
+        self._noticed = Noticed(self.timers.time)
         self._unannounced: deque[Delivery] = deque()
         self._announcing = False
         self._stopping = False
@@ -157,7 +163,7 @@ class Engine:
         if offset < lease.suspect_below:
             self._take_suspect(task, lease, offset, size)
             return
-        reason = STOPPING if self._stopping else ""
+        reason = STOPPING if self._stopping else CANCELLED if task in self._noticed else ""
         reason = reason or refusal(task, self._options.entries, self.now_ms())
         if reason:
             self._hand_back(task, lease, offset, size, reason)
@@ -232,6 +238,17 @@ class Engine:
         lease.done(offset)
         self._flow.release(size)
 
+    def cancel(self, notice: CancelNotice) -> None:
+        """A delivery is to end: whether it runs, waits for a slot, or is still to come.
+
+        Called on the loop. One that is not here, or has ended, changes nothing.
+        """
+        self._noticed.add(notice)
+        for delivery in list(self._running.values()):
+            task = delivery.task
+            if task.execution_id == notice.execution_id and task in self._noticed:
+                delivery.cancel()
+
     # -- as a delivery sees it (Ground) ------------------------------------------------------
 
     def send(self, report: StepReport, task: Task, acknowledged: Callable[[], None]) -> None:
@@ -246,10 +263,10 @@ class Engine:
         """Run a blocking step; apart from the handlers, which may all be waiting for steps."""
         return await self._step_threads.run(call)
 
-    def left(self, delivery: Delivery) -> None:
-        """Handler and final report of the delivery are through."""
-        self._running.pop((delivery.lease.partition, delivery.offset), None)
-        self._flow.release(delivery.size)
+    def left(self, partition: int, offset: int, size: int) -> None:
+        """Handler and final report of the task that stands there are through."""
+        self._running.pop((partition, offset), None)
+        self._flow.release(size)
         self._fill()
 
     # -- the end -----------------------------------------------------------------------------

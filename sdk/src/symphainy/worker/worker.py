@@ -17,12 +17,14 @@ from symphainy.realm import Realm
 from symphainy.worker.admission import Entry
 from symphainy.worker.engine import Engine, EngineOptions
 from symphainy.worker.flow import Flow
+from symphainy.worker.notices import NoticeReader
 from symphainy.worker.pump import Pump, PumpOptions
 from symphainy.worker.registration import Registration, register
 from symphainy.worker.reporter import Reporter
 from symphainy.worker.standing import Standing
 from symphainy.worker.watching import LoopWatch
 from symphainy_schemas.errors import CallerError
+from symphainy_schemas.records import CancelNotice
 from symphainy_transport.artifacts import ArtifactStore
 from symphainy_transport.clock import Clock, SystemClock
 from symphainy_transport.settings import TransportSettings
@@ -47,6 +49,7 @@ _AHEAD = 64
 class _Crew:
     """All that works for one realm."""
 
+    realm: str
     engine: Engine
     flow: Flow
     pump: Pump
@@ -107,11 +110,15 @@ class Worker:
         reporter = Reporter(self._settings, self._worker_id, self._break)
         await asyncio.to_thread(reporter.connect)
         crews: list[_Crew] = []
+        notices = NoticeReader(
+            self._settings, self._worker_id, self._clock, lambda notice: _tell(crews, notice)
+        )
         watch = LoopWatch()
         watch.start()
         try:
             for realm in self._realms:
                 crews.append(await self._crew(realm, reporter))
+            await asyncio.to_thread(notices.start)
             for crew in crews:
                 crew.pump.start()
             while not self._stopped and self._fault is None:
@@ -119,6 +126,7 @@ class Worker:
                 self._wake.clear()
         finally:
             await self._drain(crews, reporter)
+            notices.close()
             watch.stop()
         if self._fault is not None:
             raise self._fault
@@ -183,7 +191,7 @@ class Worker:
         _log.info(
             "%s works for realm %s in %s: %s", self._worker_id, realm.name, group_id, handlers
         )
-        return _Crew(engine, flow, pump)
+        return _Crew(realm.name, engine, flow, pump)
 
     async def _drain(self, crews: list[_Crew], reporter: Reporter) -> None:
         held = sum(crew.flow.held for crew in crews)
@@ -198,6 +206,12 @@ class Worker:
         left = (asyncio.to_thread(crew.pump.ended.wait, _LEAVE_S) for crew in crews)
         if not all(await asyncio.gather(*left)):
             _log.warning("a consumer did not leave its group in time; its session will run out")
+
+
+def _tell(crews: list[_Crew], notice: CancelNotice) -> None:
+    for crew in crews:
+        if crew.realm == notice.realm:
+            crew.engine.cancel(notice)
 
 
 def _check(realms: tuple[Realm, ...], concurrency: int) -> None:
