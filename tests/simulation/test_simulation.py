@@ -30,6 +30,7 @@ FOUND_AT = {
     "old-checkpoints-count": 205,
     "worker-commits-at-start": 673,
     "found-task-wakes": 347,
+    "told-too-early": 368,
 }
 SEARCHED_SEEDS = 150
 # What broke a guarantee once, made small: a late start after a hand-back, with nobody left to end

@@ -30,6 +30,8 @@ CANCELS = "cancels/32"  # the same for who wants executions to end
 BEATS = "beats/32"  # and for whose handlers must show signs of life
 DEADLINES = "deadlines/77"  # and for whose executions have to end in time
 PAUSES = "pauses/31"  # and for who lets executions rest
+NOTICES = "notices/7"  # and for whose workers are told what is to end
+TOLD = 0.6  # of the seeds
 FAULTS_FOR_MS = 3_600
 HEALED_AT_MS = 4_500
 
@@ -42,7 +44,8 @@ def plan_of(token: Token) -> Plan:
 def expand(seed: int) -> Plan:
     """Draw everything."""
     chance = Chance(seed)
-    scenario = _scenario(chance.stream("scenario"))
+    told = chance.stream(NOTICES).random() < TOLD
+    scenario = replace(_scenario(chance.stream("scenario")), told=told)
     stated = with_waits(_stated(chance.stream("stated"), scenario), chance.stream(WAITS))
     stated = with_beats(stated, chance.stream(BEATS))
     stated = with_deadlines(stated, chance.stream(DEADLINES))

@@ -131,6 +131,8 @@ class Scenario:
     timeout_ms: int
     tight: bool
     """Whether caches and look-ahead are tiny too."""
+    told: bool = True
+    """Whether workers hear what is to end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ class Run:
         self.plan = plan
         self.scenario = scenario = plan.scenario
         self.universe = Universe(plan.seed)
+        self.universe.notices = scenario.told
         self.state = {
             p: StatePartition(p, self.universe.events, self.universe.broker.trace)
             for p in range(scenario.partitions)

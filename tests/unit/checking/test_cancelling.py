@@ -3,6 +3,7 @@
 - Overdue before its time, or failed for a deadline that had not passed.
 - Dispatched or tried again after it was asked to end; asked twice.
 - Cancelled although nobody had asked, for another reason, or although it had succeeded.
+- Ended by a worker, as asked, before that was asked.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 from tests.unit.checking.logbook import execution
 from tests.unit.checking.story import FINAL, PASSING, POLICY, Story, breaks, failed, holds, started
 
+from symphainy.worker.admission import CANCELLED
 from symphainy_schemas import events as e
 from symphainy_schemas.records import Error, ReportKind, Task, Wait
 
@@ -97,6 +99,19 @@ def test_it_ends_for_another_reason(story: Story) -> None:
     other = e.ExecutionCancelled(reason="because")
     story.answer(ReportKind.FAILED, task, failed(task, FINAL), other, error=FINAL)
     breaks(story, "G7", "for another reason")
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_worker_ends_it_only_once_that_is_asked(story: Story, asked: bool) -> None:
+    task = story.admit(story.intent())
+    if asked:
+        cancels(story)
+    back = e.StepHandedBack(task.step, task.attempt, task.delivery, "w1", CANCELLED)
+    story.answer(ReportKind.HANDED_BACK, task, back, STOPPED, ENDED, name=CANCELLED)
+    if asked:
+        holds(story)
+    else:
+        breaks(story, "G7", "before that was asked", "nobody had asked")
 
 
 LIMIT_MS = 200

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import Random
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from symphainy.invocation import Failed
-from symphainy.worker.admission import ANNOUNCE_MS
+from symphainy.worker.admission import ANNOUNCE_MS, CANCELLED
 from symphainy.worker.ledger import Lease
 from symphainy.worker.limits import Limits
 from symphainy_schemas.records import Error, ReportKind, StepReport, Task, Wait
@@ -21,6 +22,10 @@ from symphainy_simulation.actors.programs import Program
 from symphainy_simulation.checking.history import HandlerStart
 from symphainy_simulation.world.events import MS
 from symphainy_simulation.world.process import Process
+
+CLEANUP_US = 120 * MS  # that a handler which is to end has
+DEAF = 0.3  # of the handlers
+RAISE = programs.Step | programs.Progress | programs.Waits  # once the execution is to end
 
 
 @dataclass
@@ -95,6 +100,7 @@ class Job:
         self.started_at = worker.process.clock.now_ms()
         self._program = Program(task)
         self._final = self._announced = self._acknowledged = False
+        self._cancelled = self._deaf = False
         self._start = worker.entered(self)
         self._ticks = Ticks(worker.process)
         self._limits = Limits(self._ticks, task, self._ticks.time(), self._expired)
@@ -116,11 +122,24 @@ class Job:
         if not self._final:
             self._end(told(self.task, ReportKind.HANDED_BACK, self._worker, self, name=reason))
 
+    def cancel(self, chance: Random) -> None:
+        """Its execution is to end. Some handlers do not hear of it before they call their context;
+        the others clean up, for longer than they may at times, and are then handed back."""
+        if self._final or self._cancelled:
+            return
+        self._cancelled, self._deaf = True, chance.random() < DEAF
+        if not self._deaf:
+            us = min(CLEANUP_US, chance.choice((0, 5, 30, 200)) * MS)
+            self._process.later(us, lambda: self.hand_back(CANCELLED))
+
     def _go_on(self) -> None:
         """The program's next piece."""
-        if self._final:
+        if self._final or (self._cancelled and not self._deaf):
             return
         piece = self._program.next()
+        if self._cancelled and isinstance(piece, RAISE):
+            self.hand_back(CANCELLED)
+            return
         match piece:
             case programs.Work(us):
                 self._process.later(us, self._go_on)
@@ -133,6 +152,8 @@ class Job:
                 self._suspend(several)
             case programs.Hangs():
                 pass
+            case programs.Fails(error, _) if self._cancelled and error.retryable:
+                self.hand_back(CANCELLED)
             case programs.Fails(error, after_ms):
                 report = told(
                     self.task, ReportKind.FAILED, self._worker, self, error=error, after_ms=after_ms
@@ -149,7 +170,9 @@ class Job:
         self._end(replace(report, waits=waits))
 
     def _checkpoint(self, name: str) -> None:
-        if not self._final:
+        if self._cancelled and self._deaf:
+            self.hand_back(CANCELLED)
+        elif not self._final and not self._cancelled:
             result = f'"{name} of {self.task.delivery}"'.encode()
             self._tell(ReportKind.CHECKPOINT, name, result)
 
@@ -177,7 +200,9 @@ class Job:
             self._worker.send(report, self.task, lambda: None)
 
     def _expired(self, end: Failed) -> None:
-        if not self._final:
+        if self._cancelled:
+            self.hand_back(CANCELLED)
+        elif not self._final:
             self._end(told(self.task, ReportKind.FAILED, self._worker, self, error=end.error))
 
     def _end(self, report: StepReport) -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from symphainy.worker.admission import ANNOUNCE_MS, PAST_START_BY, STOPPING
+from symphainy.worker.admission import ANNOUNCE_MS, CANCELLED, PAST_START_BY, STOPPING
 from symphainy.worker.ledger import Lease, begin
+from symphainy.worker.notices import Noticed
 from symphainy_schemas.codec import decode, encode
-from symphainy_schemas.records import REDELIVERED, ReportKind, StepReport, Task
+from symphainy_schemas.records import REDELIVERED, CancelNotice, ReportKind, StepReport, Task
 from symphainy_simulation.actors.job import Job, Start, told
 from symphainy_simulation.world.events import MS
 from symphainy_simulation.world.group import Change, Group, News, Seat
@@ -21,11 +22,12 @@ from symphainy_simulation.world.logs import Log
 from symphainy_simulation.world.process import Process
 from symphainy_simulation.world.producing import Ordained, Producer
 from symphainy_simulation.world.universe import Universe
-from symphainy_transport.topics import STEPS
+from symphainy_transport.topics import CANCELS, STEPS
 
 PUMP_US = 80 * MS
 COMMIT_US = 60 * MS
 MESSAGE_TIMEOUT_MS = 700
+NOTICE_US = (200, 30 * MS)  # from the broker to here
 DRAIN_US = 120 * MS
 GRACE_US = 120 * MS  # that what runs has to end in when its partition goes
 
@@ -56,12 +58,14 @@ class WorkerProcess:
         self._events = realm.universe.events
         self._universe = realm.universe
         self._chance = realm.universe.stream(f"worker/{name}")
+        self._notice_chance = realm.universe.stream(f"notices/{name}")
         self._concurrency = concurrency
         self._seat: Seat | None = None
         self._producer: Producer | None = None
         self._leases: dict[int, Lease] = {}
         self._positions: dict[int, int] = {}
         self._running: dict[tuple[int, int], Job] = {}
+        self._noticed = Noticed(self.process.clock.monotonic)
         self._stopping = False
         self._committed_at = 0
         self._pumping = False
@@ -89,7 +93,9 @@ class WorkerProcess:
         self._producer.ordained = self.ordained
         self._producer.landed = self._universe.landed(process.name)
         self._leases, self._positions, self._running = {}, {}, {}
+        self._noticed = Noticed(process.clock.monotonic)
         self._stopping = self._pumping = False
+        self._hear_notices()
         self._seat = self.realm.group.join(process)
         process.later(0, self._tick)
 
@@ -172,6 +178,8 @@ class WorkerProcess:
             Job(self, task, lease, offset).begin()
 
     def _refusal(self, task: Task) -> str:
+        if task in self._noticed:
+            return CANCELLED
         late = task.start_by and self.process.clock.now_ms() + ANNOUNCE_MS > task.start_by
         return PAST_START_BY if late else ""
 
@@ -185,6 +193,34 @@ class WorkerProcess:
     def _hand_back(self, task: Task, lease: Lease, offset: int, reason: str) -> None:
         report = told(task, ReportKind.HANDED_BACK, self, name=reason)
         self.send(report, task, lambda: lease.done(offset))
+
+    # --- what is to end -------------------------------------------------------------------------
+
+    def _hear_notices(self) -> None:
+        """From here on, and what was told lately: some of it late, what comes in a cut, never."""
+        life, log = self.process.life, self._universe.log(CANCELS, 0)
+
+        def later(value: bytes | None) -> None:
+            us = self._notice_chance.randrange(*NOTICE_US)
+            self.process.later(us, lambda: self._take_notice(decode(value, CancelNotice)))
+
+        def appended() -> None:
+            if life != self.process.life:
+                log.listeners = [one for one in log.listeners if one is not appended]
+                return
+            stored = log.records[-1]
+            if stored is not None and self._universe.network.reaches(self.process):
+                later(stored.value)
+
+        log.listeners = [*log.listeners, appended]
+        for _, stored in log.read(log.start, log.end):
+            later(stored.value)
+
+    def _take_notice(self, notice: CancelNotice) -> None:
+        self._noticed.add(notice)
+        for job in list(self._running.values()):
+            if job.task.execution_id == notice.execution_id and job.task in self._noticed:
+                job.cancel(self._notice_chance)
 
     # --- the group ------------------------------------------------------------------------------
 

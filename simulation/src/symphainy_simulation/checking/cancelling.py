@@ -2,7 +2,7 @@
 
 A request is applied once, a deadline passes once, and not before its time; only what was asked to
 end ends as cancelled, and only what is overdue fails for that; a success stands, should one have
-been reported before the end.
+been reported before the end. Workers are told of it only when it stands.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import inf
 
+from symphainy.worker.admission import CANCELLED
 from symphainy_schemas import events as e
 from symphainy_simulation.checking.lives import Book, Life
 from symphainy_simulation.checking.violation import Violation
@@ -36,6 +37,9 @@ def _begins_nothing(life: Life) -> Iterator[Violation]:
                 sentence = f"the end of {life.execution_id} was asked for twice"
                 yield Violation(G, sentence, (entry.place,))
             asked.add(type(event))
+        elif isinstance(event, e.StepHandedBack) and event.reason == CANCELLED and not asked:
+            sentence = f"a worker ended {life.execution_id} as asked, before that was asked"
+            yield Violation(G, sentence, (entry.place,))
         elif asked and isinstance(event, _BEGINS):
             sentence = (
                 f"{type(event).__name__} in {life.execution_id}, although it was to end before"

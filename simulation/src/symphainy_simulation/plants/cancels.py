@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from symphainy_processors.owner.ledger import Ledger
 from symphainy_processors.saga import cancelling
 from symphainy_schemas.events import ExecutionCancelled
 from symphainy_simulation.plants.plant import Patch, Plant
@@ -37,6 +38,17 @@ def _fails_at_once(original: Any) -> Any:
     return overdue
 
 
+def _tells_at_once(original: Any) -> Any:
+    def record(self: Any, *args: Any) -> None:
+        original(self, *args)
+        pending = self._pending[-1]
+        for notice in pending.notices:
+            self._port.notify(notice)
+        pending.notices = ()
+
+    return record
+
+
 PLANTS = (
     Plant(
         "cancelled-goes-on",
@@ -61,5 +73,11 @@ PLANTS = (
         "13",
         "At its deadline an execution fails while a delivery of it may still start or run.",
         (Patch(cancelling, "overdue", _fails_at_once),),
+    ),
+    Plant(
+        "told-too-early",
+        "3",
+        "Workers are told to end what runs before the request for that stands.",
+        (Patch(Ledger, "record", _tells_at_once),),
     ),
 )
