@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from symphainy import (
+    Cancelled,
     Context,
     Event,
     Outcome,
@@ -90,6 +91,54 @@ async def nap(ctx: Context, payload: Nap) -> None:
     import asyncio
 
     await asyncio.sleep(payload.ms / 1_000)
+
+
+@realm.intent("work.stubborn")
+async def stubborn(ctx: Context, payload: Nap) -> None:
+    """Runs for so long, whoever wants it to end."""
+    import asyncio
+
+    running = asyncio.ensure_future(asyncio.sleep(payload.ms / 1_000))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await running
+
+
+class Marks(BaseModel):
+    """Where to leave files for the test to find."""
+
+    folder: str
+
+
+@realm.intent("work.forever", timeout=None, retry=Retry(attempts=1))
+async def forever(ctx: Context, payload: Marks) -> None:
+    """Runs for minutes, and cleans up."""
+    import asyncio
+    from pathlib import Path
+
+    folder = Path(payload.folder)
+    (folder / "begun").touch()
+    try:
+        await asyncio.sleep(600)
+    finally:
+        await asyncio.sleep(0.05)
+        (folder / f"cleaned up: {ctx.cancel_requested}").touch()
+
+
+@realm.intent("work.grind", timeout=None, retry=Retry(attempts=1))
+def grind(ctx: Context, payload: Marks) -> None:
+    """Computes in a thread for minutes, and looks up now and then."""
+    import time
+    from pathlib import Path
+
+    folder = Path(payload.folder)
+    (folder / "begun").touch()
+    for _ in range(12_000):
+        time.sleep(0.05)
+        if ctx.cancel_requested:
+            (folder / "cleaned up: True").touch()
+            raise Cancelled
 
 
 class Beat(BaseModel):

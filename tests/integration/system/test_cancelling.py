@@ -1,7 +1,8 @@
 """Executions that somebody ends, on real parts.
 
 - A handler that waits ends at once; so does what waits for its turn or its next attempt.
-- What runs may succeed, and then has; a failure is not tried again.
+- What runs is told, cleans up, and ends; what succeeds all the same has succeeded.
+- So it is although no owner is there when it is asked.
 - To ask twice changes nothing; what has ended, is unknown or is asked badly is refused, with a
   code.
 - The one command and the client do what the route does.
@@ -13,6 +14,8 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,8 +68,37 @@ def in_backing_off(system: System, execution: str) -> None:
     eventually(backs_off, "it backs off")
 
 
+@pytest.mark.parametrize("intent", ["work.forever", "work.grind"])
+def test_what_would_run_for_minutes_ends_within_seconds(
+    whole: System, tmp_path: Path, intent: str
+) -> None:
+    execution = begin(whole, intent, {"folder": str(tmp_path)})
+    eventually((tmp_path / "begun").exists, "it runs")
+    asked_at = time.monotonic()
+    answer = ask(whole, execution, {"reason": "too long"})
+    assert answer.status_code == 202, answer.text
+    found = in_status(whole, execution, "cancelled")
+    assert time.monotonic() - asked_at < 5
+    assert (tmp_path / "cleaned up: True").exists()
+    assert found["cancel"]["reason"] == "too long"
+    told = kinds(whole, execution)
+    assert told[-3:] == ["step_handed_back", "step_cancelled", "execution_cancelled"]
+
+
+def test_what_runs_is_told_by_the_next_owner(system: System, tmp_path: Path) -> None:
+    system.start("tests.support.work_realm:realm")
+    execution = begin(system, "work.forever", {"folder": str(tmp_path)})
+    eventually((tmp_path / "begun").exists, "it runs")
+    system.supervisor.kill("owner")
+    answer = ask(system, execution, {"reason": "nobody is there"})
+    assert answer.status_code == 202, answer.text
+    system.supervisor.restart("owner")
+    in_status(system, execution, "cancelled")
+    assert (tmp_path / "cleaned up: True").exists()
+
+
 def test_what_runs_may_succeed_and_then_has(whole: System) -> None:
-    execution = begin(whole, "work.nap", {"ms": 700})
+    execution = begin(whole, "work.stubborn", {"ms": 700})
     answer = ask(whole, execution, {"reason": "too late"})
     assert answer.status_code == 202, answer.text
     found = in_status(whole, execution, "succeeded")
