@@ -138,6 +138,7 @@ class PortContract:
         sent: list[str] = []
         _warm_up(harness, port)
         before = len(harness.read("journal"))
+        assert len(harness.read("cancels")) == 1  # the reader knows the topic before the freeze
 
         harness.freeze()
         for number in range(20):
