@@ -35,7 +35,7 @@ class RuntimeSettings(TransportSettings):
         0, ge=0, le=65_535, description="where an owner answers Prometheus; 0: nowhere"
     )
     max_live_executions: int = Field(
-        1_000_000, ge=1, description="of a partition, not ended; beyond it its intents wait"
+        1_000_000, ge=1, description="of a partition, under way; beyond it its intents wait"
     )
     read_model_retention_days: float = Field(
         7.0, gt=0, description="how long an ended execution stays in the read model"

@@ -7,13 +7,14 @@ import msgspec
 from symphainy_runtime.journal.validity import Validity
 
 # Of the layout of a store. Another one is rebuilt, not read (rule 17).
-FORMAT = 1
+FORMAT = 2
 
 
 class Checkpoint(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The state after the valid record at `offset` (rule 17).
 
-    `live` counts the executions that have not ended. `identity` names cluster, topic and its id.
+    `live` counts the executions that have not ended, `idle` those of them of which nothing is under
+    way (see `layout.is_idle`). `identity` names cluster, topic and its id.
     """
 
     term: int = -1
@@ -25,6 +26,7 @@ class Checkpoint(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     acted_to: int = -1
     at: int = 0
     live: int = 0
+    idle: int = 0
     identity: str = ""
     format: int = FORMAT
     evolve_version: int = 0

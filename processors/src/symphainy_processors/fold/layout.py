@@ -23,6 +23,7 @@ TIMER = b"t"  # due_at
 DEADLINE = ""  # stands where the step does, in the timer of an execution's deadline
 _NUL = b"\0"
 _OUTSTANDING = frozenset({StepStatus.DISPATCHED, StepStatus.STARTED})
+_IDLE = frozenset({StepStatus.SUSPENDED, StepStatus.HELD})
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Body).decode
 
@@ -86,6 +87,16 @@ def changed_keys(before: Body | None, after: Body | None) -> list[tuple[bytes, b
 def is_live(body: Body | None) -> bool:
     """Whether it is an execution that has not ended."""
     return isinstance(body, ExecutionState) and not body.status.ended
+
+
+def is_idle(body: Body | None) -> bool:
+    """Whether it is a live execution that only a time or an intent can move: it waits, or rests."""
+    return (
+        isinstance(body, ExecutionState)
+        and not body.status.ended
+        and bool(body.steps)
+        and all(step.status in _IDLE for step in body.steps)
+    )
 
 
 def timer_keys(state: ExecutionState) -> list[bytes]:

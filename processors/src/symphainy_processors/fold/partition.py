@@ -72,6 +72,7 @@ class PartitionState:
         self.acted_to = self.settled.acted_to
         self.last_at = self.settled.at
         self.live = self.settled.live
+        self.idle = self.settled.idle
         # What `state` in Kafka must still be told: the ids flushed with changes after that offset.
         # A dict: the collector goes through a set, which holds a million ids after an outage.
         self.changed: dict[str, None] = {}
@@ -166,6 +167,7 @@ class PartitionState:
         if not isinstance(after, ExecutionState):
             return
         self.live += layout.is_live(after) - layout.is_live(change.before)
+        self.idle += layout.is_idle(after) - layout.is_idle(change.before)
         self._agenda.add(after)
         if overlaid is not None:
             self._no_longer_ready(overlaid)
@@ -187,6 +189,7 @@ class PartitionState:
             acted_to=self.acted_to,
             at=self.last_at,
             live=self.live,
+            idle=self.idle,
         )
 
     def _changes(self, record: JournalRecord, offset: int) -> tuple[Change, ...]:

@@ -153,17 +153,20 @@ class Holding:
             self._flushed_at[p] = now
             owned.state.flush()
         self._publishing[p].turn(int(now * 1_000))
-        self._hold(p, owned.state.live)
+        self._hold(p, owned.state.live - owned.state.idle)
 
-    def _hold(self, p: int, live: int) -> None:
-        """Intents wait in the log while too much is unfinished; reports go on."""
+    def _hold(self, p: int, busy: int) -> None:
+        """Intents wait in the log while too much is under way; reports go on.
+
+        What waits or rests does not count: an intent behind those that wait may be what moves it.
+        """
         most = self._options.max_live
         if p in self._held:
-            if live <= most - most // 10:  # so that it does not flap
+            if busy <= most - most // 10:  # so that it does not flap
                 self._held.discard(p)
                 self._intake.hold(p, held=False)
-        elif live >= most:
-            log.warning("partition %d: %d executions are live; its intents wait", p, live)
+        elif busy >= most:
+            log.warning("partition %d: %d executions are under way; its intents wait", p, busy)
             self._held.add(p)
             self._intake.hold(p, held=True)
 

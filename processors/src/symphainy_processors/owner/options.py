@@ -35,7 +35,7 @@ class OwnerOptions:
     state_retry_ms: int = 5_000
     housekeeping_ms: int = 20
     max_in_flight: int = 20_000  # decisions ahead of their acknowledgements; then input waits
-    max_live: int = 1_000_000  # executions of a partition that have not ended; then intents wait
+    max_live: int = 1_000_000  # executions of a partition under way; then its intents wait
     fold_slice: int = 500  # records folded in one turn while others are served
     retry_takeover_s: tuple[float, float] = (0.2, 1.0)  # random back-off (rule 4)
     operator_retry_s: float = 60.0  # a partition that an operator must cure is tried again

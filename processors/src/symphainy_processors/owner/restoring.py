@@ -156,7 +156,7 @@ class Restoring:
                 )
             store.clear()
             return Checkpoint()
-        found = checkpoint_of(loading.marker, loading.live)
+        found = checkpoint_of(loading.marker, loading.live, loading.idle)
         _, high = self._journal.bounds(p)
         if found.offset >= high:
             raise _cut(p, "`state`", found.offset, high)

@@ -38,7 +38,7 @@ def marker_of(checkpoint: Checkpoint) -> State:
     )
 
 
-def checkpoint_of(marker: State, live: int) -> Checkpoint:
+def checkpoint_of(marker: State, live: int, idle: int) -> Checkpoint:
     """Where a state that was loaded up to `marker` stands."""
     body = marker.body
     assert isinstance(body, StateMarker)
@@ -52,6 +52,7 @@ def checkpoint_of(marker: State, live: int) -> Checkpoint:
         acted_to=body.acted_to,
         at=body.at,
         live=live,
+        idle=idle,
     )
 
 
@@ -98,7 +99,7 @@ class Loading:
     def __init__(self, store: StateStore) -> None:
         self._store = store
         self.marker: State | None = None
-        self.live = 0
+        self.live = self.idle = 0
 
     def take(self, found: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Write one batch of rows.
@@ -124,6 +125,7 @@ class Loading:
         stored = self._store.get(key)
         old = None if stored is None else layout.unpack(stored)
         self.live += layout.is_live(new) - layout.is_live(old)
+        self.idle += layout.is_idle(new) - layout.is_idle(old)
         yield from layout.changed_keys(old, new)
         yield key, None if new is None else layout.pack(new)
 
