@@ -32,9 +32,15 @@ class Agenda:
 
     def add(self, state: ExecutionState) -> None:
         """Its timers; far ones will be found in the store."""
-        for key in layout.timer_keys(state):
-            if key < self._loaded_to:
-                heapq.heappush(self._near, key)
+        for step in state.steps:
+            if 0 < step.due_at <= self._loaded_ms:
+                self._add(layout.timer_key(state, step))
+        if state.deadline_at and 0 < layout.deadline_of(state) <= self._loaded_ms:
+            self._add(layout.deadline_key(state, state.deadline_at))
+
+    def _add(self, key: bytes) -> None:
+        if key < self._loaded_to:
+            heapq.heappush(self._near, key)
 
     def pop(self, now: int) -> StepKey | None:
         """The earliest that is due at `now`."""

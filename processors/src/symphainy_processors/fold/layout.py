@@ -75,7 +75,9 @@ def index_keys(body: Body | None) -> frozenset[bytes]:
     if body.status.ended:
         return frozenset((expiry_key(body.ended_at, body.execution_id),))
     keys = [key for step in body.steps for key in _step_keys(body, step)]
-    return frozenset((*keys, *timer_keys(body)))
+    if deadline := deadline_of(body):
+        keys.append(deadline_key(body, deadline))
+    return frozenset(keys)
 
 
 def changed_keys(before: Body | None, after: Body | None) -> list[tuple[bytes, bytes | None]]:
@@ -91,26 +93,37 @@ def is_live(body: Body | None) -> bool:
 
 def is_idle(body: Body | None) -> bool:
     """Whether it is a live execution that only a time or an intent can move: it waits, or rests."""
-    return (
-        isinstance(body, ExecutionState)
-        and not body.status.ended
-        and bool(body.steps)
-        and all(step.status in _IDLE for step in body.steps)
-    )
+    if not isinstance(body, ExecutionState):
+        return False
+    for step in body.steps:  # that has ended has none
+        if step.status not in _IDLE:
+            return False
+    return bool(body.steps)
 
 
 def timer_keys(state: ExecutionState) -> list[bytes]:
     """Where it is found by its due times: those of its steps, and its deadline."""
-    name = state.execution_id
-    keys = [_at(TIMER, step.due_at, name, step.step) for step in state.steps if step.due_at]
+    keys = [timer_key(state, step) for step in state.steps if step.due_at]
     if deadline := deadline_of(state):
-        keys.append(_at(TIMER, deadline, name, DEADLINE))
+        keys.append(deadline_key(state, deadline))
     return keys
+
+
+def timer_key(state: ExecutionState, step: StepState) -> bytes:
+    """Where a step with a due time is found by it."""
+    return _at(TIMER, step.due_at, state.execution_id, step.step)
+
+
+def deadline_key(state: ExecutionState, deadline: int) -> bytes:
+    """Where an execution is found by its deadline."""
+    return _at(TIMER, deadline, state.execution_id, DEADLINE)
 
 
 def deadline_of(state: ExecutionState) -> int:
     """When it has to have ended; 0 if it has no deadline, or that has passed or lost its sense."""
-    return 0 if state.to_end or state.status.ended else state.deadline_at
+    if not state.deadline_at or state.to_end or state.status.ended:
+        return 0
+    return state.deadline_at
 
 
 def ready_keys(body: Body) -> list[bytes]:
@@ -122,6 +135,8 @@ def ready_keys(body: Body) -> list[bytes]:
 
 def _step_keys(state: ExecutionState, step: StepState) -> list[bytes]:
     keys = []
+    if step.due_at:
+        keys.append(timer_key(state, step))
     if step.status in _OUTSTANDING:
         keys.append(_at(OUTSTANDING, step.dispatched_at, state.execution_id, step.step))
     if is_ready(step):
