@@ -6,6 +6,7 @@ UV     := $(BIN)/uv
 UV_VERSION := 0.13.9
 MEMBERS := schemas transport runtime processors sdk gateway cli simulation testing
 STAMP  := $(VENV)/.installed
+QUICK   := tests/unit tests/property tests/models tests/simulation tests/typing
 SEEDS   ?= 2000
 FROM    ?= 0
 MINUTES ?= 30
@@ -38,7 +39,8 @@ demo: $(STAMP)   ## The same, then stop; exits with the demo's result
 
 test: $(STAMP)   ## All tests, on real local Kafka and Valkey; simulated days first
 	$(BIN)/symphainy-sim --seeds $(SEEDS)
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist worksteal $(QUICK)
+	$(BIN)/pytest $(QUICK:%=--ignore=%)
 
 sim: $(STAMP)    ## Simulated days of the whole system: SEEDS=2000, FROM=0
 	$(BIN)/symphainy-sim --seeds $(SEEDS) --from $(FROM)

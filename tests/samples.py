@@ -311,7 +311,7 @@ SAMPLES: dict[str, Record] = {
         revoked=True,
     ),
     "cancel-notice": CancelNotice(
-        execution_id="exe-3-" + "0b" * 16, realm="content", step="main", delivery=4
+        execution_id="exe-3-" + "0b" * 16, realm="content", step="main", delivery=4, before=9
     ),
     "dead-letter": DeadLetter(
         topic="intents",

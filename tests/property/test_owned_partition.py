@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from symphainy_processors.admission.contracts import Contracts
+from symphainy_processors.fold.layout import is_idle, is_live
 from symphainy_processors.fold.partition import PartitionState
 from symphainy_processors.owner.deciding import Shell
 from symphainy_processors.owner.options import OwnerOptions
@@ -370,7 +371,10 @@ class PartitionUnderFire(RuleBasedStateMachine):
     def replay_equals_memory(self) -> None:
         if self.log.flying or self.owned.lost:
             return
-        assert folded(self.log.journal).everything() == self.owned.state.everything()
+        everything = self.owned.state.everything()
+        assert folded(self.log.journal).everything() == everything
+        counted = [sum(map(count, everything.values())) for count in (is_live, is_idle)]
+        assert counted == [self.owned.state.live, self.owned.state.idle]
 
     @invariant()
     def an_intent_is_decided_once(self) -> None:

@@ -174,6 +174,7 @@ class CancelNotice(Struct, frozen=True, gc=False, kw_only=True):
     realm: str
     step: str
     delivery: int
+    before: int
 
 
 class Determinism(StrEnum):

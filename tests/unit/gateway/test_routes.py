@@ -50,7 +50,11 @@ async def _execution(caller: Caller, **members: Any) -> str:
 
 
 @pytest.mark.parametrize(("method", "path"), OF_TENANTS)
-@pytest.mark.parametrize("key", ["", "sym_x_y", KEY + "0", "Basic", "sym__"])
+@pytest.mark.parametrize(
+    "key",
+    ["", "sym_x_y", KEY + "0", "Basic", "sym__"],
+    ids=["none", "malformed", "longer", "no key", "empty parts"],
+)
 async def test_without_a_valid_key_nothing_is_answered(
     caller: Caller, method: str, path: str, key: str
 ) -> None:

@@ -29,7 +29,11 @@ from symphainy.worker.notices import KEPT_S, MOST_KEPT, Noticed
 from symphainy_schemas.records import CancelNotice, Reference, ReportKind, StepReport
 
 NOTICE = CancelNotice(
-    execution_id=TASK.execution_id, realm="content", step=TASK.step, delivery=TASK.delivery
+    execution_id=TASK.execution_id,
+    realm="content",
+    step=TASK.step,
+    delivery=TASK.delivery,
+    before=TASK.dispatched_at + 1,
 )
 Async = Callable[[Context, "Ending"], Awaitable[Any]]
 Sync = Callable[[Context, "Ending"], Any]

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, TopicPartition
+from msgspec.structs import replace
 from tests.unit.sdk.fakes import NOW, TASK, FakeClock, until
 
-from symphainy.worker.notices import BEGIN_BACK_MS, NoticeReader
+from symphainy.worker.notices import BEGIN_BACK_MS, Noticed, NoticeReader
 from symphainy_schemas.codec import encode
 from symphainy_schemas.errors import OperatorError, Unavailable
 from symphainy_schemas.records import CancelNotice
@@ -23,7 +24,11 @@ from symphainy_transport import clients
 from symphainy_transport.settings import TransportSettings
 
 NOTICE = CancelNotice(
-    execution_id=TASK.execution_id, realm="content", step=TASK.step, delivery=TASK.delivery
+    execution_id=TASK.execution_id,
+    realm="content",
+    step=TASK.step,
+    delivery=TASK.delivery,
+    before=TASK.dispatched_at + 1,
 )
 
 
@@ -154,3 +159,13 @@ async def test_a_worker_that_cannot_read_it_says_what_to_do(
     consumer.refusal = KafkaError(code)
     with pytest.raises(error, match=cure):
         reader([]).start()
+
+
+def test_a_later_life_of_an_id_is_not_meant() -> None:
+    """It counts its deliveries from 1 again, behind the notice."""
+    noticed = Noticed(lambda: 0.0)
+    noticed.add(NOTICE)
+    assert TASK in noticed
+    assert replace(TASK, dispatched_at=NOTICE.before) not in noticed
+    noticed.add(replace(NOTICE, before=1))  # told again, by an owner that knew less
+    assert TASK in noticed

@@ -131,7 +131,7 @@ class Ledger:
         dispatches = self._dispatches(heading.execution_id, events)
         if dispatches:
             self._last_dispatch = offset
-        notices = self._notices(heading.execution_id, events)
+        notices = self._notices(heading.execution_id, events, offset)
         self._pending.append(_Pending(applied, self._clock(), dispatches, notices))
         self._port.append(self._partition, heading.execution_id.encode(), value, self._appended)
 
@@ -143,12 +143,14 @@ class Ledger:
         assert state is not None
         return tuple((state, event) for event in found)
 
-    def _notices(self, execution_id: str, events: tuple[Event, ...]) -> tuple[CancelNotice, ...]:
+    def _notices(
+        self, execution_id: str, events: tuple[Event, ...], offset: int
+    ) -> tuple[CancelNotice, ...]:
         if not any(isinstance(event, _REQUESTS) for event in events):
             return ()
         state = self._state.execution(execution_id)
         assert state is not None
-        return notices_for(state)
+        return notices_for(state, offset)
 
     def _appended(self, offset: int | None, appended_at: int) -> None:
         """Act on the contiguous acknowledged prefix only; everything else is doubt (rule 3)."""

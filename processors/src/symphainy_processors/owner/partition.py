@@ -218,7 +218,7 @@ class OwnedPartition:
         """The last owner may have died before it told whoever runs what is to end."""
         asked = {state.execution_id: state for state, _ in self.state.outstanding() if state.to_end}
         for state in asked.values():
-            for notice in notices_for(state):
+            for notice in notices_for(state, self.ledger.term):
                 self._port.notify(notice)
 
     def finish(self) -> None:

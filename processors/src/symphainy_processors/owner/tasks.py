@@ -48,8 +48,9 @@ def task_for(
     )
 
 
-def notices_for(state: ExecutionState) -> tuple[CancelNotice, ...]:
-    """One for each delivery that may start or run; none unless the execution is to end."""
+def notices_for(state: ExecutionState, offset: int) -> tuple[CancelNotice, ...]:
+    """One for each delivery that may start or run, as of a journal offset; none unless the
+    execution is to end."""
     if not state.to_end:
         return ()
     return tuple(
@@ -58,6 +59,7 @@ def notices_for(state: ExecutionState) -> tuple[CancelNotice, ...]:
             realm=state.realm,
             step=step.step,
             delivery=delivery,
+            before=offset,
         )
         for step in state.steps
         for delivery in step.open

@@ -43,20 +43,27 @@ class Noticed:
     def __init__(self, now: Callable[[], float]) -> None:
         """`now` tells seconds that never run back."""
         self._now = now
-        self._told: dict[tuple[str, str, int], float] = {}
+        self._told: dict[tuple[str, str, int], tuple[float, int]] = {}
 
     def add(self, notice: CancelNotice) -> None:
         """It was told."""
         now = self._now()
         key = (notice.execution_id, notice.step, notice.delivery)
-        self._told.pop(key, None)  # what is told again is remembered from then on
-        self._told[key] = now
-        while len(self._told) > MOST_KEPT or now - self._told[next(iter(self._told))] >= KEPT_S:
+        _, before = self._told.pop(key, (now, notice.before))
+        # What is told again is remembered from then on.
+        self._told[key] = now, max(before, notice.before)
+        while len(self._told) > MOST_KEPT or now - self._oldest() >= KEPT_S:
             del self._told[next(iter(self._told))]
 
     def __contains__(self, task: Task) -> bool:
         """Whether that delivery is to end."""
-        return bool(self._told) and (task.execution_id, task.step, task.delivery) in self._told
+        if not self._told:
+            return False
+        told = self._told.get((task.execution_id, task.step, task.delivery))
+        return told is not None and task.dispatched_at < told[1]
+
+    def _oldest(self) -> float:
+        return next(iter(self._told.values()))[0]
 
 
 class NoticeReader:
