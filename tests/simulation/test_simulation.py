@@ -36,8 +36,8 @@ SEARCHED_SEEDS = 150
 # What broke a guarantee once, made small: a late start after a hand-back, with nobody left to end
 # it; a tenant forgotten while it was counted; a takeover, and an owner, that slept while another
 # owner went on; a handler that waited, and began anew because an earlier delivery of it had failed;
-# one that said that it waits after it was cancelled; a partition full of executions that rested, with
-# the resumptions among the intents that it did not read; a notice taken for a later life of an id.
+# one that said that it waits after it was cancelled; a partition full of executions that rested,
+# with the resumptions among the intents that it did not read; a notice taken for a later life.
 ONCE_BROKEN = (
     "13449:100002:1801",
     "10376:400804:12",
