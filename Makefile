@@ -39,7 +39,7 @@ demo: $(STAMP)   ## The same, then stop; exits with the demo's result
 
 test: $(STAMP)   ## All tests, on real local Kafka and Valkey; simulated days first
 	$(BIN)/symphainy-sim --seeds $(SEEDS)
-	$(BIN)/pytest -n auto --dist worksteal $(QUICK)
+	$(BIN)/pytest -n logical --dist worksteal $(QUICK)
 	$(BIN)/pytest $(QUICK:%=--ignore=%)
 
 sim: $(STAMP)    ## Simulated days of the whole system: SEEDS=2000, FROM=0
