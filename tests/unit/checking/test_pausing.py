@@ -9,10 +9,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from tests.unit.checking.logbook import execution
-from tests.unit.checking.story import PASSING, Story, breaks, failed, holds
+from tests.unit.checking.story import PASSING, Story, breaks, failed, handed_back, holds
 
 from symphainy_schemas import events as e
-from symphainy_schemas.records import ReportKind, Task
+from symphainy_schemas.records import REDELIVERED, ReportKind, Task
 
 PAUSED = e.ExecutionPaused(reason="closed", principal="ann")
 RESUMED = e.ExecutionResumed(reason="open", principal="ann")
@@ -51,6 +51,23 @@ def test_what_rests_and_goes_on_holds(story: Story) -> None:
     asks(story, "pause", PAUSED)
     story.record((HELD,), execution())
     story.succeed(story.send(asks(story, "resume", RESUMED, story.delivery(2, 2))))
+    holds(story)
+
+
+def test_what_is_handed_back_while_it_is_held_goes_on_by_its_time(story: Story) -> None:
+    task = story.admit(story.intent())
+    asks(story, "pause", PAUSED)
+    for _ in range(2):
+        back = replace(handed_back(task), reason=REDELIVERED)
+        again = e.StepRetryScheduled(step="main", attempt=1, due_at=story.now + 10)
+        story.answer(ReportKind.HANDED_BACK, task, back, again)
+        story.now += 20
+        story.record((replace(HELD, attempt=1),), execution())
+    back = replace(handed_back(task), reason=REDELIVERED)
+    story.answer(ReportKind.HANDED_BACK, task, back, replace(again, due_at=story.now + 10))
+    asks(story, "resume", RESUMED)
+    story.now += 20
+    story.succeed(story.send(story.record((story.delivery(1, 2),), execution())))
     holds(story)
 
 

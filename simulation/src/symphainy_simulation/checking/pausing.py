@@ -57,8 +57,15 @@ def _goes_on(life: Life) -> Iterator[Violation]:
 
 
 _GOES = (e.StepReady, e.StepDispatched)
-# Who had the step before may still run it: it goes on, or fails, by itself.
-_LEAVES = (e.StepStarted, e.StepSucceeded, e.StepFailed, e.StepSuspended, e.StepCancelled)
+# Who had the step before may still run it: it goes on, fails, or is handed back, by itself.
+_LEAVES = (
+    e.StepStarted,
+    e.StepSucceeded,
+    e.StepFailed,
+    e.StepRetryScheduled,
+    e.StepSuspended,
+    e.StepCancelled,
+)
 
 
 def _wrong(life: Life, told: Told, what: str) -> Violation:
