@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
 from symphainy.errors import JournalMismatch, SignalTimeout
@@ -88,7 +88,8 @@ class Replay:
             self._why = self._why or {"left": name}
             raise
         finally:
-            _INSIDE.reset(inside)
+            with suppress(ValueError):  # a handler that is only collected, out of its context
+                _INSIDE.reset(inside)
 
     def unbind(self) -> None:
         """The handler read what is not the same in every run: it may take another branch."""

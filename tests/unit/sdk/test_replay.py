@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -22,7 +23,7 @@ from tests.unit.sdk.fakes import Called, run
 
 from symphainy import Context, Handler, Realm, Retry, SignalTimeout
 from symphainy.invocation import MISMATCH_PAUSE_MS, Failed
-from symphainy.replay import MARK
+from symphainy.replay import MARK, Replay
 from symphainy_schemas.records import Checkpoint
 
 Body = Callable[[Context], Awaitable[object]]
@@ -376,3 +377,15 @@ async def test_a_branch_by_what_is_recorded_or_by_the_attempt_is_free() -> None:
 
     assert (await replay(branches, "count", "announce")).result is None
     assert (await replay(branches, "count", "announce", attempt=1)).result is None
+
+
+def test_a_handler_that_is_only_collected_makes_no_noise() -> None:
+    """As when its loop is gone: it is closed from another context than it ran in."""
+
+    async def handler() -> None:
+        with Replay(()).asked("one"):
+            await asyncio.sleep(0)
+
+    running = handler()
+    contextvars.copy_context().run(running.send, None)
+    running.close()
