@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 
 from symphainy_simulation.actors.programs import Line
-from symphainy_simulation.plan import Kind, Stated
+from symphainy_simulation.plan import Stated
 
 SHARE = 0.4  # of the seeds have some
 
@@ -16,11 +16,7 @@ def with_beats(stated: list[Stated], chance: Random) -> list[Stated]:
     """What is stated, with some of the handlers that have steps under a heartbeat."""
     if chance.random() >= SHARE:
         return stated
-    return [_beating(one, chance) if _has_steps(one) else one for one in stated]
-
-
-def _has_steps(one: Stated) -> bool:
-    return one.kind is Kind.INTENT and one.intent_type.endswith(".steps")
+    return [_beating(one, chance) if one.has_steps else one for one in stated]
 
 
 def _beating(one: Stated, chance: Random) -> Stated:

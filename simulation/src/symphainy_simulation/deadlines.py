@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from symphainy_simulation.plan import Kind, Stated
+from symphainy_simulation.plan import Stated
 
 SHARE = 0.4  # of the seeds have some
 
@@ -14,11 +14,7 @@ def with_deadlines(stated: list[Stated], chance: Random) -> list[Stated]:
     """What is stated, with some of what has steps, and maybe waits, under a deadline."""
     if chance.random() >= SHARE:
         return stated
-    return [_dated(one) if _has_steps(one) and chance.random() < 0.5 else one for one in stated]
-
-
-def _has_steps(one: Stated) -> bool:
-    return one.kind is Kind.INTENT and one.intent_type.endswith(".steps")
+    return [_dated(one) if one.has_steps and chance.random() < 0.5 else one for one in stated]
 
 
 def _dated(one: Stated) -> Stated:

@@ -54,6 +54,11 @@ class Stated:
     """What becomes of it on its way to Kafka, the first time; empty: nothing strange."""
     variant: int = 0
 
+    @property
+    def has_steps(self) -> bool:
+        """Whether its handler runs steps, and nothing else is special about it."""
+        return self.kind is Kind.INTENT and self.intent_type.endswith(".steps")
+
 
 class Harm(StrEnum):
     """What goes wrong."""

@@ -126,11 +126,11 @@ class Deciding:
 
     def deliver_again(self, state: ExecutionState, step: StepState) -> None:
         """Deliver anew, under a number of its own (rule 12), unless it is to end, or rests."""
-        if not state.to_end and not state.paused:
-            self._deliver(state, step, step.dispatched_at)
-            return
         ready = StepReady(step=step.step, attempt=step.attempt)
         events = saga.instead(state, step, (ready,))
+        if events == (ready,):
+            self._deliver(state, step, step.dispatched_at)
+            return
         self.decide(state, heading_of(state, None, step.dispatched_at), events, self.moment())
 
     def _deliver(self, state: ExecutionState, step: StepState, parent: int) -> None:

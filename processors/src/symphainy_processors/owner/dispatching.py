@@ -14,12 +14,12 @@ from symphainy_processors.dispatch.rules import Limits, Line, Ready
 from symphainy_processors.dispatch.window import Waits
 from symphainy_processors.fold.layout import LineKey, is_ready
 from symphainy_processors.fold.partition import PartitionState
+from symphainy_processors.saga.decide import WAITING
 from symphainy_runtime.journal.writer import Heading
 from symphainy_schemas import events as e
 from symphainy_schemas.records import Tenant
-from symphainy_schemas.state import ExecutionState, StepState, StepStatus
+from symphainy_schemas.state import ExecutionState, StepState
 
-_WAITING = frozenset({StepStatus.READY, StepStatus.BACKING_OFF, StepStatus.HELD})
 _FREEING = (
     e.StepSucceeded,
     e.StepFailed,
@@ -114,7 +114,7 @@ class Dispatching:
     ) -> None:
         if not any(isinstance(x, e.StepStarted) and x.step == step.step for x in events):
             return
-        if step.status in _WAITING:  # it was given up, but lives: it has a slot again
+        if step.status in WAITING:  # it was given up, but lives: it has a slot again
             self.dispatcher.occupy(waiting(state, step.step, step.dispatched_at))
         sent_at = self._sent_at.get((state.execution_id, step.step))
         if sent_at is not None and not isinstance(events[-1], e.ExecutionSucceeded):

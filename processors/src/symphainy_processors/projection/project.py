@@ -106,11 +106,9 @@ class Projection:
             case e.StepSucceeded():
                 fields["outcome"] = _outcome(record, event)
             case e.CancelRequested():
-                told = {"reason": event.reason, "by": event.principal, "at": record.at}
-                fields["cancel"] = _json(told)
+                fields["cancel"] = _asked(record, event)
             case e.ExecutionPaused():
-                told = {"reason": event.reason, "by": event.principal, "at": record.at}
-                fields["paused"] = _json(told)
+                fields["paused"] = _asked(record, event)
             case e.ExecutionResumed():
                 fields["paused"] = _json(None)
         if type(event) in STEP_STATUS:
@@ -290,6 +288,11 @@ def reference_document(reference: Reference) -> dict[str, Any]:
         "size": reference.size,
         "media_type": reference.media_type,
     }
+
+
+def _asked(record: e.JournalRecord, event: e.CancelRequested | e.ExecutionPaused) -> str:
+    """Who asked for it, when, and why."""
+    return _json({"reason": event.reason, "by": event.principal, "at": record.at})
 
 
 def _error(error: Error) -> dict[str, Any]:

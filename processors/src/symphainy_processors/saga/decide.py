@@ -24,7 +24,8 @@ PROMPT_REDELIVERIES = 3
 REDELIVERY_BACKOFF_MS = 500
 REDELIVERY_BACKOFF_MAX_MS = 30_000
 _ENDED = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
-_WAITING = frozenset({StepStatus.BACKING_OFF, StepStatus.READY, StepStatus.HELD})
+# No delivery of it is awaited; one that was given up may live.
+WAITING = frozenset({StepStatus.BACKING_OFF, StepStatus.READY, StepStatus.HELD})
 _CLOSING = frozenset(
     {ReportKind.SUCCEEDED, ReportKind.FAILED, ReportKind.HANDED_BACK, ReportKind.SUSPENDED}
 )
@@ -191,7 +192,7 @@ def _may_start(state: ExecutionState, step: StepState) -> bool:
     it: that its worker is gone was said before, and is not said again.
     """
     return step.status is StepStatus.DISPATCHED or (
-        step.status in _WAITING and (state.timeout_ms > 0 or state.heartbeat_ms > 0)
+        step.status in WAITING and (state.timeout_ms > 0 or state.heartbeat_ms > 0)
     )
 
 

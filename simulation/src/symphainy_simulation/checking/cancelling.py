@@ -12,11 +12,10 @@ from math import inf
 
 from symphainy.worker.admission import CANCELLED
 from symphainy_schemas import events as e
-from symphainy_simulation.checking.lives import Book, Life
+from symphainy_simulation.checking.lives import ASKS_FOR_END, Book, Life
 from symphainy_simulation.checking.violation import Violation
 
 G = "G7"
-_ASKS = (e.CancelRequested, e.DeadlinePassed)
 _BEGINS = (e.StepReady, e.StepDispatched, e.StepRetryScheduled)
 
 
@@ -32,7 +31,7 @@ def check(book: Book) -> Iterator[Violation]:
 def _begins_nothing(life: Life) -> Iterator[Violation]:
     asked: set[type] = set()
     for entry, event in life.told:
-        if isinstance(event, _ASKS):
+        if isinstance(event, ASKS_FOR_END):
             if type(event) in asked:
                 sentence = f"the end of {life.execution_id} was asked for twice"
                 yield Violation(G, sentence, (entry.place,))

@@ -17,6 +17,7 @@ from symphainy_simulation.checking.logs import Entry, Logs, PartitionLogs, Told
 from symphainy_simulation.checking.violation import Place
 
 ENDS = (e.IntentRejected, e.ExecutionSucceeded, e.ExecutionFailed, e.ExecutionCancelled)
+ASKS_FOR_END = (e.CancelRequested, e.DeadlinePassed)
 StepEvent = (
     e.StepReady
     | e.StepDispatched
@@ -66,7 +67,7 @@ class Life:
     @cached_property
     def to_end_at(self) -> float:
         """The journal offset from which on it is to end; endless where that never was."""
-        asked = (x for x in self.told if isinstance(x.event, e.CancelRequested | e.DeadlinePassed))
+        asked = (x for x in self.told if isinstance(x.event, ASKS_FOR_END))
         return next((told.entry.offset for told in asked), inf)
 
     @property
