@@ -37,6 +37,8 @@ from symphainy_transport.settings import TransportSettings
 from symphainy_transport.topics import JOURNAL, STATE, Topics, TopicSpec
 
 TIMEOUT_S = 15.0
+CREATE_S = 60.0
+"""A controller that just came back lets its brokers register first."""
 ASK_AGAIN_S = 0.05
 _NOT_ALLOWED = (
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
@@ -84,12 +86,13 @@ class Cluster:
         replication = self._replication(len(found.brokers))
         futures: Mapping[str, Future[None]] = self._admin.create_topics(
             [_new_topic(spec, replication, extra or {}) for spec in missing],
-            operation_timeout=TIMEOUT_S,
+            operation_timeout=CREATE_S,
+            request_timeout=CREATE_S,
         )
         created = []
         for name, future in futures.items():
             try:
-                future.result(TIMEOUT_S)
+                future.result()  # the request has its own limit, and says what it waited for
                 created.append(name)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
@@ -172,7 +175,7 @@ class Cluster:
         found: dict[str, dict[str, str] | None] = {}
         for resource, future in answers.items():
             try:
-                entries = future.result(TIMEOUT_S)
+                entries = future.result()
             except KafkaException as error:
                 if error.args[0].code() not in _NOT_ALLOWED:
                     raise self._unavailable(error) from error
@@ -200,7 +203,7 @@ class Cluster:
             )
             asked = self._admin.describe_acls(wanted, request_timeout=TIMEOUT_S)
             try:
-                rules = asked.result(TIMEOUT_S)
+                rules = asked.result()
             except KafkaException as error:
                 if error.args[0].code() in (*_NOT_ALLOWED, KafkaError.SECURITY_DISABLED):
                     return None

@@ -7,19 +7,22 @@
 - An owner's start refuses partitions that do not correspond; the question is cheap enough to be
   asked again.
 - Settings of the broker and its access rules are found.
-- Nobody there is an answer, not a traceback.
+- Nobody there is an answer, not a traceback; nor is a broker that stops answering in between.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
 from tests.integration.cluster.conftest import SPOILT, Spoiler
-from tests.support.system import eventually
+from tests.support.system import eventually, isolated
 
 from symphainy_runtime.cluster import Cluster, Finding
+from symphainy_runtime.local import LocalServices
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas.errors import MisconfiguredCluster, Unavailable
 from symphainy_transport.topics import Topics
@@ -152,3 +155,24 @@ def test_nobody_there_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for ask in (Cluster(nobody).check, Cluster(nobody).check_partitions, Cluster(nobody).identity):
         with pytest.raises(Unavailable, match="did not answer"):
             ask()
+
+
+def test_a_broker_that_stops_answering_in_between_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("symphainy_runtime.cluster.TIMEOUT_S", 1.0)
+    monkeypatch.setattr("symphainy_runtime.cluster.CREATE_S", 1.0)
+    services = LocalServices(tmp_path / "data", valkey=False)
+    with services as endpoints:
+        cluster = Cluster(isolated(endpoints, tmp_path))
+        known = cluster._metadata()
+        monkeypatch.setattr(cluster, "_metadata", lambda: known)
+        assert services.kafka is not None
+        assert services.kafka.pid is not None
+        os.kill(services.kafka.pid, signal.SIGSTOP)
+        try:
+            for ask in (cluster.create, cluster.check):
+                with pytest.raises(Unavailable, match="imed out"):
+                    ask()
+        finally:
+            os.kill(services.kafka.pid, signal.SIGCONT)
