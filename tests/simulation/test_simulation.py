@@ -31,6 +31,7 @@ FOUND_AT = {
     "worker-commits-at-start": 673,
     "found-task-wakes": 237,
     "told-too-early": 368,
+    "worker-wakes-unasked": 29406,
 }
 SEARCHED_SEEDS = 150
 # What broke a guarantee once, made small: a late start after a hand-back, with nobody left to end

@@ -123,7 +123,7 @@ class _Life:
         self.next = start.offset
         self.noticed = 0  # a new worker reads again what was told of late
         self.flow = _Flow(stage.changed)
-        self.standing = Standing(stage.time)
+        self.standing = Standing(stage.time.monotonic)
         self.outlet = _Outlet(stage)
         self.timers = _Timers(stage.time)
         loop = asyncio.get_running_loop()
@@ -178,7 +178,7 @@ class Worker:
     def take(self) -> bool:
         """Take the tasks that have come; whether there were any."""
         life = self._life
-        life.standing.confirm()
+        life.standing.confirm(life.standing.asked())
         new = [self._message(n) for n in range(life.next, len(self._tasks))]
         life.next = len(self._tasks)
         if new:

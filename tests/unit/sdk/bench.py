@@ -56,7 +56,7 @@ class Bench:
     cleanup_s: float = CLEANUP_S
 
     def __post_init__(self) -> None:
-        self.standing = Standing(self.clock)
+        self.standing = Standing(self.clock.monotonic)
         realm = self.realm()
         self.engine = Engine(
             EngineOptions(

@@ -2,12 +2,14 @@
 
 - After a turn that came late nothing is started before the group has said that we are a member.
 - If it says that we are none, what was not started is let go, for whoever has it now.
+- An answer counts from the question on: who is stopped again in between asks again.
 - While it says nothing, nothing is started, and it is asked again.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -30,12 +32,14 @@ class FakeConsumer:
 
     def __init__(self) -> None:
         self.answer: KafkaError | None = None
+        self.meanwhile: Callable[[], None] = lambda: None
         self.asked = 0
 
     def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition]:
         """As the real one."""
         assert not asynchronous
         self.asked += 1
+        self.meanwhile()
         if self.answer is not None:
             raise KafkaException(self.answer)
         return offsets
@@ -47,7 +51,7 @@ class Pumped:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.consumer, self.clock = FakeConsumer(), FakeClock()
         monkeypatch.setattr(clients, "consumer", lambda *_, **__: self.consumer)
-        self.standing = Standing(self.clock)
+        self.standing = Standing(self.clock.monotonic)
         self.lease = Lease(0, Start(0, 0, True))
 
         def nothing(_: Any) -> None:
@@ -109,13 +113,29 @@ async def test_while_nobody_says_it_is_asked_again(monkeypatch: pytest.MonkeyPat
     assert one.standing.sure
 
 
+async def test_an_answer_counts_from_the_question_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was stopped once more before it heard it."""
+    one = Pumped(monkeypatch)
+
+    def stopped() -> None:
+        one.clock.now += LONG_MS
+
+    one.clock.now += LONG_MS
+    one.consumer.meanwhile = stopped
+    one.turn()
+    assert not one.standing.sure
+    one.consumer.meanwhile = lambda: None
+    one.turn()
+    assert (one.standing.sure, one.consumer.asked) == (True, 2)
+
+
 async def test_nothing_is_started_in_doubt_and_goes_on_after_it() -> None:
     bench = Bench()
     bench.clock.now += LONG_MS
     bench.take(task())
     await asyncio.sleep(0)
     assert bench.calls == []
-    bench.standing.confirm()
+    bench.standing.confirm(bench.standing.asked())
     await until(lambda: bench.calls != [])
 
 
@@ -124,6 +144,6 @@ async def test_what_others_have_is_not_started_after_it() -> None:
     bench.clock.now += LONG_MS
     bench.take(task())
     bench.lease.active = False
-    bench.standing.confirm()
+    bench.standing.confirm(bench.standing.asked())
     await until(lambda: not bench.engine._waiting)
     assert bench.calls == []

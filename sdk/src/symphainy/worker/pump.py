@@ -156,8 +156,9 @@ class Pump:
         say, the next turn asks again.
         """
         standing = self._options.standing
+        asked = standing.asked()
         if standing.sure or not self._leases:
-            standing.confirm()
+            standing.confirm(asked)
             return
         places = [
             TopicPartition(self._options.topic, lease.partition, lease.ledger.position)
@@ -172,7 +173,7 @@ class Pump:
             _log.warning("%s: stopped for too long; others have it", self._options.topic)
             self._end_leases(places)
         if not errors or not self._leases:
-            standing.confirm()
+            standing.confirm(asked)
 
     def _hold(self) -> None:
         """There is no room: wait for some; if that takes long, keep serving the group."""

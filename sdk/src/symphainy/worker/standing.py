@@ -7,7 +7,7 @@ tells of every turn, and after one that came late it asks the group before anyth
 
 from __future__ import annotations
 
-from symphainy_transport.clock import Clock
+from collections.abc import Callable
 
 # Well below a session, so that nobody else has the partitions yet when doubt begins; well above
 # what a turn takes.
@@ -17,15 +17,26 @@ STOPPED_S = 3.0
 class Standing:
     """Of one consumer; read by the loop's thread, told by the pump's."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._sure_at = clock.monotonic()
+    __slots__ = ("_now", "_stopped_s", "_sure_at")
+
+    def __init__(self, now: Callable[[], float], stopped_s: float = STOPPED_S) -> None:
+        """`now` tells seconds that never run back; a turn is late after `stopped_s`."""
+        self._now = now
+        self._stopped_s = stopped_s
+        self._sure_at = now()
 
     @property
     def sure(self) -> bool:
         """Whether the pump knew of it a moment ago."""
-        return self._clock.monotonic() - self._sure_at < STOPPED_S
+        return self._now() - self._sure_at < self._stopped_s
 
-    def confirm(self) -> None:
-        """The partitions that are held are our own now."""
-        self._sure_at = self._clock.monotonic()
+    def asked(self) -> float:
+        """The time of a question to the group, for `confirm`."""
+        return self._now()
+
+    def confirm(self, asked: float) -> None:
+        """The partitions that were held when this was asked were our own then.
+
+        Not when the answer came: the process may have been stopped in between.
+        """
+        self._sure_at = asked

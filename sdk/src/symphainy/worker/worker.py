@@ -157,7 +157,7 @@ class Worker:
         group_id = self._topics.name(f"realm.{realm.name}")
         topic = self._topics.tasks(realm.name)
         flow = Flow(self._concurrency + max(self._concurrency, _AHEAD), _HELD_BYTES)
-        standing = Standing(self._clock)
+        standing = Standing(self._clock.monotonic)
         engine = Engine(
             EngineOptions(
                 topic=self._topics.short(topic),

@@ -15,6 +15,7 @@ from symphainy.worker.ledger import Lease, begin
 from symphainy.worker.notices import Noticed
 from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.records import REDELIVERED, CancelNotice, ReportKind, StepReport, Task
+from symphainy_simulation.actors.doubt import Doubt
 from symphainy_simulation.actors.job import Job, Start, told
 from symphainy_simulation.world.events import MS
 from symphainy_simulation.world.group import Change, Group, News, Seat
@@ -66,6 +67,7 @@ class WorkerProcess:
         self._positions: dict[int, int] = {}
         self._running: dict[tuple[int, int], Job] = {}
         self._noticed = Noticed(self.process.clock.monotonic)
+        self._doubt = self._new_doubt()
         self._stopping = False
         self._committed_at = 0
         self._pumping = False
@@ -94,6 +96,7 @@ class WorkerProcess:
         self._producer.landed = self._universe.landed(process.name)
         self._leases, self._positions, self._running = {}, {}, {}
         self._noticed = Noticed(process.clock.monotonic)
+        self._doubt = self._new_doubt()
         self._stopping = self._pumping = False
         self._hear_notices()
         self._seat = self.realm.group.join(process)
@@ -147,7 +150,9 @@ class WorkerProcess:
 
     def _pump(self) -> None:
         assert self._seat is not None
-        if not self._universe.network.reaches(self.process):
+        if not self._doubt.resolved(self._leases) or not self._universe.network.reaches(
+            self.process
+        ):
             return
         for news in self._seat.poll():
             self._hear(news)
@@ -155,6 +160,19 @@ class WorkerProcess:
             self._read(partition, lease)
         if self._events.now - self._committed_at >= COMMIT_US:
             self._commit()
+
+    def _new_doubt(self) -> Doubt:
+        network = self._universe.network
+        return Doubt(self.process, network, self._known, self._others_have_it, self._pump)
+
+    def _known(self) -> bool:
+        """As the coordinator answers a commit."""
+        return self._seat is not None and self._seat.known
+
+    def _others_have_it(self) -> None:
+        for lease in self._leases.values():
+            lease.active = False
+        self._leases = {}
 
     def _read(self, partition: int, lease: Lease) -> None:
         room = self._concurrency - len(self._running)

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from symphainy.worker.standing import Standing
 from symphainy_processors.fold import steps as fold_steps
 from symphainy_processors.owner import ledger
 from symphainy_processors.owner.partition import OwnedPartition
@@ -101,6 +102,10 @@ def _commits_what_it_starts(original: Any) -> Any:
     return entered
 
 
+def _is_always_sure(original: Any) -> Any:
+    return property(lambda self: True)
+
+
 PLANTS = (
     Plant(
         "delivery-numbered-anew",
@@ -167,5 +172,11 @@ PLANTS = (
         "12",
         "A worker commits a task's offset before its result is acknowledged.",
         (Patch(WorkerProcess, "entered", _commits_what_it_starts),),
+    ),
+    Plant(
+        "worker-wakes-unasked",
+        "13",
+        "A worker that stood still starts what others may have by now.",
+        (Patch(Standing, "sure", _is_always_sure),),
     ),
 )

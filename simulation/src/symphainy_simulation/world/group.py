@@ -105,6 +105,11 @@ class Seat:
         self.expired, self._learns_at = False, 0
         return self._lose()
 
+    @property
+    def known(self) -> bool:
+        """Whether the coordinator knows it as a member, as it answers a commit."""
+        return not self.expired and self._group.seats(self)
+
     def expire(self) -> None:
         """The coordinator has taken it for dead; it has not heard of that."""
         self.expired, self._learns_at = True, 0
