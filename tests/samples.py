@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from symphainy_schemas import events as e
 from symphainy_schemas.codec import Record
 from symphainy_schemas.records import (
@@ -15,6 +17,10 @@ from symphainy_schemas.records import (
     DomainEvent,
     Error,
     Intent,
+    PlannedStep,
+    PlanStep,
+    Policy,
+    Recovery,
     Reference,
     ReportKind,
     StateChange,
@@ -90,6 +96,8 @@ TASK = Task(
     traceparent=INTENT.traceparent,
     checkpoints=(Checkpoint("extract", b'"text"'),),
     heartbeat_ms=10_000,
+    compensates="charge",
+    result=b"{}",
 )
 
 REPORT = StepReport(
@@ -114,6 +122,32 @@ REPORT = StepReport(
     queued_ms=12,
     retry_after_ms=250,
     waits=(Wait("approved", 1_790_000_000_900, "approved"),),
+)
+
+POLICY = Policy(
+    timeout_ms=1_000,
+    heartbeat_ms=500,
+    attempts=4,
+    backoff_ms=100,
+    backoff_factor=2.0,
+    backoff_max_ms=5_000,
+)
+PLAN = (
+    PlanStep(
+        step="charge",
+        intent_type="billing.charge",
+        needs=("reserve",),
+        input=b'{"amount":{"$from":"payload","at":"/amount"}}',
+        condition=b'{"$from":"reserve","at":"/status","in":["held"]}',
+        version=3,
+        realm="billing",
+        handler="charge",
+        policy=POLICY,
+        concurrency_key="/customer",
+        key_concurrency=1,
+        compensation="refund",
+        compensation_policy=POLICY,
+    ),
 )
 
 EVENTS: tuple[e.Event, ...] = (
@@ -147,6 +181,9 @@ EVENTS: tuple[e.Event, ...] = (
         backoff_max_ms=60_000,
         concurrency_key="customer-7",
         key_concurrency=2,
+        plan=PLAN,
+        recovery=Recovery.HOLD_FOR_OPERATOR,
+        output=b'{"$from":"charge","at":""}',
         heartbeat_ms=10_000,
         deadline_ms=3_600_000,
     ),
@@ -175,7 +212,7 @@ EVENTS: tuple[e.Event, ...] = (
     e.ArtifactRecorded(name="text", reference=REFERENCE),
     e.EventEmitted(event_type="file.ingested", data=b"{}"),
     e.StateChanged(key="file", value=b'"read"'),
-    e.ExecutionSucceeded(),
+    e.ExecutionSucceeded(result=b"{}"),
     e.ExecutionFailed(error=ERROR),
     e.ExecutionCancelled(reason="asked"),
     e.StepSuspended(
@@ -189,6 +226,15 @@ EVENTS: tuple[e.Event, ...] = (
     e.ExecutionPaused(reason="closed", principal="ann"),
     e.ExecutionResumed(reason="open again", principal="ann"),
     e.StepHeld(step="main", attempt=2),
+    e.StepSkipped(step="charge"),
+    e.StepClosed(step="charge"),
+    e.CompensationRequested(reason="wrong order", principal="ann"),
+    e.CompensationStarted(error=ERROR),
+    e.CompensationSucceeded(step="charge"),
+    e.CompensationFailed(step="charge", error=ERROR),
+    e.ExecutionStuck(error=ERROR),
+    e.StepRetryRequested(step="charge", input=b"{}", reason="mended", principal="ann"),
+    e.ExecutionCompensated(error=ERROR),
 )
 
 JOURNAL = e.JournalRecord(
@@ -250,6 +296,10 @@ STATE = State(
                 error=ERROR,
                 waits=(Wait("approved", 9, "approved"),),
                 ends_at=7,
+                result=b"{}",
+                begun=True,
+                completed_at=43,
+                input=b"[]",
             ),
         ),
         state={"file": b'"read"'},
@@ -261,8 +311,32 @@ STATE = State(
         deadline_at=8,
         overdue=True,
         paused=True,
+        plan=PLAN,
+        recovery=Recovery.RETRY_FORWARD,
+        output=b"{}",
+        undo=True,
+        failure=ERROR,
     ),
 )
+
+_FULL = STATE.body
+assert isinstance(_FULL, ExecutionState)
+PLAIN = replace(
+    _FULL,
+    signals=(),
+    controlled_at=-1,
+    cancel_reason=None,
+    heartbeat_ms=0,
+    deadline_at=0,
+    overdue=False,
+    paused=False,
+    plan=(),
+    recovery=Recovery.COMPENSATE,
+    output=b"",
+    undo=False,
+    failure=None,
+)
+"""An execution of one step, of which nobody wants anything."""
 
 SAMPLES: dict[str, Record] = {
     "intent": INTENT,
@@ -291,6 +365,18 @@ SAMPLES: dict[str, Record] = {
         registered_by="w1",
         heartbeat_ms=10_000,
         deadline_ms=3_600_000,
+        compensation_policy=POLICY,
+        plan=(
+            PlannedStep(
+                step="charge",
+                intent_type="billing.charge",
+                needs=("reserve",),
+                input=b"{}",
+                condition=b"{}",
+            ),
+        ),
+        recovery=Recovery.RETRY_FORWARD,
+        output=b"{}",
     ),
     "tenant": Tenant(
         tenant_id="acme",

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, Message, TopicPartition
 from bench.owner.feeding import STALL_S, Stalled
 from symphainy_processors.admission.decide import Known, admit
 from symphainy_processors.fold.evolve import evolve_execution
-from symphainy_processors.fold.steps import find_step
+from symphainy_processors.fold.plans import find_step
 from symphainy_processors.moment import Moment
 from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.saga import decide as saga

@@ -160,7 +160,7 @@ def _unknown(data: bytes) -> UnreadableRecord:
 
 def _earlier(record: type[Record], writer: Any) -> Read:
     """A reader of an earlier schema: fastavro resolves it against today's."""
-    reader = fastavro.parse_schema(json.loads(schema_text(record)))
+    reader = _with_bytes(fastavro.parse_schema(json.loads(schema_text(record))))
     union = _UNION_FIELD.get(record)
 
     def read(data: bytes, at: int) -> tuple[Any, int]:
@@ -174,6 +174,19 @@ def _earlier(record: type[Record], writer: Any) -> Read:
         return msgspec.convert(datum, record, builtin_types=(bytes,)), body.tell()
 
     return read
+
+
+def _with_bytes(schema: Any) -> Any:
+    """A parsed schema whose defaults of `bytes` are such: JSON has text, a code point for each
+    byte, and fastavro would hand out that."""
+    if isinstance(schema, list):
+        return [_with_bytes(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    changed = {name: _with_bytes(part) for name, part in schema.items()}
+    if schema.get("type") == "bytes" and isinstance(schema.get("default"), str):
+        changed["default"] = schema["default"].encode("latin-1")
+    return changed
 
 
 def _tagged(union: Any) -> Any:

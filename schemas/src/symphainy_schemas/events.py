@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from symphainy_schemas.records import Error, Reference, Wait
+from symphainy_schemas.records import Error, PlanStep, Recovery, Reference, Wait
 
 
 class Position(Struct, frozen=True, gc=False):
@@ -86,6 +86,9 @@ class CapabilityResolved(_Event, frozen=True):
     key_concurrency: int = 0
     heartbeat_ms: int = 0
     deadline_ms: int = 0
+    plan: tuple[PlanStep, ...] = ()
+    recovery: Recovery = Recovery.COMPENSATE
+    output: bytes = b""
 
 
 class ExecutionStarted(_Event, frozen=True):
@@ -228,7 +231,9 @@ class StateChanged(_Event, frozen=True):
 
 
 class ExecutionSucceeded(_Event, frozen=True):
-    """The end: success."""
+    """The end: success. `result` is a plan's; a single handler's stands in its StepSucceeded."""
+
+    result: bytes = b""
 
 
 class ExecutionFailed(_Event, frozen=True):
@@ -313,6 +318,65 @@ class StepHeld(_Event, frozen=True):
     attempt: int
 
 
+class StepSkipped(_Event, frozen=True):
+    """The step is not needed: its condition does not hold, or all that it needs was skipped."""
+
+    step: str
+
+
+class StepClosed(_Event, frozen=True):
+    """The deliveries of a step that goes on no more may neither start nor run any longer."""
+
+    step: str
+
+
+class CompensationRequested(_Event, frozen=True):
+    """Somebody wants what was done undone; what runs may still succeed, nothing more begins."""
+
+    reason: str
+    principal: str = ""
+
+
+class CompensationStarted(_Event, frozen=True):
+    """What was done is undone from here on; no `error` where somebody asked for it."""
+
+    error: Error | None = None
+
+
+class CompensationSucceeded(_Event, frozen=True):
+    """A step was undone."""
+
+    step: str
+
+
+class CompensationFailed(_Event, frozen=True):
+    """A step could not be undone, however often that was tried."""
+
+    step: str
+    error: Error
+
+
+class ExecutionStuck(_Event, frozen=True):
+    """Nothing goes on before an operator decides; the error says what they can do."""
+
+    error: Error
+
+
+class StepRetryRequested(_Event, frozen=True, kw_only=True):
+    """An operator wants a step tried again that had failed for good, with that `input` if any."""
+
+    step: str
+    input: bytes | None = None
+    reason: str
+    principal: str = ""
+
+
+class ExecutionCompensated(_Event, frozen=True):
+    """The end: everything that was done is undone; no `error` where somebody asked for it."""
+
+    error: Error | None = None
+
+
 Event = (
     OwnershipTaken
     | IntentReceived
@@ -348,6 +412,15 @@ Event = (
     | ExecutionPaused
     | ExecutionResumed
     | StepHeld
+    | StepSkipped
+    | StepClosed
+    | CompensationRequested
+    | CompensationStarted
+    | CompensationSucceeded
+    | CompensationFailed
+    | ExecutionStuck
+    | StepRetryRequested
+    | ExecutionCompensated
 )
 
 

@@ -90,3 +90,21 @@ def route(tenant_id: str, key: str, partitions: int, shard_size: int = 0) -> int
 
 def _hash(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def compensation_of(step: str) -> str:
+    """The name of the step that undoes `step`."""
+    return _COMPENSATION + step
+
+
+def is_compensation(step: str) -> bool:
+    """Whether a step undoes another."""
+    return step.startswith(_COMPENSATION)
+
+
+def undone_by(step: str) -> str:
+    """The step that `step` undoes; empty if it undoes none."""
+    return step.removeprefix(_COMPENSATION) if is_compensation(step) else ""
+
+
+_COMPENSATION = "compensate:"

@@ -108,6 +108,8 @@ class Task(Struct, frozen=True, gc=False, kw_only=True):
     traceparent: str = ""
     checkpoints: tuple[Checkpoint, ...] = ()
     heartbeat_ms: int = 0
+    compensates: str = ""
+    result: bytes | None = None
 
 
 class ReportKind(StrEnum):
@@ -177,6 +179,60 @@ class CancelNotice(Struct, frozen=True, gc=False, kw_only=True):
     before: int
 
 
+class Recovery(StrEnum):
+    """What follows when a step of an execution has failed for good.
+
+    `compensate`: what was done is undone, in reverse. `retry_forward`: what may be tried again is,
+    for as long as it takes; anything else is held. `hold_for_operator`: nothing, before an operator
+    retries it, has all undone, or cancels.
+    """
+
+    COMPENSATE = "compensate"
+    RETRY_FORWARD = "retry_forward"
+    HOLD_FOR_OPERATOR = "hold_for_operator"
+    UNKNOWN = "unknown"
+
+
+class Policy(Struct, frozen=True, gc=False, kw_only=True):
+    """How often and for how long one step is tried."""
+
+    timeout_ms: int
+    heartbeat_ms: int
+    attempts: int
+    backoff_ms: int
+    backoff_factor: float
+    backoff_max_ms: int
+
+
+class PlannedStep(Struct, frozen=True, gc=False, kw_only=True):
+    """A step of a plan, as its solution realm declares it; `input` and `condition` are templates
+    (see `symphainy_schemas.templates`)."""
+
+    step: str
+    intent_type: str
+    needs: tuple[str, ...]
+    input: bytes
+    condition: bytes
+
+
+class PlanStep(Struct, frozen=True, gc=False, kw_only=True):
+    """A step of a plan, with the authorised entry point that was in force at admission."""
+
+    step: str
+    intent_type: str
+    needs: tuple[str, ...]
+    input: bytes
+    condition: bytes
+    version: int
+    realm: str
+    handler: str
+    policy: Policy
+    concurrency_key: str = ""
+    key_concurrency: int = 0
+    compensation: str = ""
+    compensation_policy: Policy | None = None
+
+
 class Determinism(StrEnum):
     """Whether the same input gives the same result."""
 
@@ -208,6 +264,10 @@ class Capability(Struct, frozen=True, gc=False, kw_only=True):
     registered_by: str
     heartbeat_ms: int = 0
     deadline_ms: int = 0
+    compensation_policy: Policy | None = None
+    plan: tuple[PlannedStep, ...] = ()
+    recovery: Recovery = Recovery.COMPENSATE
+    output: bytes = b""
 
 
 class Tenant(Struct, frozen=True, gc=False, kw_only=True):

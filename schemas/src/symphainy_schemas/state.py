@@ -9,7 +9,14 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from symphainy_schemas.records import Checkpoint, Error, Reference, Wait
+from symphainy_schemas.records import (
+    Checkpoint,
+    Error,
+    PlanStep,
+    Recovery,
+    Reference,
+    Wait,
+)
 
 
 class ExecutionStatus(StrEnum):
@@ -57,6 +64,7 @@ class StepStatus(StrEnum):
     SUSPENDED = "suspended"
     CANCELLED = "cancelled"
     HELD = "held"
+    SKIPPED = "skipped"
 
 
 class StepState(Struct, frozen=True, gc=False, kw_only=True):
@@ -76,6 +84,10 @@ class StepState(Struct, frozen=True, gc=False, kw_only=True):
     error: Error | None = None
     waits: tuple[Wait, ...] = ()
     ends_at: int = 0
+    result: bytes | None = None
+    begun: bool = False
+    completed_at: int = -1
+    input: bytes = b""
 
 
 class Signal(Struct, frozen=True, gc=False):
@@ -127,6 +139,11 @@ class ExecutionState(
     deadline_at: int = 0
     overdue: bool = False
     paused: bool = False
+    plan: tuple[PlanStep, ...] = ()
+    recovery: Recovery = Recovery.COMPENSATE
+    output: bytes = b""
+    undo: bool = False
+    failure: Error | None = None
 
     @property
     def to_end(self) -> bool:

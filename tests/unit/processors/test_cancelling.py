@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from tests.samples import JOURNAL, REPORT, STATE
+from tests.samples import JOURNAL, PLAIN, REPORT
 
 from symphainy_processors.fold import layout
 from symphainy_processors.fold.evolve import evolve_execution
@@ -42,21 +42,13 @@ LIMIT_MS = 500
 
 def execution(step: StepState = STEP) -> ExecutionState:
     """An execution with one step, of three attempts."""
-    assert isinstance(STATE.body, ExecutionState)
     return replace(
-        STATE.body,
+        PLAIN,
         steps=(step,),
-        signals=(),
         timeout_ms=LIMIT_MS,
         attempts=3,
         backoff_ms=100,
         backoff_max_ms=1_000,
-        controlled_at=-1,
-        cancel_reason=None,
-        overdue=False,
-        deadline_at=0,
-        paused=False,
-        heartbeat_ms=0,
     )
 
 

@@ -24,7 +24,7 @@ from symphainy_processors.dispatch.pools import Pools
 from symphainy_processors.dispatch.rules import Bounds, Limits, Ready
 from symphainy_processors.dispatch.window import Sizes, Waits, Window
 from symphainy_processors.fold.partition import PartitionState
-from symphainy_processors.owner.dispatching import Dispatching, admitted, waiting
+from symphainy_processors.owner.dispatching import Dispatching, first, waiting
 from symphainy_runtime.journal.validity import Validity
 from symphainy_runtime.journal.writer import Heading
 from symphainy_schemas import events as e
@@ -124,7 +124,7 @@ class Stage:
         resolved = replace(RESOLVED, concurrency_key=key, key_concurrency=1)
         events = (RECEIVED, resolved, e.ExecutionStarted(), READY)
         heading = Heading(tenant_id="acme", execution_id=f"exe-{number}")
-        item = admitted(heading, events, self.offset)
+        item = first(heading, events, self.offset)
         assert self.dispatching.may_go(item) is goes
         self.record(number, *events[:-1], sent() if goes else READY)
         if not goes:
@@ -432,7 +432,7 @@ def test_the_same_is_known_of_a_step_when_it_is_admitted_and_when_it_waits() -> 
     stage = Stage()
     heading = Heading(tenant_id="acme", execution_id="exe-1")
     events = (RECEIVED, RESOLVED, e.ExecutionStarted(), READY)
-    item = admitted(heading, events, 0)
+    item = first(heading, events, 0)
     assert item == Ready(REALM, "acme", 2, 0, "exe-1", "main", "customer-7", 2)
     stage.record(1, *events)
     assert known(stage, 1) == item

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from tests.samples import JOURNAL, REPORT, STATE
+from tests.samples import JOURNAL, PLAIN, REPORT
 
 from symphainy_processors.fold.evolve import evolve_execution
 from symphainy_processors.moment import Moment
@@ -38,14 +38,8 @@ CHECKPOINT = e.StepCheckpointed(step="main", attempt=1, delivery=1, name="new", 
 
 def execution(timeout_ms: int, heartbeat_ms: int) -> ExecutionState:
     """An execution whose step was dispatched."""
-    assert isinstance(STATE.body, ExecutionState)
     body = replace(
-        STATE.body,
-        signals=(),
-        cancel_reason=None,
-        overdue=False,
-        deadline_at=0,
-        paused=False,
+        PLAIN,
         attempts=3,
         steps=(DISPATCHED,),
     )

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.samples import JOURNAL, REPORT, STATE
+from tests.samples import JOURNAL, PLAIN, REPORT
 
 from symphainy_processors.fold.steps import evolve_step
 from symphainy_processors.moment import Moment
@@ -40,21 +40,14 @@ STEP = StepState(
 
 def execution(step: StepState = STEP, attempts: int = 3) -> ExecutionState:
     """An execution with one open step."""
-    assert isinstance(STATE.body, ExecutionState)
     return replace(
-        STATE.body,
+        PLAIN,
         steps=(step,),
-        signals=(),
         attempts=attempts,
         backoff_ms=100,
         backoff_factor=2.0,
         backoff_max_ms=1_000,
         timeout_ms=500,
-        heartbeat_ms=0,
-        cancel_reason=None,
-        overdue=False,
-        deadline_at=0,
-        paused=False,
     )
 
 
@@ -110,7 +103,7 @@ def test_what_another_worker_had_first_stays_open_and_is_delivered_after_a_marke
     for event in (back, again):
         step = evolve_step(step, execution(), JOURNAL, 50, event)
     assert (step.status, step.open, step.token) == (StepStatus.BACKING_OFF, (3,), "tok")
-    assert saga.needs_marker(step)
+    assert saga.needs_marker(PLAIN, step)
     alive = saga.on_report(execution(step), report(ReportKind.STARTED), NOW)
     assert [type(event) for event in alive] == [e.StepStarted]
     fired, ready = saga.on_timeout(execution(step), step, NOW)
@@ -152,8 +145,7 @@ def test_a_checkpoint_is_recorded_once() -> None:
     told = report(ReportKind.CHECKPOINT, name="extract")
     (recorded,) = saga.on_report(execution(), told, NOW)
     assert isinstance(recorded, e.StepCheckpointed)
-    assert isinstance(STATE.body, ExecutionState)
-    known = replace(STEP, checkpoints=STATE.body.steps[0].checkpoints)
+    known = replace(STEP, checkpoints=PLAIN.steps[0].checkpoints)
     assert saga.on_report(execution(known), told, NOW) == ()
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from tests.samples import JOURNAL, REPORT, STATE
+from tests.samples import JOURNAL, PLAIN, REPORT
 
 from symphainy_processors.fold.evolve import evolve_execution
 from symphainy_processors.moment import Moment
@@ -44,15 +44,8 @@ NAP, GRANT = Wait("sleep:1", 12_000), Wait("signal:grant:1", 0, "grant")
 
 def execution(step: StepState = STARTED, *signals: Signal) -> ExecutionState:
     """An execution with one step."""
-    assert isinstance(STATE.body, ExecutionState)
     body = replace(
-        STATE.body,
-        controlled_at=-1,
-        cancel_reason=None,
-        overdue=False,
-        deadline_at=0,
-        paused=False,
-        heartbeat_ms=0,
+        PLAIN,
     )
     return replace(body, steps=(step,), signals=signals, timeout_ms=500)
 
@@ -87,7 +80,7 @@ def test_a_handler_that_waits_holds_no_delivery_and_is_due_at_its_earliest_time(
     (step,) = state.steps
     assert (state.status, step.status) == (ExecutionStatus.WAITING, StepStatus.SUSPENDED)
     assert (step.due_at, step.open) == (11_000, ())
-    assert not saga.needs_marker(step)
+    assert not saga.needs_marker(PLAIN, step)
 
 
 def test_its_time_makes_it_ready_in_the_same_attempt() -> None:

@@ -21,12 +21,21 @@ SIGNAL = "runtime.signal"
 CANCEL = "runtime.cancel"
 PAUSE = "runtime.pause"
 RESUME = "runtime.resume"
+RETRY_STEP = "runtime.retry_step"
+COMPENSATE = "runtime.compensate"
 NAME_LIMIT = 200
 REASON_LIMIT = 2_000
 # A signal becomes a checkpoint of whoever waits for it, and those travel together.
 DATA_BYTES = 65_536
 Events = tuple[e.Event, ...]
-Request = e.SignalReceived | e.CancelRequested | e.ExecutionPaused | e.ExecutionResumed
+Request = (
+    e.SignalReceived
+    | e.CancelRequested
+    | e.ExecutionPaused
+    | e.ExecutionResumed
+    | e.StepRetryRequested
+    | e.CompensationRequested
+)
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
@@ -39,13 +48,14 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 class Target(msgspec.Struct, frozen=True, gc=False):
     """The execution of which something is asked.
 
-    `applied`: that has been done. `room`: it can keep one more signal.
+    `applied`: that has been done. `room`: it can keep one more signal. `problem`: why not else.
     """
 
     state: ExecutionState
     event: Request
     applied: bool
     room: bool
+    problem: Error | None = None
 
 
 def asked_by(intent: Intent) -> Asked | None:
@@ -101,7 +111,10 @@ def _read_signal(intent: Intent) -> Asked | Error:
 
 
 def _with_reason(
-    what: str, event: type[e.CancelRequested | e.ExecutionPaused | e.ExecutionResumed]
+    what: str,
+    event: type[
+        e.CancelRequested | e.ExecutionPaused | e.ExecutionResumed | e.CompensationRequested
+    ],
 ) -> Callable[[Intent], Asked | Error]:
     """Reads who asks for `what`, and why, or what is wrong with it."""
 
@@ -119,11 +132,32 @@ def _with_reason(
     return read
 
 
+def _read_retry(intent: Intent) -> Asked | Error:
+    """Which step is to be tried again, and with what, or what is wrong with that."""
+    asked = _with_reason("retry", e.CancelRequested)(intent)
+    if isinstance(asked, Error):
+        return asked
+    stated: Any = msgspec.json.decode(intent.payload)
+    step, changed = stated.get("step"), stated.get("input")
+    if not isinstance(step, str) or not 0 < len(step) <= NAME_LIMIT:
+        return _violation("/payload/step", "A retry names the step that is to be tried again.")
+    if changed is not None and not isinstance(changed, dict):
+        return _violation("/payload/input", "A step's input is a JSON object.")
+    given = None if changed is None else msgspec.json.encode(changed)
+    if given is not None and len(given) > DATA_BYTES:
+        return _violation("/payload/input", f"A step's input takes at most {DATA_BYTES} bytes.")
+    reason = stated.get("reason", "")
+    retry = e.StepRetryRequested(step=step, input=given, reason=reason, principal=intent.principal)
+    return Asked(asked.execution_id, retry)
+
+
 _READERS: Mapping[str, Callable[[Intent], Asked | Error]] = {
     SIGNAL: _read_signal,
     CANCEL: _with_reason("cancellation", e.CancelRequested),
     PAUSE: _with_reason("pause", e.ExecutionPaused),
     RESUME: _with_reason("resumption", e.ExecutionResumed),
+    COMPENSATE: _with_reason("compensation", e.CompensationRequested),
+    RETRY_STEP: _read_retry,
 }
 
 
@@ -172,6 +206,8 @@ def _asked(
             message=f"Execution {asked.execution_id} has ended: {target.state.status}.",
             field="/payload/execution_id",
         )
+    if target.problem is not None:
+        return target.problem
     if not target.room:
         return Error(
             code="too_many_signals",

@@ -6,18 +6,20 @@ arrives as values; the order of the checks is the order in which a caller can cu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
 import msgspec
 
-from symphainy_processors.admission import control
+from symphainy_processors.admission import control, planning
 from symphainy_processors.admission.control import Target
+from symphainy_processors.fold.plans import concurrency_key
 from symphainy_schemas import events as e
 from symphainy_schemas import ids
 from symphainy_schemas.records import Capability, Error, Intent
 from symphainy_schemas.state import ExecutionState, SessionState
+from symphainy_schemas.templates import find
 
 RUNTIME_REALM = "runtime"
 SHARED_PREFIXES = frozenset({"cross_realm", "solution"})
@@ -35,6 +37,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     capability: Capability | None
     contract: Contract | None
     target: Target | None = None  # of which a control intent asks something
+    entries: Mapping[str, Capability] = {}  # of the steps of the capability's plan
 
 
 def admit(intent: Intent, known: Known) -> Events:
@@ -53,7 +56,7 @@ def admit(intent: Intent, known: Known) -> Events:
     assert known.capability is not None
     return (
         received,
-        _resolved(known.capability, intent),
+        _resolved(known.capability, intent, known.entries),
         e.ExecutionStarted(),
     )
 
@@ -82,7 +85,9 @@ def _received(intent: Intent, digest: bytes) -> e.IntentReceived:
     )
 
 
-def _resolved(capability: Capability, intent: Intent) -> e.CapabilityResolved:
+def _resolved(
+    capability: Capability, intent: Intent, entries: Mapping[str, Capability]
+) -> e.CapabilityResolved:
     return e.CapabilityResolved(
         name=capability.name,
         version=capability.version,
@@ -97,6 +102,9 @@ def _resolved(capability: Capability, intent: Intent) -> e.CapabilityResolved:
         key_concurrency=capability.key_concurrency,
         heartbeat_ms=capability.heartbeat_ms,
         deadline_ms=capability.deadline_ms,
+        plan=planning.resolved(capability, entries),
+        recovery=capability.recovery,
+        output=capability.output,
     )
 
 
@@ -107,12 +115,8 @@ def _concurrency_key(capability: Capability, intent: Intent) -> str:
     """
     if not capability.concurrency_key:
         return ""
-    found: Any = None if intent.payload_ref is not None else msgspec.json.decode(intent.payload)
-    for part in capability.concurrency_key.split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
-        found = found.get(name) if isinstance(found, dict) else None
-    value = sha256(msgspec.json.encode(found, order="sorted")).hexdigest()[:32]
-    return f"{capability.name}:{value}"
+    known = None if intent.payload_ref is not None else msgspec.json.decode(intent.payload)
+    return concurrency_key(capability.name, find(known, capability.concurrency_key))
 
 
 def _structure(intent: Intent, known: Known) -> Error | None:
@@ -219,6 +223,9 @@ def _capability(intent: Intent, known: Known) -> Error | None:
             field="/intent_type",
             cure="Start a worker that serves it, or see `symphainy capability list`.",
         )
+    problem = planning.problem(known.capability, intent, known.entries)
+    if problem is not None:
+        return problem
     # A claim-checked payload was checked before its upload and is checked by the worker.
     if intent.payload_ref is not None or known.contract is None:
         return None

@@ -11,13 +11,8 @@ from typing import cast
 
 from msgspec.structs import replace
 
-from symphainy_processors.fold.steps import (
-    STEP_EVENTS,
-    StepEvent,
-    evolve_step,
-    find_step,
-    with_step,
-)
+from symphainy_processors.fold.plans import find_step, is_undoing
+from symphainy_processors.fold.steps import STEP_EVENTS, StepEvent, evolve_step, with_step
 from symphainy_schemas import events as e
 from symphainy_schemas.state import ExecutionState, ExecutionStatus, SessionState, Signal
 
@@ -38,7 +33,8 @@ def evolve_execution(
         before = find_step(state, of_step.step)
         step = evolve_step(before, state, record, offset, of_step)
         state = with_step(state, step)
-        return _waiting(state, event) if kind in _WAITING_EVENTS else state
+        beside = BESIDE_ITS_STEP.get(kind)
+        return state if beside is None else beside(state, record, event)
     changed = EXECUTION_EVENTS.get(kind)
     return state if changed is None else changed(state, record, event)
 
@@ -104,6 +100,9 @@ def _resolved(
         key_concurrency=event.key_concurrency,
         heartbeat_ms=event.heartbeat_ms,
         deadline_at=state.started_at + event.deadline_ms if event.deadline_ms else 0,
+        plan=event.plan,
+        recovery=event.recovery,
+        output=event.output,
     )
 
 
@@ -120,6 +119,9 @@ def _ended(state: ExecutionState, status: ExecutionStatus, at: int) -> Execution
         steps=(),
         state={},
         signals=(),
+        plan=(),
+        output=b"",
+        failure=None,
     )
 
 
@@ -140,18 +142,62 @@ def _started(
     return replace(state, status=ExecutionStatus.RUNNING)
 
 
-def _waiting(state: ExecutionState, event: e.Event) -> ExecutionState:
-    """It waits while its handler does; a signal that was waited for is used up."""
-    if isinstance(event, e.StepSuspended):
-        return replace(state, status=ExecutionStatus.WAITING)
-    if isinstance(event, e.StepCancelled):
-        return replace(state, status=ExecutionStatus.RUNNING)
-    assert isinstance(event, e.StepResumed)
+def _suspended(
+    state: ExecutionState, record: e.JournalRecord, event: e.StepSuspended
+) -> ExecutionState:
+    return _going_on(state, ExecutionStatus.WAITING)
+
+
+def _stopped(
+    state: ExecutionState, record: e.JournalRecord, event: e.StepCancelled
+) -> ExecutionState:
+    return _going_on(state, ExecutionStatus.RUNNING)
+
+
+def _come(state: ExecutionState, record: e.JournalRecord, event: e.StepResumed) -> ExecutionState:
+    """A signal that was waited for is used up."""
+    state = _going_on(state, ExecutionStatus.RUNNING)
     signals = list(state.signals)
     used = next((n for n, signal in enumerate(signals) if signal.name == event.signal), None)
     if event.signal and used is not None:
         del signals[used]
-    return replace(state, status=ExecutionStatus.RUNNING, signals=tuple(signals))
+    return replace(state, signals=tuple(signals))
+
+
+def _going_on(state: ExecutionState, status: ExecutionStatus) -> ExecutionState:
+    """It waits while a handler does, unless there is more to say of it."""
+    return replace(state, status=status) if state.status in _FORWARD else state
+
+
+def _retried(
+    state: ExecutionState, record: e.JournalRecord, event: e.StepRetryRequested
+) -> ExecutionState:
+    undoing = is_undoing(state)
+    return replace(
+        state,
+        status=ExecutionStatus.COMPENSATING if undoing else ExecutionStatus.RUNNING,
+        failure=state.failure if undoing else None,
+        controlled_at=_cause_offset(record),
+    )
+
+
+def _undo_requested(
+    state: ExecutionState, record: e.JournalRecord, event: e.CompensationRequested
+) -> ExecutionState:
+    return replace(state, undo=True, controlled_at=_cause_offset(record))
+
+
+def _undo_started(
+    state: ExecutionState, record: e.JournalRecord, event: e.CompensationStarted
+) -> ExecutionState:
+    return replace(state, status=ExecutionStatus.COMPENSATING, failure=event.error)
+
+
+def _stuck(
+    state: ExecutionState, record: e.JournalRecord, event: e.ExecutionStuck
+) -> ExecutionState:
+    failure = state.failure if is_undoing(state) else event.error
+    return replace(state, status=ExecutionStatus.STUCK, failure=failure)
 
 
 def _signalled(
@@ -197,7 +243,14 @@ def _ends(status: ExecutionStatus) -> Callable[..., ExecutionState]:
     return end
 
 
-_WAITING_EVENTS = frozenset({e.StepSuspended, e.StepResumed, e.StepCancelled})
+_FORWARD = (ExecutionStatus.RUNNING, ExecutionStatus.WAITING)
+BESIDE_ITS_STEP: Mapping[type, Callable[..., ExecutionState]] = {
+    e.StepSuspended: _suspended,
+    e.StepResumed: _come,
+    e.StepCancelled: _stopped,
+    e.StepRetryRequested: _retried,
+}
+"""How some events change the execution beside the step that they are of."""
 EXECUTION_EVENTS: Mapping[type, Callable[..., ExecutionState]] = {
     e.IntentRejected: _ends(ExecutionStatus.REJECTED),
     e.CapabilityResolved: _resolved,
@@ -211,5 +264,9 @@ EXECUTION_EVENTS: Mapping[type, Callable[..., ExecutionState]] = {
     e.DeadlinePassed: _deadline_passed,
     e.ExecutionPaused: _paused,
     e.ExecutionResumed: _resumed,
+    e.CompensationRequested: _undo_requested,
+    e.CompensationStarted: _undo_started,
+    e.ExecutionStuck: _stuck,
+    e.ExecutionCompensated: _ends(ExecutionStatus.COMPENSATED),
 }
 """How each event that is not of one step changes its execution; the others leave it as it is."""

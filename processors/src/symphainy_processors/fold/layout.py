@@ -10,7 +10,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from symphainy_schemas.state import ExecutionState, SessionState, StepState, StepStatus
+from symphainy_processors.fold.plans import is_undoing, realm_of
+from symphainy_schemas.state import (
+    ExecutionState,
+    ExecutionStatus,
+    SessionState,
+    StepState,
+    StepStatus,
+)
 
 Body = ExecutionState | SessionState
 
@@ -24,6 +31,7 @@ DEADLINE = ""  # stands where the step does, in the timer of an execution's dead
 _NUL = b"\0"
 _OUTSTANDING = frozenset({StepStatus.DISPATCHED, StepStatus.STARTED})
 _IDLE = frozenset({StepStatus.SUSPENDED, StepStatus.HELD})
+_OVER = frozenset({StepStatus.SUCCEEDED, StepStatus.SKIPPED})
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Body).decode
 
@@ -92,13 +100,19 @@ def is_live(body: Body | None) -> bool:
 
 
 def is_idle(body: Body | None) -> bool:
-    """Whether it is a live execution that only a time or an intent can move: it waits, or rests."""
+    """Whether it is a live execution that only a time or an intent can move: it waits, rests,
+    or is stuck."""
     if not isinstance(body, ExecutionState):
         return False
+    if body.status is ExecutionStatus.STUCK:
+        return True
+    idle = False
     for step in body.steps:  # that has ended has none
-        if step.status not in _IDLE:
+        if step.status in _IDLE:
+            idle = True
+        elif step.status not in _OVER:
             return False
-    return bool(body.steps)
+    return idle
 
 
 def timer_keys(state: ExecutionState) -> list[bytes]:
@@ -121,7 +135,7 @@ def deadline_key(state: ExecutionState, deadline: int) -> bytes:
 
 def deadline_of(state: ExecutionState) -> int:
     """When it has to have ended; 0 if it has no deadline, or that has passed or lost its sense."""
-    if not state.deadline_at or state.to_end or state.status.ended:
+    if not state.deadline_at or state.to_end or state.status.ended or is_undoing(state):
         return 0
     return state.deadline_at
 
@@ -145,7 +159,7 @@ def _step_keys(state: ExecutionState, step: StepState) -> list[bytes]:
 
 
 def _ready_key(state: ExecutionState, step: StepState) -> bytes:
-    line = LineKey(state.realm, state.tenant_id, state.priority)
+    line = LineKey(realm_of(state, step.step), state.tenant_id, state.priority)
     return _at(line_prefix(line), step.ready_at, state.execution_id, step.step)
 
 

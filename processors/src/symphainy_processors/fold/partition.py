@@ -23,7 +23,7 @@ from symphainy_processors.fold.evolve import (
     evolve_session,
 )
 from symphainy_processors.fold.layout import Body, LineKey
-from symphainy_processors.fold.steps import find_step
+from symphainy_processors.fold.plans import find_step
 from symphainy_runtime.journal.validity import Validity
 from symphainy_runtime.state.memory import MemoryStore
 from symphainy_runtime.state.store import StateStore

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
+from symphainy_processors.fold.plans import Policy, policy_of
 from symphainy_schemas import events as e
 from symphainy_schemas.records import REDELIVERED, Checkpoint
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
@@ -28,6 +29,9 @@ StepEvent = (
     | e.StepResumed
     | e.StepCancelled
     | e.StepHeld
+    | e.StepSkipped
+    | e.StepClosed
+    | e.StepRetryRequested
 )
 
 
@@ -42,14 +46,6 @@ def evolve_step(
     if step is None:
         step = _new_step(event.step)
     return STEP_EVENTS[type(event)](step, event, record, offset, state)
-
-
-def find_step(state: ExecutionState, name: str) -> StepState | None:
-    """The step of that name, if it was ready once."""
-    for step in state.steps:
-        if step.step == name:
-            return step
-    return None
 
 
 def with_step(state: ExecutionState, changed: StepState) -> ExecutionState:
@@ -101,9 +97,10 @@ def _started(
     offset: int,
     state: ExecutionState,
 ) -> StepState:
-    ends_at = record.at + state.timeout_ms if state.timeout_ms else 0
-    due_at = _sign_due(ends_at, state.heartbeat_ms, record.at)
-    return replace(step, status=StepStatus.STARTED, due_at=due_at, ends_at=ends_at)
+    policy = policy_of(state, step.step)
+    ends_at = record.at + policy.timeout_ms if policy.timeout_ms else 0
+    due_at = _sign_due(ends_at, policy, record.at)
+    return replace(step, status=StepStatus.STARTED, due_at=due_at, ends_at=ends_at, begun=True)
 
 
 def _progressed(
@@ -118,16 +115,18 @@ def _progressed(
 
 def _lives(step: StepState, record: e.JournalRecord, state: ExecutionState) -> StepState:
     """After a sign of life the next one is awaited for as long again."""
-    if not state.heartbeat_ms or step.status is not StepStatus.STARTED:
+    policy = policy_of(state, step.step)
+    if not policy.heartbeat_ms or step.status is not StepStatus.STARTED:
         return step
-    return replace(step, due_at=_sign_due(step.ends_at, state.heartbeat_ms, record.at))
+    return replace(step, due_at=_sign_due(step.ends_at, policy, record.at))
 
 
-def _sign_due(ends_at: int, heartbeat_ms: int, at: int) -> int:
+def _sign_due(ends_at: int, policy: Policy, at: int) -> int:
     """When a started attempt is given up: at its end, or without a sign of life before."""
-    if not heartbeat_ms:
+    if not policy.heartbeat_ms:
         return ends_at
-    return min(ends_at, at + heartbeat_ms) if ends_at else at + heartbeat_ms
+    silent_at = at + policy.heartbeat_ms
+    return min(ends_at, silent_at) if ends_at else silent_at
 
 
 def _checkpointed(
@@ -148,7 +147,15 @@ def _succeeded(
     offset: int,
     state: ExecutionState,
 ) -> StepState:
-    return replace(step, status=StepStatus.SUCCEEDED, due_at=0, open=())
+    return replace(
+        step,
+        status=StepStatus.SUCCEEDED,
+        due_at=0,
+        open=(),
+        result=event.result if state.plan else None,
+        begun=False,
+        completed_at=offset,
+    )
 
 
 def _failed(
@@ -161,7 +168,13 @@ def _failed(
     still_open = _without(step.open, event.delivery)
     due_at = _closing(step, still_open, state)
     return replace(
-        step, status=StepStatus.FAILED, due_at=due_at, error=event.error, open=still_open
+        step,
+        status=StepStatus.FAILED,
+        due_at=due_at,
+        error=event.error,
+        open=still_open,
+        # Whom a limit gave up has said nothing; what a worker tells of is over.
+        begun=step.begun and not event.worker,
     )
 
 
@@ -179,7 +192,7 @@ def _cancelled(
 def _closing(step: StepState, still_open: tuple[int, ...], state: ExecutionState) -> int:
     """When a step that goes on no more has closed: its deliveries may start until `start_by`, and
     run for as long as an attempt may (rule 13)."""
-    return step.start_by + state.timeout_ms if still_open else 0
+    return step.start_by + policy_of(state, step.step).timeout_ms if still_open else 0
 
 
 def _retry_scheduled(
@@ -253,6 +266,36 @@ def _resumed(
     )
 
 
+def _skipped(
+    step: StepState,
+    event: e.StepSkipped,
+    record: e.JournalRecord,
+    offset: int,
+    state: ExecutionState,
+) -> StepState:
+    return replace(step, status=StepStatus.SKIPPED)
+
+
+def _all_closed(
+    step: StepState,
+    event: e.StepClosed,
+    record: e.JournalRecord,
+    offset: int,
+    state: ExecutionState,
+) -> StepState:
+    return replace(step, open=(), due_at=0, begun=step.begun or bool(step.open))
+
+
+def _retry_requested(
+    step: StepState,
+    event: e.StepRetryRequested,
+    record: e.JournalRecord,
+    offset: int,
+    state: ExecutionState,
+) -> StepState:
+    return step if event.input is None else replace(step, input=event.input)
+
+
 def _without(numbers: tuple[int, ...], gone: int) -> tuple[int, ...]:
     return tuple(number for number in numbers if number != gone)
 
@@ -285,5 +328,8 @@ STEP_EVENTS: Mapping[type, Callable[..., StepState]] = {
     e.StepResumed: _resumed,
     e.StepCancelled: _cancelled,
     e.StepHeld: _held,
+    e.StepSkipped: _skipped,
+    e.StepClosed: _all_closed,
+    e.StepRetryRequested: _retry_requested,
 }
 """How each event changes its step; a test holds it against `StepEvent`."""

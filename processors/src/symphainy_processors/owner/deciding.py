@@ -6,13 +6,16 @@ What is decided comes from elsewhere (admission, saga); the numbers cite docs/jo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from symphainy_processors.admission.contracts import Contracts
 from symphainy_processors.dispatch.pools import Pools
+from symphainy_processors.dispatch.rules import Ready
+from symphainy_processors.fold.evolve import evolve_execution
 from symphainy_processors.fold.partition import PartitionState
-from symphainy_processors.fold.steps import find_step
+from symphainy_processors.fold.plans import find_step, policy_of
 from symphainy_processors.moment import Moment
-from symphainy_processors.owner.dispatching import Dispatching, admitted
+from symphainy_processors.owner.dispatching import Dispatching, first
 from symphainy_processors.owner.dispatching import waiting as waiting_item
 from symphainy_processors.owner.figures import Figures
 from symphainy_processors.owner.ledger import Ledger
@@ -20,7 +23,13 @@ from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.owner.ports import Port, World
 from symphainy_processors.saga import decide as saga
 from symphainy_runtime.journal.writer import Heading, Positions
-from symphainy_schemas.events import CapabilityResolved, Event, Position, StepReady
+from symphainy_schemas.events import (
+    CapabilityResolved,
+    Event,
+    JournalRecord,
+    Position,
+    StepReady,
+)
 from symphainy_schemas.state import ExecutionState, StepState
 
 Events = tuple[Event, ...]
@@ -38,6 +47,15 @@ class Shell:
     options: OwnerOptions
     figures: Figures = field(default_factory=Figures)
     pools: Pools = field(default_factory=Pools)
+
+
+class Begin(NamedTuple):
+    """A step that may go: its event, what the dispatcher knows it by, and how it was before."""
+
+    ready: StepReady
+    item: Ready
+    timeout_ms: int
+    known: StepState | None
 
 
 class Deciding:
@@ -67,9 +85,26 @@ class Deciding:
 
     # --- decisions ------------------------------------------------------------------------------
 
+    def admit(self, heading: Heading, events: Events, moment: Moment) -> None:
+        """Record what an intent led to, and begin what it started."""
+        resolved = events[1] if len(events) > 1 else None
+        if isinstance(resolved, CapabilityResolved) and resolved.plan:
+            admitted = self._admitted(heading, events, moment)
+            follows = saga.on_planned(admitted, moment.now)
+            self._go_on(admitted, heading, (*events, *follows), moment)
+            return
+        follows = saga.on_admitted(events)
+        if not follows:
+            self._record(heading, events, moment)
+            return
+        (ready,) = follows
+        item = first(heading, events, self.ledger.next_offset)
+        timeout_ms = next(x.timeout_ms for x in events if isinstance(x, CapabilityResolved))
+        self._send([Begin(ready, item, timeout_ms, None)], heading, (*events, *follows), moment)
+
     def decide(
         self,
-        before: ExecutionState | None,
+        before: ExecutionState,
         heading: Heading,
         events: Events,
         moment: Moment,
@@ -79,30 +114,60 @@ class Deciding:
 
         `queued_ms` is what a worker told of its own queue.
         """
-        if before is not None:
-            for step in before.steps:
-                self.dispatching.heard(before, step, events, queued_ms)
-        if not isinstance(events[-1], StepReady):
-            self._record(heading, events, moment)
-            return
-        ready, order = events[-1], self.ledger.next_offset
-        item = (
-            admitted(heading, events, order)
-            if before is None
-            else waiting_item(before, ready.step, order)
-        )
-        if not self.dispatching.may_go(item):
-            self._record(heading, events, moment)
-            self.dispatching.wait(item)
-            return
-        known = None if before is None else find_step(before, ready.step)
-        timeout_ms = _timeout_ms(events) if before is None else before.timeout_ms
-        event = self._delivery(timeout_ms, known, ready, moment)
+        for step in before.steps:
+            self.dispatching.heard(before, step, events, queued_ms)
+        self._go_on(before, heading, events, moment)
+
+    def _go_on(
+        self, before: ExecutionState, heading: Heading, events: Events, moment: Moment
+    ) -> None:
+        begins = []
+        for event in events:
+            if isinstance(event, StepReady):
+                step = event.step
+                item = waiting_item(before, step, self.ledger.next_offset)
+                timeout_ms = policy_of(before, step).timeout_ms
+                begins.append(Begin(event, item, timeout_ms, find_step(before, step)))
+        self._send(begins, heading, events, moment)
+
+    def _send(self, begins: list[Begin], heading: Heading, events: Events, moment: Moment) -> None:
+        gone: dict[int, Event] = {}
+        waits = []
+        for one in begins:
+            if self.dispatching.may_go(one.item):
+                gone[id(one.ready)] = self._delivery(one.timeout_ms, one.known, one.ready, moment)
+            else:
+                waits.append(one.item)
         try:
-            self._record(heading, (*events[:-1], event), moment)
+            self._record(heading, tuple(gone.get(id(x), x) for x in events), moment)
         except Exception:
-            self.dispatching.give_back(item)
+            for one in begins:
+                if id(one.ready) in gone:
+                    self.dispatching.give_back(one.item)
             raise
+        for item in waits:
+            self.dispatching.wait(item)
+
+    def _admitted(self, heading: Heading, events: Events, moment: Moment) -> ExecutionState:
+        """The execution as its admission leaves it, to see what its plan begins with."""
+        record = JournalRecord(
+            term=-1,
+            seq=0,
+            at=moment.now,
+            intents_next=0,
+            steps_next=0,
+            acted_to=-1,
+            prev_hash=b"",
+            tenant_id=heading.tenant_id,
+            session_id=heading.session_id,
+            execution_id=heading.execution_id,
+            correlation_id=heading.correlation_id,
+        )
+        state = None
+        for event in events:
+            state = evolve_execution(state, record, -1, event)
+        assert state is not None
+        return state
 
     def decide_due(
         self, state: ExecutionState, step: StepState | None, events: Events, moment: Moment
@@ -127,16 +192,17 @@ class Deciding:
     def deliver_again(self, state: ExecutionState, step: StepState) -> None:
         """Deliver anew, under a number of its own (rule 12), unless it is to end, or rests."""
         ready = StepReady(step=step.step, attempt=step.attempt)
-        events = saga.instead(state, step, (ready,))
+        moment = self.moment()
+        events = saga.instead(state, step, (ready,), moment.now)
         if events == (ready,):
             self._deliver(state, step, step.dispatched_at)
             return
-        self.decide(state, heading_of(state, None, step.dispatched_at), events, self.moment())
+        self.decide(state, heading_of(state, None, step.dispatched_at), events, moment)
 
     def _deliver(self, state: ExecutionState, step: StepState, parent: int) -> None:
         moment = self.moment()
         ready = StepReady(step=step.step, attempt=step.attempt)
-        event = self._delivery(state.timeout_ms, step, ready, moment)
+        event = self._delivery(policy_of(state, step.step).timeout_ms, step, ready, moment)
         self._record(heading_of(state, None, parent), (event,), moment)
 
     def _delivery(
@@ -180,7 +246,3 @@ def heading_of(state: ExecutionState, cause: Position | None, parent: int) -> He
         execution_id=state.execution_id,
         correlation_id=state.correlation_id,
     )
-
-
-def _timeout_ms(admission: Events) -> int:
-    return next(x.timeout_ms for x in admission if isinstance(x, CapabilityResolved))

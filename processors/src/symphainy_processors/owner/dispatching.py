@@ -14,7 +14,8 @@ from symphainy_processors.dispatch.rules import Limits, Line, Ready
 from symphainy_processors.dispatch.window import Waits
 from symphainy_processors.fold.layout import LineKey, is_ready
 from symphainy_processors.fold.partition import PartitionState
-from symphainy_processors.saga.decide import WAITING
+from symphainy_processors.fold.plans import concurrency_of, realm_of
+from symphainy_processors.saga.decide import MAIN_STEP, WAITING
 from symphainy_runtime.journal.writer import Heading
 from symphainy_schemas import events as e
 from symphainy_schemas.records import Tenant
@@ -117,7 +118,8 @@ class Dispatching:
         if step.status in WAITING:  # it was given up, but lives: it has a slot again
             self.dispatcher.occupy(waiting(state, step.step, step.dispatched_at))
         sent_at = self._sent_at.get((state.execution_id, step.step))
-        if sent_at is not None and not isinstance(events[-1], e.ExecutionSucceeded):
+        ended = any(isinstance(x, e.StepSucceeded) and x.step == step.step for x in events)
+        if sent_at is not None and not ended:
             # What it ends with would tell more exactly.
             waits = Waits(max(0, self._now() - sent_at), queued_ms)
             self.dispatcher.started(state.execution_id, step.step, waits)
@@ -146,18 +148,17 @@ class Dispatching:
         return Limits(max(1, tenant.weight), -(-tenant.max_concurrency // over))
 
 
-def admitted(heading: Heading, events: tuple[e.Event, ...], order: int) -> Ready:
-    """What the dispatcher must know of an execution that is being admitted."""
+def first(heading: Heading, events: tuple[e.Event, ...], order: int) -> Ready:
+    """What the dispatcher must know of an execution without a plan that is being admitted."""
     received = next(x for x in events if isinstance(x, e.IntentReceived))
     resolved = next(x for x in events if isinstance(x, e.CapabilityResolved))
-    ready = next(x for x in events if isinstance(x, e.StepReady))
     return Ready(
         realm=resolved.realm,
         tenant_id=heading.tenant_id,
         priority=received.priority,
         order=order,
         execution_id=heading.execution_id,
-        step=ready.step,
+        step=MAIN_STEP,
         concurrency_key=resolved.concurrency_key,
         key_limit=resolved.key_concurrency,
     )
@@ -165,13 +166,14 @@ def admitted(heading: Heading, events: tuple[e.Event, ...], order: int) -> Ready
 
 def waiting(state: ExecutionState, step: str, order: int) -> Ready:
     """What the dispatcher must know of a step."""
+    key, limit = concurrency_of(state, step)
     return Ready(
-        realm=state.realm,
+        realm=realm_of(state, step),
         tenant_id=state.tenant_id,
         priority=state.priority,
         order=order,
         execution_id=state.execution_id,
         step=step,
-        concurrency_key=state.concurrency_key,
-        key_limit=state.key_concurrency,
+        concurrency_key=key,
+        key_limit=limit,
     )

@@ -10,20 +10,23 @@ from symphainy_processors.admission.decide import Known, admit
 from symphainy_processors.moment import Moment
 from symphainy_processors.owner import poison
 from symphainy_processors.owner.deciding import Deciding, Shell, heading_of
-from symphainy_processors.saga import cancelling, pausing, waiting
+from symphainy_processors.saga import cancelling, pausing, retrying, waiting
 from symphainy_processors.saga import decide as saga
 from symphainy_runtime.journal.writer import Heading
 from symphainy_runtime.state.store import StoreBroken
 from symphainy_schemas import ids
 from symphainy_schemas.events import (
     CancelRequested,
+    CompensationRequested,
     Event,
     ExecutionPaused,
     ExecutionResumed,
     Position,
     SignalReceived,
+    StepRetryRequested,
 )
-from symphainy_schemas.records import Intent
+from symphainy_schemas.records import Capability, Intent
+from symphainy_schemas.state import ExecutionStatus
 from symphainy_transport.topics import INTENTS
 
 log = logging.getLogger(__name__)
@@ -61,12 +64,12 @@ class Intents:
             events = self._admit(intent, execution_id, moment, target)
             if target is not None and not target.applied and control.accepted(events):
                 self._apply(target, offset, moment)
-            self._deciding.decide(None, heading, events, moment)
+            self._deciding.admit(heading, events, moment)
         except StoreBroken:
             raise
         except Exception as error:
             log.exception("intent at %d/%d is poison", self._partition, offset)
-            self._deciding.decide(None, heading, poison.intent(intent, error), moment)
+            self._deciding.admit(heading, poison.intent(intent, error), moment)
 
     def _target(self, intent: Intent, offset: int) -> Target | None:
         """The execution of which a control intent asks something."""
@@ -79,11 +82,19 @@ class Intents:
             case SignalReceived() as signal:
                 return Target(state, signal, applied, waiting.has_room(state, signal))
             case CancelRequested() as cancel:  # that is asked once
-                return Target(state, cancel, applied or state.cancel_reason is not None, True)
+                asked_before = (
+                    state.cancel_reason is not None and state.status is not ExecutionStatus.STUCK
+                )
+                return Target(state, cancel, applied or asked_before, True)
             case ExecutionPaused() as pause:
                 return Target(state, pause, applied or state.paused, True)
             case ExecutionResumed() as resume:
                 return Target(state, resume, applied or not state.paused, True)
+            case StepRetryRequested() as retry:
+                return Target(state, retry, applied, True, retrying.problem(state, retry))
+            case CompensationRequested() as undo:
+                problem = retrying.undo_problem(state)
+                return Target(state, undo, applied or state.undo, True, problem)
 
     def _apply(self, target: Target, offset: int, moment: Moment) -> None:
         """Record what is asked of an execution, before its intent's own record and without passing
@@ -98,6 +109,11 @@ class Intents:
         finally:
             positions.intents_next = passed
 
+    def _entries(self, capability: Capability | None) -> dict[str, Capability]:
+        """Of the steps of a plan, as far as they are registered."""
+        found = {name: self._world.capability(name) for name in _planned(capability)}
+        return {name: one for name, one in found.items() if one is not None}
+
     def _admit(
         self, intent: Intent, execution_id: str, moment: Moment, target: Target | None
     ) -> Events:
@@ -110,20 +126,28 @@ class Intents:
             tenant_exists=self._world.tenant(intent.tenant_id) is not None,
             capability=capability,
             contract=self._contracts.of(capability) if capability is not None else None,
+            entries=self._entries(capability),
         )
-        events = admit(intent, known)
-        return events + saga.on_admitted(events)
+        return admit(intent, known)
+
+
+def _planned(capability: Capability | None) -> tuple[str, ...]:
+    return () if capability is None else tuple(one.intent_type for one in capability.plan)
 
 
 def _answer(target: Target, moment: Moment) -> Events:
+    state = target.state
     match target.event:
-        case SignalReceived() as signal:
-            return pausing.instead(
-                target.state, waiting.signalled(target.state, signal, moment.now)
-            )
-        case CancelRequested() as cancel:
-            return cancelling.requested(target.state, cancel)
         case ExecutionPaused() as pause:
-            return pausing.paused(target.state, pause)
+            return pausing.paused(state, pause)
         case ExecutionResumed() as resume:
-            return pausing.resumed(target.state, resume)
+            return pausing.resumed(state, resume)
+        case SignalReceived() as signal:
+            events = waiting.signalled(state, signal, moment.now)
+        case CancelRequested() as cancel:
+            events = cancelling.requested(state, cancel)
+        case StepRetryRequested() as retry:
+            events = retrying.requested(state, retry)
+        case CompensationRequested() as undo:
+            events = (undo,)
+    return saga.onwards(state, events, moment.now)

@@ -16,7 +16,6 @@ from symphainy_processors.owner.ledger import Ledger
 from symphainy_processors.owner.ports import Input
 from symphainy_processors.owner.tasks import notices_for
 from symphainy_processors.owner.timeouts import Timeouts
-from symphainy_processors.saga import cancelling
 from symphainy_processors.saga import decide as saga
 from symphainy_runtime.journal.validity import Validity
 from symphainy_runtime.state.store import StoreBroken
@@ -125,7 +124,7 @@ class OwnedPartition:
             raise
         except Exception as error:
             log.exception("report at %d/%d is poison", self.partition, offset)
-            self._deciding.decide(state, heading, poison.report(report, error), moment)
+            self._deciding.decide(state, heading, poison.report(state, report, error), moment)
 
     def _on_marker(self, marker: StepReport) -> None:
         for execution_id, name in self._timeouts.read(marker):
@@ -186,12 +185,10 @@ class OwnedPartition:
         decided = 0
         for state, step in self.state.due(now, self._options.due_per_tick):
             decided += 1
-            if step is not None and saga.needs_marker(step):
+            if step is not None and saga.needs_marker(state, step):
                 self._timeouts.add(state.execution_id, step)
                 continue
-            events = (
-                cancelling.overdue(state, now) if step is None else saga.on_due(state, step, now)
-            )
+            events = saga.on_deadline(state, now) if step is None else saga.on_due(state, step, now)
             self._deciding.decide_due(state, step, events, self._deciding.moment())
         return decided == self._options.due_per_tick
 

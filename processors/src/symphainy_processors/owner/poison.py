@@ -5,6 +5,7 @@ from __future__ import annotations
 from symphainy_schemas import events as e
 from symphainy_schemas.errors import CallerError, SymphainyError
 from symphainy_schemas.records import Error, Intent, StepReport
+from symphainy_schemas.state import ExecutionState
 
 _CUT = 200
 
@@ -26,8 +27,9 @@ def intent(poisoned: Intent, error: Exception) -> tuple[e.Event, ...]:
     return received, e.IntentRejected(error=_error(error))
 
 
-def report(poisoned: StepReport, error: Exception) -> tuple[e.Event, ...]:
-    """The step and its execution fail; the report stays in `steps`."""
+def report(state: ExecutionState, poisoned: StepReport, error: Exception) -> tuple[e.Event, ...]:
+    """The step and its execution fail, or are held for an operator if there is a plan; the report
+    stays in `steps`."""
     told = _error(error)
     failed = e.StepFailed(
         step=poisoned.step,
@@ -36,7 +38,7 @@ def report(poisoned: StepReport, error: Exception) -> tuple[e.Event, ...]:
         worker=poisoned.worker[:_CUT],
         error=told,
     )
-    return failed, e.ExecutionFailed(error=told)
+    return failed, e.ExecutionStuck(error=told) if state.plan else e.ExecutionFailed(error=told)
 
 
 def _error(error: Exception) -> Error:

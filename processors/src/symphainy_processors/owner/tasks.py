@@ -5,7 +5,16 @@ Built from the state as decided, sent after the append.
 
 from __future__ import annotations
 
+from symphainy_processors.fold.plans import (
+    entry_of,
+    find_step,
+    input_of,
+    is_stopping,
+    policy_of,
+    realm_of,
+)
 from symphainy_schemas.events import StepDispatched
+from symphainy_schemas.ids import undone_by
 from symphainy_schemas.records import CancelNotice, Task
 from symphainy_schemas.state import ExecutionState
 
@@ -18,6 +27,9 @@ def task_for(
     Its `start_by` is earlier than the owner's by the skew that a worker's clock may have (rule 13).
     """
     step = next(step for step in state.steps if step.step == event.step)
+    entry = entry_of(state, event.step)
+    undone = find_step(state, entry.compensates)
+    payload = input_of(state, event.step)
     return Task(
         execution_id=state.execution_id,
         session_id=state.session_id,
@@ -30,37 +42,40 @@ def task_for(
         token=event.token,
         start_by=event.start_by - skew_ms,
         timeout_ms=event.timeout_ms,
-        heartbeat_ms=state.heartbeat_ms,
-        realm=state.realm,
+        heartbeat_ms=policy_of(state, event.step).heartbeat_ms,
+        realm=entry.realm,
         intent_id=state.intent_id,
-        intent_type=state.intent_type,
-        capability_version=state.capability_version,
-        handler=state.handler,
+        intent_type=entry.intent_type,
+        capability_version=entry.version,
+        handler=entry.handler,
         principal=state.principal,
         correlation_id=state.correlation_id,
-        payload=state.payload,
-        payload_ref=state.payload_ref,
+        payload=payload,
+        payload_ref=None if payload else state.payload_ref,
         metadata=state.metadata,
         solution_context=state.solution_context,
         created_at=state.created_at,
         traceparent=state.traceparent,
         checkpoints=step.checkpoints,
+        compensates=entry.compensates,
+        result=None if undone is None else undone.result,
     )
 
 
 def notices_for(state: ExecutionState, offset: int) -> tuple[CancelNotice, ...]:
     """One for each delivery that may start or run, as of a journal offset; none unless the
-    execution is to end."""
-    if not state.to_end:
+    execution is to end, and none for what undoes it."""
+    if not is_stopping(state):
         return ()
     return tuple(
         CancelNotice(
             execution_id=state.execution_id,
-            realm=state.realm,
+            realm=realm_of(state, step.step),
             step=step.step,
             delivery=delivery,
             before=offset,
         )
         for step in state.steps
+        if not undone_by(step.step)
         for delivery in step.open
     )

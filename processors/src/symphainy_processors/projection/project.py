@@ -12,7 +12,8 @@ import msgspec
 
 from symphainy_runtime.read_model.keys import Keys
 from symphainy_schemas import events as e
-from symphainy_schemas.records import Error, Reference
+from symphainy_schemas.ids import is_compensation
+from symphainy_schemas.records import Error, PlanStep, Reference
 from symphainy_schemas.state import ExecutionStatus
 
 Command = list[str | int]
@@ -28,7 +29,13 @@ _STATUS: dict[type, ExecutionStatus] = {
     e.ExecutionSucceeded: ExecutionStatus.SUCCEEDED,
     e.ExecutionFailed: ExecutionStatus.FAILED,
     e.ExecutionCancelled: ExecutionStatus.CANCELLED,
+    e.CompensationStarted: ExecutionStatus.COMPENSATING,
+    e.ExecutionStuck: ExecutionStatus.STUCK,
+    e.StepRetryRequested: ExecutionStatus.RUNNING,
+    e.ExecutionCompensated: ExecutionStatus.COMPENSATED,
 }
+_UNDOING: dict[type, ExecutionStatus] = {e.StepRetryRequested: ExecutionStatus.COMPENSATING}
+_OF_A_HANDLER = frozenset({e.StepSuspended, e.StepResumed, e.StepCancelled, e.StepRetryRequested})
 
 
 class Projected(msgspec.Struct, frozen=True):
@@ -101,19 +108,23 @@ class Projection:
             case e.IntentRejected() | e.ExecutionFailed():
                 fields["error"] = _json(_error(event.error))
                 fields["ended_at"] = str(record.at)
-            case e.ExecutionSucceeded() | e.ExecutionCancelled():
+            case e.ExecutionSucceeded():
+                fields["ended_at"] = str(record.at)
+                if event.result:
+                    fields["outcome"] = _json({"result": _raw(event.result)})
+            case e.ExecutionCancelled():
                 fields["ended_at"] = str(record.at)
             case e.StepSucceeded():
-                fields["outcome"] = _outcome(record, event)
-            case e.CancelRequested():
-                fields["cancel"] = _asked(record, event)
-            case e.ExecutionPaused():
-                fields["paused"] = _asked(record, event)
-            case e.ExecutionResumed():
-                fields["paused"] = _json(None)
+                name = "outcome" if _is_alone(record) else f"outcome:{event.step}"
+                fields[name] = _outcome(record, event)
+            case e.CapabilityResolved() if event.plan:
+                fields["plan"] = _json([_planned(one) for one in event.plan])
+            case _:
+                _of_a_plan(fields, record, event)
         if type(event) in STEP_STATUS:
             _step(fields, event)
-        return _STATUS.get(type(event), "")
+        undoing = type(event) in _OF_A_HANDLER and is_compensation(event.step)  # type: ignore[union-attr]
+        return _UNDOING.get(type(event), "") if undoing else _STATUS.get(type(event), "")
 
     def _index(
         self, commands: list[Command], record: e.JournalRecord, event: e.IntentReceived
@@ -176,8 +187,8 @@ def event_document(
     }
 
 
-_HIDDEN = frozenset({"payload", "token", "solution_context", "metadata"})
-_JSON_MEMBERS = frozenset({"result", "data", "value", "attributes"})
+_HIDDEN = frozenset({"payload", "token", "solution_context", "metadata", "input"})
+_JSON_MEMBERS = frozenset({"result", "data", "value", "attributes", "output"})
 
 
 def _members(event: e.Event) -> dict[str, Any]:
@@ -191,6 +202,8 @@ def _members(event: e.Event) -> dict[str, Any]:
             value = reference_document(value)
         elif isinstance(value, Error):
             value = _error(value)
+        elif name == "plan":
+            value = [_planned(one) for one in value]
         elif isinstance(value, bytes):
             value = _raw(value) if name in _JSON_MEMBERS else value.hex()
         members[name] = value
@@ -225,10 +238,52 @@ def _head(record: e.JournalRecord, offset: int, event: e.IntentReceived) -> str:
     )
 
 
+def _of_a_plan(fields: dict[str, str], record: e.JournalRecord, event: e.Event) -> None:
+    """What was asked of an execution, and how its plan ends otherwise than well."""
+    match event:
+        case e.CancelRequested():
+            fields["cancel"] = _asked(record, event)
+        case e.CompensationRequested():
+            fields["compensation"] = _asked(record, event)
+        case e.ExecutionPaused():
+            fields["paused"] = _asked(record, event)
+        case e.ExecutionResumed():
+            fields["paused"] = _json(None)
+        case e.CompensationStarted() if event.error is not None:
+            fields["error"] = _json(_error(event.error))
+        case e.ExecutionStuck():
+            fields["error"] = _json(_error(event.error))
+        case e.StepRetryRequested() if not is_compensation(event.step):
+            fields["error"] = _json(None)
+        case e.ExecutionCompensated():
+            fields["error"] = _json(event.error and _error(event.error))
+            fields["ended_at"] = str(record.at)
+
+
+def _is_alone(record: e.JournalRecord) -> bool:
+    """Whether the step that succeeded answers the intent by itself: its result is the
+    execution's."""
+    return any(isinstance(one, e.ExecutionSucceeded) and not one.result for one in record.events)
+
+
+def _planned(one: PlanStep) -> dict[str, Any]:
+    """A step of a plan as every surface shows it."""
+    return {
+        "step": one.step,
+        "intent_type": one.intent_type,
+        "version": one.version,
+        "realm": one.realm,
+        "needs": one.needs,
+        "condition": _raw(one.condition),
+        "compensation": one.compensation or None,
+    }
+
+
 def _outcome(record: e.JournalRecord, event: e.StepSucceeded) -> str:
     """What the handler returned: it stands beside the success in the same decision."""
     return _json(
         {
+            "at": record.at,
             "result": _raw(event.result),
             "artifacts": {
                 one.name: reference_document(one.reference)
@@ -264,6 +319,7 @@ STEP_STATUS: dict[type, str] = {
     e.StepResumed: "ready",
     e.StepCancelled: "cancelled",
     e.StepHeld: "held",
+    e.StepSkipped: "skipped",
 }
 
 
@@ -290,7 +346,10 @@ def reference_document(reference: Reference) -> dict[str, Any]:
     }
 
 
-def _asked(record: e.JournalRecord, event: e.CancelRequested | e.ExecutionPaused) -> str:
+def _asked(
+    record: e.JournalRecord,
+    event: e.CancelRequested | e.CompensationRequested | e.ExecutionPaused,
+) -> str:
     """Who asked for it, when, and why."""
     return _json({"reason": event.reason, "by": event.principal, "at": record.at})
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from symphainy_processors.fold.steps import find_step
+from symphainy_processors.fold.plans import Policy, find_step, is_undoing, policy_of
 from symphainy_processors.moment import Moment
-from symphainy_processors.saga import cancelling, pausing, waiting
+from symphainy_processors.saga import advancing, cancelling, pausing, waiting
 from symphainy_schemas import events as e
+from symphainy_schemas.ids import undone_by
 from symphainy_schemas.records import REDELIVERED, Error, ReportKind, StepReport
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 
@@ -26,17 +27,24 @@ REDELIVERY_BACKOFF_MAX_MS = 30_000
 _ENDED = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
 # No delivery of it is awaited; one that was given up may live.
 WAITING = frozenset({StepStatus.BACKING_OFF, StepStatus.READY, StepStatus.HELD})
+# It goes on no more; deliveries of it may.
+_STOPPED = frozenset({StepStatus.FAILED, StepStatus.CANCELLED})
 _CLOSING = frozenset(
     {ReportKind.SUCCEEDED, ReportKind.FAILED, ReportKind.HANDED_BACK, ReportKind.SUSPENDED}
 )
 Events = tuple[e.Event, ...]
 
 
-def on_admitted(events: Events) -> Events:
+def on_admitted(events: Events) -> tuple[e.StepReady, ...]:
     """What follows admission: the first step is ready, if the execution started."""
     if not isinstance(events[-1], e.ExecutionStarted):
         return ()
     return (e.StepReady(step=MAIN_STEP, attempt=1),)
+
+
+def on_planned(state: ExecutionState, now: int) -> Events:
+    """What follows the admission of an execution with a plan, in place of that."""
+    return advancing.onwards(state, now)
 
 
 def on_report(state: ExecutionState, report: StepReport, moment: Moment) -> Events:
@@ -44,13 +52,13 @@ def on_report(state: ExecutionState, report: StepReport, moment: Moment) -> Even
     step = find_step(state, report.step)
     if step is None:
         return ()
-    return instead(state, step, _on_report(state, step, report, moment))
+    return instead(state, step, _on_report(state, step, report, moment), moment.now)
 
 
 def _on_report(
     state: ExecutionState, step: StepState, report: StepReport, moment: Moment
 ) -> Events:
-    if not _concerns(step, report):
+    if not _concerns(step, report) or (is_undoing(state) and not undone_by(step.step)):
         return _closed(state, step, report)
     current = report.delivery == step.delivery
     if not current and report.kind in (ReportKind.HANDED_BACK, ReportKind.SUSPENDED):
@@ -65,7 +73,7 @@ def _on_report(
         case ReportKind.PROGRESS:
             return _progressed(report) if current else ()
         case ReportKind.SUCCEEDED:
-            return _succeeded(step, report)
+            return _succeeded(state, step, report, moment)
         case ReportKind.FAILED:
             return _failed(state, step, report, moment)
         case ReportKind.HANDED_BACK:
@@ -78,23 +86,36 @@ def _on_report(
             assert_never(report.kind)
 
 
-def instead(state: ExecutionState, step: StepState, events: Events) -> Events:
-    """What takes the place of a decision about a step, if its execution is to end, or rests."""
-    return pausing.instead(state, cancelling.instead(state, step, events))
+def instead(state: ExecutionState, step: StepState, events: Events, now: int) -> Events:
+    """What takes the place of a decision about a step, if its execution is to end, or rests; and
+    what follows from it by the execution's plan."""
+    return onwards(state, cancelling.instead(state, step, events), now)
 
 
-def needs_marker(step: StepState) -> bool:
+def onwards(state: ExecutionState, events: Events, now: int) -> Events:
+    """A decision, and what follows from it by the execution's plan; held, if it rests."""
+    return pausing.instead(state, advancing.after(state, events, now))
+
+
+def on_deadline(state: ExecutionState, now: int) -> Events:
+    """An execution's deadline has passed."""
+    return onwards(state, cancelling.overdue(state, now), now)
+
+
+def needs_marker(state: ExecutionState, step: StepState) -> bool:
     """Whether what is due gives up a delivery that somebody may be running: what was reported
     before must be read first (rule 14)."""
     if step.status is StepStatus.BACKING_OFF:
         return step.delivery in step.open
+    if step.status in _STOPPED:
+        return bool(state.plan)  # whose compensations are told what it returned
     return step.status in (StepStatus.STARTED, StepStatus.DISPATCHED)
 
 
 def on_due(state: ExecutionState, step: StepState, now: int) -> Events:
     """A retry's, a redelivery's or a wait's time has come, or nobody may start any more a step
     that goes on no more."""
-    return instead(state, step, _on_due(state, step, now))
+    return instead(state, step, _on_due(state, step, now), now)
 
 
 def _on_due(state: ExecutionState, step: StepState, now: int) -> Events:
@@ -103,7 +124,10 @@ def _on_due(state: ExecutionState, step: StepState, now: int) -> Events:
     if step.status is StepStatus.BACKING_OFF:
         fired = e.TimerFired(timer=f"retry:{step.step}", due_at=step.due_at)
         return (fired, e.StepReady(step=step.step, attempt=step.attempt))
-    ended = cancelling.closed(state, step)
+    if state.plan:
+        ended: e.Event | None = e.StepClosed(step=step.step)
+    else:
+        ended = cancelling.closed(state, step)
     fired = e.TimerFired(timer=f"closing:{step.step}", due_at=step.due_at)
     return () if ended is None else (fired, ended)
 
@@ -111,13 +135,13 @@ def _on_due(state: ExecutionState, step: StepState, now: int) -> Events:
 def on_timeout(state: ExecutionState, step: StepState, moment: Moment) -> Events:
     """An attempt passed its limit, or a delivery its `start_by`, or it may be delivered anew; what
     was reported before has been read (rule 14)."""
-    return instead(state, step, _on_timeout(state, step, moment))
+    return instead(state, step, _on_timeout(state, step, moment), moment.now)
 
 
 def _on_timeout(state: ExecutionState, step: StepState, moment: Moment) -> Events:
     if not 0 < step.due_at <= moment.now:
         return ()
-    if step.status is StepStatus.BACKING_OFF:
+    if step.status is StepStatus.BACKING_OFF or step.status in _STOPPED:
         return _on_due(state, step, moment.now)
     if step.status is StepStatus.DISPATCHED:
         # It stays open: a worker may have started it in time and have had no time to say so.
@@ -125,10 +149,11 @@ def _on_timeout(state: ExecutionState, step: StepState, moment: Moment) -> Event
         return (fired, e.StepReady(step=step.step, attempt=step.attempt))
     if step.status is not StepStatus.STARTED:
         return ()
-    if 0 < step.ends_at <= step.due_at or not state.heartbeat_ms:
-        kind, message = "timeout", f"did not end within {state.timeout_ms} ms of its start."
+    policy = policy_of(state, step.step)
+    if 0 < step.ends_at <= step.due_at or not policy.heartbeat_ms:
+        kind, message = "timeout", f"did not end within {policy.timeout_ms} ms of its start."
     else:
-        kind, message = "heartbeat", f"showed no sign of life for {state.heartbeat_ms} ms."
+        kind, message = "heartbeat", f"showed no sign of life for {policy.heartbeat_ms} ms."
     error = Error(
         code="timeout" if kind == "timeout" else "heartbeat_timeout",
         message=f"The attempt {message}",
@@ -191,9 +216,10 @@ def _may_start(state: ExecutionState, step: StepState) -> bool:
     Of a delivery that was given up, which it would keep from the next one, only where a limit ends
     it: that its worker is gone was said before, and is not said again.
     """
-    return step.status is StepStatus.DISPATCHED or (
-        step.status in WAITING and (state.timeout_ms > 0 or state.heartbeat_ms > 0)
-    )
+    if step.status is StepStatus.DISPATCHED:
+        return True
+    policy = policy_of(state, step.step)
+    return step.status in WAITING and (policy.timeout_ms > 0 or policy.heartbeat_ms > 0)
 
 
 def _start_event(report: StepReport) -> e.StepStarted:
@@ -245,8 +271,14 @@ def _progressed(report: StepReport) -> Events:
     )
 
 
-def _succeeded(step: StepState, report: StepReport) -> Events:
+def _succeeded(
+    state: ExecutionState, step: StepState, report: StepReport, moment: Moment
+) -> Events:
     start = () if step.status is StepStatus.STARTED else (_start_event(report),)
+    error = advancing.too_large(state, step.step, report.result)
+    if error is not None:
+        return (*start, *_attempt_failed(state, step, report.delivery, error, moment))
+    undone = undone_by(step.step)
     return (
         *start,
         e.StepSucceeded(
@@ -261,7 +293,8 @@ def _succeeded(step: StepState, report: StepReport) -> Events:
         *(e.ArtifactRecorded(name=a.name, reference=a.reference) for a in report.artifacts),
         *(e.EventEmitted(event_type=d.type, data=d.data) for d in report.events),
         *(e.StateChanged(key=c.key, value=c.value) for c in report.state_changes),
-        e.ExecutionSucceeded(),
+        *((e.CompensationSucceeded(step=undone),) if undone else ()),
+        *(() if state.plan else (e.ExecutionSucceeded(),)),
     )
 
 
@@ -294,23 +327,26 @@ def _attempt_failed(
     failed = e.StepFailed(
         step=step.step, attempt=step.attempt, delivery=delivered, worker=worker, error=error
     )
-    if not error.retryable or step.attempt >= state.attempts:
+    if advancing.finally_failed(state, step.step, error, step.attempt):
+        if undone := undone_by(step.step):
+            return (failed, e.CompensationFailed(step=undone, error=error))
         others = any(number != delivered for number in step.open)
-        return (failed,) if others else (failed, e.ExecutionFailed(error=error))
-    delay = retry_after_ms if retry_after_ms >= 0 else backoff_ms(state, step.attempt, moment)
+        return (failed,) if others or state.plan else (failed, e.ExecutionFailed(error=error))
+    policy = policy_of(state, step.step)
+    delay = retry_after_ms if retry_after_ms >= 0 else backoff_ms(policy, step.attempt, moment)
     retry = e.StepRetryScheduled(
         step=step.step, attempt=step.attempt + 1, due_at=moment.now + delay
     )
     return (failed, retry)
 
 
-def backoff_ms(state: ExecutionState, attempt: int, moment: Moment) -> int:
+def backoff_ms(policy: Policy, attempt: int, moment: Moment) -> int:
     """The delay after `attempt` failed: exponential, with equal jitter in [1/2, 1].
 
     Source: "Exponential Backoff And Jitter", AWS Architecture Blog.
     """
     exponent = min(attempt - 1, 64)  # beyond it every policy stands at its largest delay
-    full = min(float(state.backoff_max_ms), state.backoff_ms * state.backoff_factor**exponent)
+    full = min(float(policy.backoff_max_ms), policy.backoff_ms * policy.backoff_factor**exponent)
     return int(full * (0.5 + moment.jitter / 2))
 
 

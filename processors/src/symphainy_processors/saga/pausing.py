@@ -27,7 +27,11 @@ def resumed(state: ExecutionState, event: e.ExecutionResumed) -> Events:
 
 def instead(state: ExecutionState, events: Events) -> Events:
     """What takes the place of a decision, if its execution rests."""
-    if not state.paused or not events or not isinstance(events[-1], e.StepReady):
+    if not state.paused:
         return events
-    ready = events[-1]
-    return (*events[:-1], e.StepHeld(step=ready.step, attempt=ready.attempt))
+    return tuple(
+        e.StepHeld(step=event.step, attempt=event.attempt)
+        if isinstance(event, e.StepReady)
+        else event
+        for event in events
+    )

@@ -24,8 +24,8 @@ class Keys:
         return f"{self.root}pos"
 
     def execution(self, execution_id: str) -> str:
-        """Hash: head (JSON), status, ended_at, error, cancel, paused, outcome,
-        step:<name>, as_of."""
+        """Hash: head (JSON), status, ended_at, error, cancel, paused, compensation,
+        plan, outcome, outcome:<step>, step:<name>, as_of."""
         return f"{self.root}exe:{execution_id}"
 
     def events(self, execution_id: str) -> str:

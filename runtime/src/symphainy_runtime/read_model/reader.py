@@ -191,6 +191,8 @@ def execution_document(fields: Mapping[bytes, bytes]) -> Document | None:
     document.setdefault("error", None)
     document.setdefault("cancel", None)
     document.setdefault("paused", None)
+    document.setdefault("plan", None)
+    document.setdefault("compensation", None)
     document["steps"] = list(document.pop("steps", {}).values())
     document["success"] = document["status"] == "succeeded"
     ended = document.get("ended_at")
@@ -199,21 +201,37 @@ def execution_document(fields: Mapping[bytes, bytes]) -> Document | None:
 
 
 def _flat(fields: Mapping[bytes, bytes]) -> Document:
-    """`head` and `outcome` are objects whose members stand at the top; the rest is JSON each."""
+    """`head` and `outcome` are objects whose members stand at the top; the rest is JSON each.
+    A plan has an outcome for each step."""
     document: Document = {}
     steps: Document = {}
+    outcomes: Document = {}
     for name, value in fields.items():
         if name in (b"head", b"outcome"):
             document |= msgspec.json.decode(value)
         elif name.startswith(b"step:"):
             steps[name[5:].decode()] = msgspec.json.decode(value)
+        elif name.startswith(b"outcome:"):
+            outcomes[name[8:].decode()] = msgspec.json.decode(value)
         elif name == b"status":
             document["status"] = value.decode()
         else:
             document[name.decode()] = msgspec.json.decode(value)
+    if outcomes:
+        _gather(document, steps, outcomes)
     if steps:
         document["steps"] = steps
+    document.pop("at", None)
     return document
+
+
+def _gather(document: Document, steps: Document, outcomes: Document) -> None:
+    """What the steps of a plan returned: each its result, the execution the rest of all."""
+    for step, outcome in sorted(outcomes.items(), key=lambda one: (one[1]["at"], one[0])):
+        steps.setdefault(step, {"step": step})["result"] = outcome["result"]
+        document["artifacts"] = {**document.get("artifacts", {}), **outcome["artifacts"]}
+        for name in ("events", "state_changes"):
+            document[name] = [*document.get(name, []), *outcome[name]]
 
 
 def _matches(document: Document, what: Listing) -> bool:

@@ -33,7 +33,7 @@ def _fails_at_once(original: Any) -> Any:
     def overdue(state: Any, now: int) -> Any:
         events = original(state, now)
         late = replace(state, overdue=True)
-        return (*events[:1], cancelling._end(late)) if events else ()
+        return (*events[:1], cancelling.end(late)) if events else ()
 
     return overdue
 

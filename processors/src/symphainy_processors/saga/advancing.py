@@ -1,0 +1,186 @@
+"""Decide how an execution with a plan goes on after a decision about one of its steps. Pure.
+
+Steps begin when what they need has ended, side by side where the plan lets them. When one has
+failed for good, its recovery decides: `compensate` lets nothing more begin, waits until nothing of
+it can start or run any more (rule 13), and undoes what was done and what may have been (rule 15);
+`hold_for_operator` and `retry_forward` go on beside it as far as that goes, and then wait for an
+operator. What is to end (cancelled, overdue, compensation asked for) is undone alike.
+
+A step is undone once everything that needed it is: in reverse, and side by side where the plan was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from symphainy_processors.fold import plans
+from symphainy_processors.fold.evolve import evolve_execution
+from symphainy_processors.fold.plans import find_step
+from symphainy_processors.saga import cancelling
+from symphainy_schemas import events as e
+from symphainy_schemas import ids
+from symphainy_schemas.records import Error, PlanStep, Recovery
+from symphainy_schemas.state import ExecutionState, ExecutionStatus, StepState, StepStatus
+
+Events = tuple[e.Event, ...]
+# Results of a plan are kept for its other steps and its compensations; the state is one record.
+RESULTS_BYTES = 393_216
+_IN_MOTION = frozenset(
+    {
+        StepStatus.READY,
+        StepStatus.DISPATCHED,
+        StepStatus.STARTED,
+        StepStatus.BACKING_OFF,
+        StepStatus.SUSPENDED,
+        StepStatus.HELD,
+    }
+)
+_OVER = frozenset({StepStatus.SUCCEEDED, StepStatus.SKIPPED})
+
+
+def after(state: ExecutionState, events: Events, now: int) -> Events:
+    """A decision about an execution with a plan, and what follows from it."""
+    if not state.plan or not events:
+        return events
+    return (*events, *onwards(_folded(state, events, now), now))
+
+
+def onwards(state: ExecutionState, now: int) -> Events:
+    """What an execution with a plan does next, as it stands."""
+    if state.status.ended:
+        return ()
+    if plans.is_undoing(state):
+        return _undo(state)
+    if plans.is_stopping(state):
+        stopped = cancelling.idle(state)
+        left = _folded(state, stopped, now)
+        return stopped if _moves(left) else (*stopped, *_give_up(left))
+    return _forward(state, now)
+
+
+def finally_failed(state: ExecutionState, step: str, error: Error, attempt: int) -> bool:
+    """Whether a step is not tried again by itself after that error of an attempt."""
+    if not error.retryable:
+        return True
+    forward = state.recovery is Recovery.RETRY_FORWARD and not ids.undone_by(step)
+    return not forward and attempt >= plans.policy_of(state, step).attempts
+
+
+def too_large(state: ExecutionState, step: str, result: bytes) -> Error | None:
+    """Why a step's result cannot be kept for the others of its plan."""
+    taken = plans.results_bytes(state) + len(result)
+    if not state.plan or ids.undone_by(step) or taken <= RESULTS_BYTES:
+        return None
+    return Error(
+        code="results_too_large",
+        message=f"The results of this plan's steps take {taken} bytes.",
+        step=step,
+        cure=f"Keep them under {RESULTS_BYTES} bytes: return references to artifacts.",
+    )
+
+
+def _forward(state: ExecutionState, now: int) -> Events:
+    """What may begin; where nothing moves and nothing may, the end, or an operator's turn."""
+    events: list[e.Event] = []
+    while fresh := list(_beginning(state)):  # what is skipped lets others begin, or be skipped
+        events += fresh
+        state = _folded(state, tuple(fresh), now)
+    if _moves(state):
+        return tuple(events)
+    failed = plans.failed_step(state)
+    if failed is None:
+        return (*events, e.ExecutionSucceeded(result=plans.output_of(state)))
+    if state.status is ExecutionStatus.STUCK:
+        return tuple(events)
+    return (*events, e.ExecutionStuck(error=_held(state, failed)))
+
+
+def _beginning(state: ExecutionState) -> Iterator[e.Event]:
+    for one in state.plan:
+        if find_step(state, one.step) is not None:
+            continue
+        needed = [find_step(state, need) for need in one.needs]
+        if any(step is None or step.status not in _OVER for step in needed):
+            continue
+        all_skipped = bool(needed) and all(
+            step is not None and step.status is StepStatus.SKIPPED for step in needed
+        )
+        if all_skipped or not plans.holds(state, one):
+            yield e.StepSkipped(step=one.step)
+        else:
+            yield e.StepReady(step=one.step, attempt=1)
+
+
+def _give_up(state: ExecutionState) -> Events:
+    """Nothing of it moves: undo what is to be undone; else it ends."""
+    failed = plans.failed_step(state)
+    error = None if failed is None else failed.error
+    if any(True for _ in plans.to_undo(state)):
+        cause = cancelling.deadline_error(state) if state.overdue and error is None else error
+        return (e.CompensationStarted(error=cause), *_undo(state))
+    if error is not None:
+        return (e.ExecutionFailed(error=error),)
+    if state.undo and not state.to_end:
+        return (e.ExecutionCompensated(),)
+    return (cancelling.end(state),)
+
+
+def _undo(state: ExecutionState) -> Events:
+    covered = {one.step: one for one in plans.to_undo(state)}
+    events: list[e.Event] = []
+    ended = {name for name in covered if _undone(state, name)}
+    for one in reversed(list(covered.values())):
+        waits_for = plans.needing(state, one.step) & covered.keys()
+        begun = find_step(state, ids.compensation_of(one.step)) is not None
+        if not begun and waits_for <= ended:
+            events.append(_ready(one))
+    if events or _moves(state):
+        return tuple(events)
+    failed = plans.failed_undo(state)
+    if failed is None:
+        return (e.ExecutionCompensated(error=state.failure),)
+    if state.status is ExecutionStatus.STUCK:
+        return ()
+    return (e.ExecutionStuck(error=_held(state, failed)),)
+
+
+def _ready(one: PlanStep) -> e.Event:
+    return e.StepReady(step=ids.compensation_of(one.step), attempt=1)
+
+
+def _undone(state: ExecutionState, step: str) -> bool:
+    undoing = find_step(state, ids.compensation_of(step))
+    return undoing is not None and undoing.status is StepStatus.SUCCEEDED
+
+
+def _moves(state: ExecutionState) -> bool:
+    """Whether something of it may still start or run, or goes on by itself."""
+    return any(step.status in _IN_MOTION or step.open for step in state.steps)
+
+
+def _held(state: ExecutionState, step: StepState) -> Error:
+    """Why it is stuck, and what an operator can do."""
+    what = f"symphainy saga retry {state.execution_id} {step.step}"
+    undoing = ids.undone_by(step.step)
+    other = "" if undoing else f", or: symphainy saga compensate {state.execution_id}"
+    error = step.error or Error(code="unknown_failure", message="The worker gave no reason.")
+    return Error(
+        code=error.code,
+        message=error.message,
+        field=error.field,
+        cure=error.cure,
+        step=step.step,
+        retryable=error.retryable,
+        operator_action=f"Mend the cause, then: {what}{other}",
+    )
+
+
+def _folded(state: ExecutionState, events: Events, now: int) -> ExecutionState:
+    record = e.JournalRecord(
+        term=-1, seq=0, at=now, intents_next=0, steps_next=0, acted_to=-1, prev_hash=b""
+    )
+    folded: ExecutionState | None = state
+    for event in events:
+        folded = evolve_execution(folded, record, -1, event)
+    assert folded is not None
+    return folded

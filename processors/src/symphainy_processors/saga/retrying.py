@@ -1,0 +1,50 @@
+"""Decide what an operator asks of a plan: a failed step tried again, or all of it undone. Pure."""
+
+from __future__ import annotations
+
+from symphainy_processors.fold.plans import failed_undo, find_step, is_undoing
+from symphainy_schemas import events as e
+from symphainy_schemas.ids import undone_by
+from symphainy_schemas.records import Error, Recovery
+from symphainy_schemas.state import ExecutionState, StepStatus
+
+Events = tuple[e.Event, ...]
+
+
+def requested(state: ExecutionState, event: e.StepRetryRequested) -> Events:
+    """The step is ready once more, as one attempt beyond those of its policy."""
+    step = find_step(state, event.step)
+    assert step is not None
+    return (event, e.StepReady(step=event.step, attempt=step.attempt + 1))
+
+
+def problem(state: ExecutionState, event: e.StepRetryRequested) -> Error | None:
+    """Why the step cannot be tried again."""
+    step = find_step(state, event.step)
+    if step is None or not state.plan:
+        known = ", ".join(step.step for step in state.steps)
+        return _error("step_not_found", f"The execution has no step {event.step!r}.", known)
+    if step.status is not StepStatus.FAILED:
+        return _error("step_not_failed", f"Step {step.step} is {step.status}, not failed.")
+    undoing = is_undoing(state)
+    if bool(undone_by(step.step)) != undoing:
+        return _error("compensation_began", f"What {step.step} belongs to is being undone.")
+    if undoing or not (state.to_end or state.undo or state.recovery is Recovery.COMPENSATE):
+        return None if not step.open else _error("step_may_run", f"{step.step} may still run.")
+    return _error("execution_stopping", "The execution ends, and what it did is undone.")
+
+
+def undo_problem(state: ExecutionState) -> Error | None:
+    """Why it cannot be undone."""
+    if not state.plan:
+        return _error(
+            "no_compensation", f"{state.intent_type} declares no compensation.", whole=True
+        )
+    if is_undoing(state) and failed_undo(state) is None:
+        return _error("compensation_began", "It is being undone already.", whole=True)
+    return None
+
+
+def _error(code: str, message: str, known: str = "", *, whole: bool = False) -> Error:
+    field = "/payload/execution_id" if whole else "/payload/step"
+    return Error(code=code, message=message, field=field, cure=f"It has: {known}." if known else "")
