@@ -207,7 +207,7 @@ EVENTS: tuple[e.Event, ...] = (
     e.StepFailed(step="main", attempt=1, delivery=1, worker="w1", error=ERROR),
     e.StepRetryScheduled(step="main", attempt=2, due_at=3),
     e.StepHandedBack(step="main", attempt=1, delivery=1, worker="w1", reason="past_start_by"),
-    e.DeliveryClosed(step="main", delivery=1),
+    e.DeliveryClosed(step="main", delivery=1, begun=True),
     e.TimerFired(timer="retry:main", due_at=3),
     e.ArtifactRecorded(name="text", reference=REFERENCE),
     e.EventEmitted(event_type="file.ingested", data=b"{}"),

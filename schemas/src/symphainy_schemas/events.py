@@ -200,6 +200,7 @@ class DeliveryClosed(_Event, frozen=True):
 
     step: str
     delivery: int
+    begun: bool = False
 
 
 class TimerFired(_Event, frozen=True):

@@ -233,7 +233,8 @@ def _closed(
     offset: int,
     state: ExecutionState,
 ) -> StepState:
-    return replace(step, open=_without(step.open, event.delivery))
+    still_open = _without(step.open, event.delivery)
+    return replace(step, open=still_open, begun=step.begun or event.begun)
 
 
 def _suspended(

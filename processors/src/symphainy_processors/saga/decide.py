@@ -77,7 +77,7 @@ def _on_report(
         case ReportKind.FAILED:
             return _failed(state, step, report, moment)
         case ReportKind.HANDED_BACK:
-            return _handed_back(step, report, moment)
+            return _handed_back(state, step, report, moment)
         case ReportKind.SUSPENDED:
             return _suspended(state, step, report, moment)
         case ReportKind.MARKER | ReportKind.UNKNOWN:
@@ -200,7 +200,9 @@ def _closed(state: ExecutionState, step: StepState, report: StepReport) -> Event
         return ()  # whoever had it first may still run it
     if report.delivery == step.delivery and step.status not in _ENDED:
         return ()  # names another attempt than the one that it was: not from whom it was sent to
-    closed = e.DeliveryClosed(step=step.step, delivery=report.delivery)
+    # What failed has said so; of anything else that began, something may have to be undone.
+    began = bool(state.plan and report.started_at) and report.kind is not ReportKind.FAILED
+    closed = e.DeliveryClosed(step=step.step, delivery=report.delivery, begun=began)
     ended = cancelling.closed(state, step) if step.open == (report.delivery,) else None
     return (closed,) if ended is None else (closed, ended)
 
@@ -368,9 +370,13 @@ def _suspended(
     return (*start, *_attempt_failed(state, step, report.delivery, error, moment))
 
 
-def _handed_back(step: StepState, report: StepReport, moment: Moment) -> Events:
+def _handed_back(
+    state: ExecutionState, step: StepState, report: StepReport, moment: Moment
+) -> Events:
     if step.status is StepStatus.SUSPENDED:
         return ()  # whoever had it first has said that it waits
+    began = bool(state.plan and report.started_at) and step.status is not StepStatus.STARTED
+    start = (_start_event(report),) if began else ()  # it may have to be undone
     back = e.StepHandedBack(
         step=report.step,
         attempt=report.attempt,
@@ -383,6 +389,6 @@ def _handed_back(step: StepState, report: StepReport, moment: Moment) -> Events:
     if extra >= 0:
         delay = min(REDELIVERY_BACKOFF_MAX_MS, REDELIVERY_BACKOFF_MS * 2 ** min(extra, 10))
     elif report.name != REDELIVERED:
-        return (back, e.StepReady(step=step.step, attempt=step.attempt))
+        return (*start, back, e.StepReady(step=step.step, attempt=step.attempt))
     again = e.StepRetryScheduled(step=step.step, attempt=step.attempt, due_at=moment.now + delay)
-    return (back, again)
+    return (*start, back, again)
