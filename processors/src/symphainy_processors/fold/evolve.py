@@ -6,7 +6,7 @@ Tables by the event's class, not a `match`: a fold asks them for every event of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
 from msgspec.structs import replace
@@ -37,6 +37,21 @@ def evolve_execution(
         return state if beside is None else beside(state, record, event)
     changed = EXECUTION_EVENTS.get(kind)
     return state if changed is None else changed(state, record, event)
+
+
+def ahead(
+    state: ExecutionState | None, events: Iterable[e.Event], record: e.JournalRecord
+) -> ExecutionState | None:
+    """The execution after events that are not journaled yet; `record` says when, and of whom."""
+    for event in events:
+        state = evolve_execution(state, record, -1, event)
+    return state
+
+
+UNPLACED = e.JournalRecord(
+    term=-1, seq=0, at=0, intents_next=0, steps_next=0, acted_to=-1, prev_hash=b""
+)
+"""A record that is not written yet."""
 
 
 def evolve_session(

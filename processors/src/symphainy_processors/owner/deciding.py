@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from symphainy_processors.admission.contracts import Contracts
 from symphainy_processors.dispatch.pools import Pools
 from symphainy_processors.dispatch.rules import Ready
-from symphainy_processors.fold.evolve import evolve_execution
+from symphainy_processors.fold.evolve import UNPLACED, ahead
 from symphainy_processors.fold.partition import PartitionState
 from symphainy_processors.fold.plans import find_step, policy_of
 from symphainy_processors.moment import Moment
@@ -26,7 +28,6 @@ from symphainy_runtime.journal.writer import Heading, Positions
 from symphainy_schemas.events import (
     CapabilityResolved,
     Event,
-    JournalRecord,
     Position,
     StepReady,
 )
@@ -89,9 +90,17 @@ class Deciding:
         """Record what an intent led to, and begin what it started."""
         resolved = events[1] if len(events) > 1 else None
         if isinstance(resolved, CapabilityResolved) and resolved.plan:
-            admitted = self._admitted(heading, events, moment)
+            record = replace(
+                UNPLACED,
+                at=moment.now,
+                tenant_id=heading.tenant_id,
+                session_id=heading.session_id,
+                execution_id=heading.execution_id,
+            )
+            admitted = ahead(None, events, record)
+            assert admitted is not None
             follows = saga.on_planned(admitted, moment.now)
-            self._go_on(admitted, heading, (*events, *follows), moment)
+            self._send(self._begins(admitted, follows), heading, (*events, *follows), moment)
             return
         follows = saga.on_admitted(events)
         if not follows:
@@ -116,19 +125,25 @@ class Deciding:
         """
         for step in before.steps:
             self.dispatching.heard(before, step, events, queued_ms)
-        self._go_on(before, heading, events, moment)
+        self._send(self._begins(before, events), heading, events, moment)
 
-    def _go_on(
-        self, before: ExecutionState, heading: Heading, events: Events, moment: Moment
-    ) -> None:
-        begins = []
-        for event in events:
-            if isinstance(event, StepReady):
-                step = event.step
-                item = waiting_item(before, step, self.ledger.next_offset)
-                timeout_ms = policy_of(before, step).timeout_ms
-                begins.append(Begin(event, item, timeout_ms, find_step(before, step)))
-        self._send(begins, heading, events, moment)
+    def _begins(self, before: ExecutionState, events: Events) -> list[Begin]:
+        ready = [event for event in events if isinstance(event, StepReady)]
+        if not ready:
+            return []
+        # What a step of a plan gets, and so its concurrency key, may come from these very events.
+        after = ahead(before, events, UNPLACED) if before.plan else before
+        assert after is not None
+        order = self.ledger.next_offset
+        return [
+            Begin(
+                event,
+                waiting_item(after, event.step, order),
+                policy_of(after, event.step).timeout_ms,
+                find_step(before, event.step),
+            )
+            for event in ready
+        ]
 
     def _send(self, begins: list[Begin], heading: Heading, events: Events, moment: Moment) -> None:
         gone: dict[int, Event] = {}
@@ -147,27 +162,6 @@ class Deciding:
             raise
         for item in waits:
             self.dispatching.wait(item)
-
-    def _admitted(self, heading: Heading, events: Events, moment: Moment) -> ExecutionState:
-        """The execution as its admission leaves it, to see what its plan begins with."""
-        record = JournalRecord(
-            term=-1,
-            seq=0,
-            at=moment.now,
-            intents_next=0,
-            steps_next=0,
-            acted_to=-1,
-            prev_hash=b"",
-            tenant_id=heading.tenant_id,
-            session_id=heading.session_id,
-            execution_id=heading.execution_id,
-            correlation_id=heading.correlation_id,
-        )
-        state = None
-        for event in events:
-            state = evolve_execution(state, record, -1, event)
-        assert state is not None
-        return state
 
     def decide_due(
         self, state: ExecutionState, step: StepState | None, events: Events, moment: Moment

@@ -17,12 +17,18 @@ from symphainy_processors.owner.ports import Port
 from symphainy_processors.owner.tasks import notices_for, task_for
 from symphainy_runtime.journal.validity import Validity
 from symphainy_runtime.journal.writer import Heading, JournalWriter, Positions
-from symphainy_schemas.events import CancelRequested, DeadlinePassed, Event, StepDispatched
+from symphainy_schemas.events import (
+    CancelRequested,
+    CompensationRequested,
+    DeadlinePassed,
+    Event,
+    StepDispatched,
+)
 from symphainy_schemas.records import CancelNotice
 from symphainy_schemas.state import ExecutionState
 
 log = logging.getLogger(__name__)
-_REQUESTS = (CancelRequested, DeadlinePassed)
+_REQUESTS = (CancelRequested, DeadlinePassed, CompensationRequested)
 Dispatches = tuple[tuple[ExecutionState, StepDispatched], ...]
 
 

@@ -213,7 +213,8 @@ class OwnedPartition:
 
     def _tell_again(self) -> None:
         """The last owner may have died before it told whoever runs what is to end."""
-        asked = {state.execution_id: state for state, _ in self.state.outstanding() if state.to_end}
+        stopping = (state for state, _ in self.state.outstanding() if state.to_end or state.undo)
+        asked = {state.execution_id: state for state in stopping}
         for state in asked.values():
             for notice in notices_for(state, self.ledger.term):
                 self._port.notify(notice)

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from symphainy_processors.fold import plans
-from symphainy_processors.fold.evolve import evolve_execution
+from symphainy_processors.fold.evolve import UNPLACED, ahead
 from symphainy_processors.fold.plans import find_step
 from symphainy_processors.saga import cancelling
 from symphainy_schemas import events as e
@@ -176,11 +178,6 @@ def _held(state: ExecutionState, step: StepState) -> Error:
 
 
 def _folded(state: ExecutionState, events: Events, now: int) -> ExecutionState:
-    record = e.JournalRecord(
-        term=-1, seq=0, at=now, intents_next=0, steps_next=0, acted_to=-1, prev_hash=b""
-    )
-    folded: ExecutionState | None = state
-    for event in events:
-        folded = evolve_execution(folded, record, -1, event)
+    folded = ahead(state, events, replace(UNPLACED, at=now))
     assert folded is not None
     return folded
