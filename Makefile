@@ -14,7 +14,7 @@ export UV_PYTHON_DOWNLOADS = never
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test sim soak verify bench bench-peers lock clean fix format lint types contracts
+.PHONY: help install dev demo test sim soak soak-workers verify bench bench-peers lock clean fix format lint types contracts
 
 help:            ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -47,6 +47,12 @@ sim: $(STAMP)    ## Simulated days of the whole system: SEEDS=2000, FROM=0
 
 soak: $(STAMP)   ## Chaos on real processes for MINUTES=30
 	$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES)
+
+SAGAS = $(BIN)/python -m tests.chaos.soak --minutes 10 --round 600 --rate 18 --workers 3 --kind chaos.stepped
+
+soak-workers: $(STAMP) ## 10,000 handlers of three steps while workers are killed, then while they are paused
+	$(SAGAS) --fault "worker killed" --rest 3 5
+	$(SAGAS) --fault "worker paused for long" --rest 1 5
 
 verify: format lint types contracts test ## The one gate
 

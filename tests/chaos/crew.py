@@ -10,7 +10,7 @@ import httpx
 from tests.chaos.cluster import ChaosCluster, Size
 from tests.chaos.follower import Follower
 from tests.chaos.load import ANSWER_S, Load
-from tests.chaos.monkey import Monkey
+from tests.chaos.monkey import Harm, Monkey
 from tests.chaos.starts import StartsFile
 from tests.chaos.vandal import Vandal
 from tests.chaos.verdict import Judge
@@ -31,6 +31,9 @@ class Options:
     rate: float = 150.0
     seed: int = 0
     size: Size = field(default_factory=Size)
+    harm: Harm = field(default_factory=Harm)
+    kinds: tuple[str, ...] = ()
+    """Of intents; all by default."""
     least_faults: int = 0
     """A round goes on until so many things were broken, for at most four times its length."""
     quiet_within_s: float = 180.0
@@ -50,9 +53,9 @@ class Crew:
     ) -> None:
         system, settings, seed = cluster.system, cluster.outsider, options.seed
         self._cluster = cluster
-        self.load = Load(settings, system.url, system.key, options.rate, seed)
+        self.load = Load(settings, system.url, system.key, options.rate, seed, options.kinds)
         self.vandal = Vandal(settings, seed, self.load.recent)
-        self.monkey = Monkey(cluster, seed, say)
+        self.monkey = Monkey(cluster, seed, say, options.harm)
         self.follower = Follower(following)
         self.starts = StartsFile(cluster.starts)
         self.pause = threading.Event()

@@ -71,9 +71,17 @@ class Load:
     """Users on an event loop of their own, in a thread."""
 
     def __init__(
-        self, settings: RuntimeSettings, url: str, key: str, rate: float, seed: int
+        self,
+        settings: RuntimeSettings,
+        url: str,
+        key: str,
+        rate: float,
+        seed: int,
+        kinds: tuple[str, ...] = (),
     ) -> None:
-        """`rate` is intents a second, as long as the system takes them."""
+        """`rate` is intents a second, as long as the system takes them; `kinds` are some of
+        `KINDS`, all by default."""
+        self._kinds = [kind for kind in KINDS if not kinds or kind[0] in kinds]
         self._settings = settings
         self._url = url
         self.keys = {TENANT: key, OTHER_TENANT: create_key(settings, OTHER_TENANT, "bob")}
@@ -169,7 +177,8 @@ class Load:
                     again = Stated(again.tenant, again.session, again.intent_id, again.kind, other)
                 return again, False
         self._number += 1
-        kind, _, members = chance.choices(KINDS, [weight for _, weight, _ in KINDS])[0]
+        weights = [weight for _, weight, _ in self._kinds]
+        kind, _, members = chance.choices(self._kinds, weights)[0]
         payload = {name: chance.randint(*bounds) for name, bounds in members.items()}
         payload["number"] = self._number
         session = chance.choice(tenant.sessions)

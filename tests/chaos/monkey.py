@@ -9,12 +9,14 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.chaos.cluster import ChaosCluster
 
 # Longer than the sessions of owners (6 s) and workers (10 s), and not: zombies and mere hiccups.
 PAUSE_S = (3.0, 14.0)
+# Longer than every limit that a delivery has: its session, its timeout, its `start_by` of 60 s.
+LONG_PAUSE_S = (65.0, 75.0)
 AWAY_S = (0.0, 3.0)
 BROKER_AWAY_S = (0.2, 4.0)
 
@@ -33,6 +35,14 @@ class Fault:
     """Break and mend one target; False if there was nothing to break."""
 
 
+@dataclass(frozen=True)
+class Harm:
+    """Which faults, all by default, and how long a hand rests between two, s."""
+
+    faults: tuple[str, ...] = ()
+    pause_s: tuple[float, float] = (0.5, 4.0)
+
+
 class Monkey:
     """Two hands, each breaking and mending one thing at a time."""
 
@@ -41,19 +51,18 @@ class Monkey:
         cluster: ChaosCluster,
         seed: int,
         say: Callable[[str], None],
-        pause_s: tuple[float, float] = (0.5, 4.0),
+        harm: Harm,
     ) -> None:
-        """`pause_s` bounds the random pause of a hand between two faults."""
         self._cluster = cluster
         self._seed = seed
         self._say = say
-        self._pause_s = pause_s
+        self._pause_s = harm.pause_s
         self._round = 0
         self._resting = threading.Event()
         self._hands: list[threading.Thread] = []
         self.counts: Counter[str] = Counter()
         self.failure: BaseException | None = None
-        self._faults = _faults(cluster)
+        self._faults = _chosen(_faults(cluster), harm.faults)
 
     def begin(self, hands: int = 2) -> None:
         """Start breaking."""
@@ -94,6 +103,14 @@ class Monkey:
             self._cluster.release(target)
 
 
+def _chosen(faults: list[Fault], names: tuple[str, ...]) -> list[Fault]:
+    unknown = set(names) - {fault.name for fault in faults}
+    if unknown:
+        known = ", ".join(fault.name for fault in faults)
+        raise ValueError(f"no such fault: {', '.join(sorted(unknown))}; there are: {known}")
+    return [replace(f, weight=f.weight or 1) for f in faults if f.name in names] or faults
+
+
 def _faults(cluster: ChaosCluster) -> list[Fault]:
     owners, workers = cluster.owners, cluster.workers
     hurt = _Hurting(cluster)
@@ -105,6 +122,7 @@ def _faults(cluster: ChaosCluster) -> list[Fault]:
         Fault("owner's disk rolled back", 2, owners, hurt.roll_disk_back),
         Fault("worker killed", 5, workers, hurt.kill),
         Fault("worker paused", 3, workers, hurt.pause),
+        Fault("worker paused for long", 0, workers, hurt.pause_for_long),
         Fault("projector killed", 2, ["projector"], hurt.kill),
         Fault("gateway killed", 2, ["gateway"], hurt.kill),
         Fault("restarted cleanly", 3, cluster.roles, hurt.renew),
@@ -139,9 +157,15 @@ class _Hurting:
         return done
 
     def pause(self, name: str, chance: random.Random) -> bool:
+        return self._still(name, chance.uniform(*PAUSE_S))
+
+    def pause_for_long(self, name: str, chance: random.Random) -> bool:
+        return self._still(name, chance.uniform(*LONG_PAUSE_S))
+
+    def _still(self, name: str, seconds: float) -> bool:
         if not self._cluster.pause(name):
             return False
-        self._cluster.wait(chance.uniform(*PAUSE_S))
+        self._cluster.wait(seconds)
         self._cluster.resume(name)
         return True
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.chaos.cluster import ChaosCluster, Size
 from tests.chaos.crew import Crew, Options
+from tests.chaos.monkey import Harm
 from tests.chaos.report import Report, summary
 from tests.chaos.verdict import Verdict
 
@@ -149,6 +150,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rate=told.rate,
         seed=seed,
         size=Size(told.owners, told.workers, told.window),
+        harm=Harm(tuple(told.fault), tuple(told.rest)),
+        kinds=tuple(told.kind),
     )
     report = Soak(options, folder).run()
     line = json.dumps(report.document())
@@ -172,6 +175,11 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--owners", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--window", type=float, default=120.0, help="dedupe window, seconds")
+    parser.add_argument("--fault", action="append", default=[], help="only this one, and others so")
+    parser.add_argument("--kind", action="append", default=[], help="only intents of this type")
+    parser.add_argument(
+        "--rest", type=float, nargs=2, default=Harm.pause_s, help="seconds between two faults"
+    )
     parser.add_argument("--folder", type=Path, help="keep all data here")
     parser.add_argument("--results", type=Path, help="file to which one JSON line is added")
     return parser
