@@ -51,7 +51,7 @@ soak: $(STAMP)   ## Chaos on real processes for MINUTES=30
 SAGAS = $(BIN)/python -m tests.chaos.soak --minutes 10 --round 600 --rate 18 --workers 3 --kind chaos.stepped
 
 soak-workers: $(STAMP) ## 10,000 handlers of three steps while workers are killed, then while they are paused
-	$(SAGAS) --fault "worker killed" --rest 3 5
+	$(SAGAS) --fault "worker killed" --rest 0.2 1
 	$(SAGAS) --fault "worker paused for long" --rest 1 5
 
 verify: format lint types contracts test ## The one gate
