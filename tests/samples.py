@@ -98,6 +98,7 @@ TASK = Task(
     heartbeat_ms=10_000,
     compensates="charge",
     result=b"{}",
+    alone=True,
 )
 
 REPORT = StepReport(
@@ -299,6 +300,7 @@ STATE = State(
                 result=b"{}",
                 begun=True,
                 completed_at=43,
+                lost=2,
                 input=b"[]",
             ),
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pydantic import BaseModel
 
 from symphainy import (
@@ -219,3 +221,9 @@ def sync_approve(ctx: Context, payload: Trip) -> dict[str, object]:
     ctx.wait(ctx.sleep(f"{payload.nap_ms}ms"))
     told = ctx.wait(ctx.signal("told", timeout=f"{payload.patience_ms}ms"))
     return {"told": told, "delivery": ctx.delivery}
+
+
+@realm.intent("work.poison", timeout="1s")
+async def poison(ctx: Context, payload: Flaky) -> None:
+    """Ends its process, as a fault in native code does."""
+    os._exit(3)

@@ -110,6 +110,7 @@ class Task(Struct, frozen=True, gc=False, kw_only=True):
     heartbeat_ms: int = 0
     compensates: str = ""
     result: bytes | None = None
+    alone: bool = False
 
 
 class ReportKind(StrEnum):

@@ -87,6 +87,7 @@ class StepState(Struct, frozen=True, gc=False, kw_only=True):
     result: bytes | None = None
     begun: bool = False
     completed_at: int = -1
+    lost: int = 0
     input: bytes = b""
 
 

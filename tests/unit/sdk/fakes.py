@@ -48,8 +48,9 @@ TASK = Task(
 
 
 def task(**changes: Any) -> Task:
-    """The sample task with changes."""
-    return msgspec.structs.replace(TASK, **changes)
+    """A task of an ordinary handler, with changes."""
+    plain: dict[str, Any] = {"compensates": "", "result": None, "alone": False}
+    return msgspec.structs.replace(TASK, **(plain | changes))
 
 
 class MemoryStore:

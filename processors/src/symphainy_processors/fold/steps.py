@@ -14,6 +14,8 @@ from symphainy_schemas import events as e
 from symphainy_schemas.records import REDELIVERED, Checkpoint
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 
+LOST_IN_COMPANY = 2
+"""So often in a row a step's worker may be gone before the step runs with nothing beside it."""
 StepEvent = (
     e.StepReady
     | e.StepDispatched
@@ -208,6 +210,7 @@ def _retry_scheduled(
         attempt=event.attempt,
         due_at=event.due_at,
         token=step.token if event.attempt == step.attempt else "",
+        lost=step.lost if event.attempt == step.attempt else 0,
     )
 
 
@@ -218,12 +221,16 @@ def _handed_back(
     offset: int,
     state: ExecutionState,
 ) -> StepState:
+    lost = step.lost
     still_open = step.open
-    if event.reason != REDELIVERED:  # else whoever had it first may still run it
+    if event.reason == REDELIVERED:  # whoever had it first may still run it, or has died of it
+        # Alone it is announced before it begins: what was not, did not end its worker.
+        lost += lost < LOST_IN_COMPANY or step.status is StepStatus.STARTED
+    else:
         still_open = _without(step.open, event.delivery)
     if event.delivery != step.delivery:
         return replace(step, open=still_open)
-    return replace(step, status=StepStatus.READY, due_at=0, open=still_open)
+    return replace(step, status=StepStatus.READY, due_at=0, open=still_open, lost=lost)
 
 
 def _closed(
@@ -250,6 +257,7 @@ def _suspended(
         due_at=min((wait.until for wait in event.waits if wait.until), default=0),
         waits=event.waits,
         open=_without(step.open, event.delivery),
+        lost=0,
     )
 
 

@@ -13,6 +13,7 @@ from symphainy_processors.fold.plans import (
     policy_of,
     realm_of,
 )
+from symphainy_processors.fold.steps import LOST_IN_COMPANY
 from symphainy_schemas.events import StepDispatched
 from symphainy_schemas.ids import undone_by
 from symphainy_schemas.records import CancelNotice, Task
@@ -59,6 +60,7 @@ def task_for(
         checkpoints=step.checkpoints,
         compensates=entry.compensates,
         result=None if undone is None else undone.result,
+        alone=step.lost >= LOST_IN_COMPANY,
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from symphainy_processors.fold.plans import Policy, find_step, is_undoing, policy_of
+from symphainy_processors.fold.steps import LOST_IN_COMPANY
 from symphainy_processors.moment import Moment
 from symphainy_processors.saga import advancing, cancelling, pausing, waiting
 from symphainy_schemas import events as e
@@ -24,6 +25,9 @@ MAIN_STEP = "main"
 PROMPT_REDELIVERIES = 3
 REDELIVERY_BACKOFF_MS = 500
 REDELIVERY_BACKOFF_MAX_MS = 30_000
+# Where workers are lost with a step again and again, it runs alone, so that it is known which of a
+# dead worker's tasks it died of; when that has ended three more, the step is given up.
+MOST_LOST = LOST_IN_COMPANY + 3
 _ENDED = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
 # No delivery of it is awaited; one that was given up may live.
 WAITING = frozenset({StepStatus.BACKING_OFF, StepStatus.READY, StepStatus.HELD})
@@ -123,6 +127,8 @@ def _on_due(state: ExecutionState, step: StepState, now: int) -> Events:
         return waiting.due(step, now)
     if step.status is StepStatus.BACKING_OFF:
         fired = e.TimerFired(timer=f"retry:{step.step}", due_at=step.due_at)
+        if step.lost >= MOST_LOST:
+            return (fired, *_poisoned(state, step))
         return (fired, e.StepReady(step=step.step, attempt=step.attempt))
     if state.plan:
         ended: e.Event | None = e.StepClosed(step=step.step)
@@ -340,6 +346,23 @@ def _attempt_failed(
         step=step.step, attempt=step.attempt + 1, due_at=moment.now + delay
     )
     return (failed, retry)
+
+
+def _poisoned(state: ExecutionState, step: StepState) -> Events:
+    """It fails for good. Of no delivery in particular: whoever had one may run it still."""
+    error = Error(
+        code="poison_task",
+        message=f"{step.lost} workers in a row were gone while they had it, the last "
+        f"{MOST_LOST - LOST_IN_COMPANY} with nothing beside it; its newest delivery was "
+        f"{step.delivery}.",
+        step=step.step,
+        cure="Look into the logs of the workers that started it (symphainy executions show) for "
+        "what ended them: memory, a crash in native code, a call that ends the process.",
+    )
+    failed = e.StepFailed(step=step.step, attempt=step.attempt, delivery=0, worker="", error=error)
+    if undone := undone_by(step.step):
+        return (failed, e.CompensationFailed(step=undone, error=error))
+    return (failed,) if step.open or state.plan else (failed, e.ExecutionFailed(error=error))
 
 
 def backoff_ms(policy: Policy, attempt: int, moment: Moment) -> int:

@@ -203,6 +203,8 @@ class Delivery:
 
     async def _call(self) -> Succeeded | Failed:
         task, store = self.task, self._ground.store
+        if task.alone:
+            await self._announcement()
         payload = task.payload
         if task.payload_ref is not None:
             try:
@@ -212,6 +214,13 @@ class Delivery:
         context = Context(task, payload, self, store)
         limit = self._ground.inline_limit_bytes
         return await invoke(self.entry.handler, context, self, payload, limit)
+
+    async def _announcement(self) -> None:
+        """Kafka has the `started` report: should this end the process, it is known which did."""
+        acknowledged = self._ground.loop.create_future()
+        self._announced = True
+        self._send(ReportKind.STARTED, partial(_resolve, acknowledged))
+        await acknowledged
 
     def _check_open(self) -> None:
         if self.cancel_requested:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -23,6 +23,7 @@ from symphainy.worker.admission import (
     Entry,
     refusal,
 )
+from symphainy.worker.company import Company
 from symphainy.worker.delivery import Delivery
 from symphainy.worker.ending import CLEANUP_S
 from symphainy.worker.flow import Flow
@@ -74,6 +75,8 @@ class EngineOptions:
     store: Store
     clock: Clock
     standing: Standing
+    company: Company = field(default_factory=Company)
+    """What else runs in this process."""
     timers: Timers | None = None
     """Who keeps the handlers' time; None for the event loop itself."""
     cleanup_s: float = CLEANUP_S
@@ -110,6 +113,7 @@ class Engine:
         self._announcing = False
         self._stopping = False
         self._asking = False
+        self._company = options.company
 
     def take(self, batch: Batch) -> None:
         """Start, or hand back, a batch of task records, in order; called on the loop.
@@ -131,7 +135,11 @@ class Engine:
             self._ask_again()
             return
         while self._waiting and (self._stopping or len(self._running) < self._options.concurrency):
-            self._attempt(*self._waiting.popleft())
+            first = self._waiting.popleft()
+            if not self._attempt(*first):
+                self._waiting.appendleft(first)
+                self._company.when_empty(self._fill)
+                return
 
     def _ask_again(self) -> None:
         if not self._asking:
@@ -142,27 +150,37 @@ class Engine:
         self._asking = False
         self._fill()
 
-    def _attempt(self, lease: Lease, message: Message, came: float) -> None:
+    def _attempt(self, lease: Lease, message: Message, came: float) -> bool:
         try:
-            self._take(lease, message, came)
+            return self._take(lease, message, came)
         except Exception as error:
             self._broken(error)
+            return True
 
-    def _take(self, lease: Lease, message: Message, came: float) -> None:
+    def _take(self, lease: Lease, message: Message, came: float) -> bool:
+        """Deal with a task; false if it must wait until nothing else runs."""
         offset, size = message.offset() or 0, len(message)
         if not lease.active:  # the partition's next worker finds it and hands it back
             self._flow.release(size)
-            return
-        lease.ledger.take(offset)
+            return True
         try:
             task = decode(message.value(), Task)
             self._check_route(task)
         except UnreadableRecord as unreadable:
+            lease.ledger.take(offset)
             self._bury(lease, message, unreadable)
-            return
-        if offset < lease.suspect_below:
+            return True
+        suspect = offset < lease.suspect_below
+        if not (suspect or self._stopping or self._company.admits(alone=task.alone)):
+            return False
+        lease.ledger.take(offset)
+        if suspect:
             self._take_suspect(task, lease, offset, size)
-            return
+        else:
+            self._admit(task, lease, offset, size, came)
+        return True
+
+    def _admit(self, task: Task, lease: Lease, offset: int, size: int, came: float) -> None:
         reason = STOPPING if self._stopping else CANCELLED if task in self._noticed else ""
         reason = reason or refusal(task, self._options.entries, self.now_ms())
         if reason:
@@ -192,6 +210,7 @@ class Engine:
         entry = self._options.entries[task.intent_type]
         delivery = Delivery(self, task, entry, lease, offset, size, queued_ms)
         self._running[lease.partition, offset] = delivery
+        self._company.enter(alone=task.alone)
         delivery.job = self.loop.create_task(self._run(delivery))
         self._unannounced.append(delivery)
         if not self._announcing:
@@ -265,7 +284,8 @@ class Engine:
 
     def left(self, partition: int, offset: int, size: int) -> None:
         """Handler and final report of the task that stands there are through."""
-        self._running.pop((partition, offset), None)
+        if self._running.pop((partition, offset), None) is not None:
+            self._company.leave()
         self._flow.release(size)
         self._fill()
 

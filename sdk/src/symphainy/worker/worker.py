@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from symphainy.realm import Realm
 from symphainy.worker.admission import Entry
+from symphainy.worker.company import Company
 from symphainy.worker.engine import Engine, EngineOptions
 from symphainy.worker.flow import Flow
 from symphainy.worker.notices import NoticeReader
@@ -94,6 +95,7 @@ class Worker:
         self._fault: BaseException | None = None
         self._joining = {self._topics.tasks(realm.name) for realm in self._realms}
         self._on_ready: Callable[[], None] | None = None
+        self._company = Company()
         _check(self._realms, concurrency)
 
     async def run(self, on_ready: Callable[[], None] | None = None) -> None:
@@ -168,6 +170,7 @@ class Worker:
                 store=ArtifactStore.from_settings(self._settings),
                 clock=self._clock,
                 standing=standing,
+                company=self._company,
             ),
             flow,
             reporter,
