@@ -299,6 +299,7 @@ STATE = State(
                 ends_at=7,
                 result=b"{}",
                 begun=True,
+                given_up=True,
                 completed_at=43,
                 lost=2,
                 input=b"[]",

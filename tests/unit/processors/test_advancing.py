@@ -170,9 +170,16 @@ def test_whose_outcome_nobody_knows_is_undone_and_what_never_began_is_not() -> N
 def test_what_definitely_failed_is_not_undone() -> None:
     trip = Bench(ROW)
     trip.starts("car")
-    trip.passes(LIMIT_MS + 1_000)  # nobody knows of the first attempt,
+    assert kinds(trip.fails("car"))[-1] == "ExecutionFailed"
+
+
+def test_an_attempt_of_which_nobody_knows_stays_so_when_a_later_one_fails() -> None:
+    trip = Bench(ROW)
     trip.starts("car")
-    assert kinds(trip.fails("car"))[-1] == "ExecutionFailed"  # but of the last
+    trip.passes(LIMIT_MS + 1_000)
+    trip.starts("car")
+    trip.fails("car")
+    assert trip.running == {"compensate:car"}
 
 
 def test_with_nothing_to_undo_it_fails() -> None:

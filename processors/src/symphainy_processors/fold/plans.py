@@ -201,7 +201,8 @@ def needing(state: ExecutionState, step: str) -> frozenset[str]:
 
 
 def _may_be_done(step: StepState) -> bool:
-    return step.status is StepStatus.SUCCEEDED or step.begun or bool(step.open)
+    done = step.status is StepStatus.SUCCEEDED
+    return done or step.begun or step.given_up or bool(step.open)
 
 
 class _Sources:

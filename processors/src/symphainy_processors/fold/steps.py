@@ -176,7 +176,8 @@ def _failed(
         error=event.error,
         open=still_open,
         # Whom a limit gave up has said nothing; what a worker tells of is over.
-        begun=step.begun and not event.worker,
+        begun=False,
+        given_up=step.given_up or not event.worker,
     )
 
 
@@ -241,7 +242,7 @@ def _closed(
     state: ExecutionState,
 ) -> StepState:
     still_open = _without(step.open, event.delivery)
-    return replace(step, open=still_open, begun=step.begun or event.begun)
+    return replace(step, open=still_open, given_up=step.given_up or event.begun)
 
 
 def _suspended(
@@ -292,7 +293,7 @@ def _all_closed(
     offset: int,
     state: ExecutionState,
 ) -> StepState:
-    return replace(step, open=(), due_at=0, begun=step.begun or bool(step.open))
+    return replace(step, open=(), due_at=0, given_up=step.given_up or bool(step.open))
 
 
 def _retry_requested(

@@ -81,7 +81,7 @@ def _on_report(
         case ReportKind.FAILED:
             return _failed(state, step, report, moment)
         case ReportKind.HANDED_BACK:
-            return _handed_back(state, step, report, moment)
+            return _stopped(state, step, report, moment)
         case ReportKind.SUSPENDED:
             return _suspended(state, step, report, moment)
         case ReportKind.MARKER | ReportKind.UNKNOWN:
@@ -393,13 +393,17 @@ def _suspended(
     return (*start, *_attempt_failed(state, step, report.delivery, error, moment))
 
 
-def _handed_back(
-    state: ExecutionState, step: StepState, report: StepReport, moment: Moment
-) -> Events:
+def _stopped(state: ExecutionState, step: StepState, report: StepReport, moment: Moment) -> Events:
+    """A hand-back; of a plan's step it is said if its handler ran, for then it may be undone."""
+    events = _handed_back(step, report, moment)
+    ran = bool(state.plan and events) and report.started_at > 0
+    start = (_start_event(report),) if ran and step.status is not StepStatus.STARTED else ()
+    return (*start, *events)
+
+
+def _handed_back(step: StepState, report: StepReport, moment: Moment) -> Events:
     if step.status is StepStatus.SUSPENDED:
         return ()  # whoever had it first has said that it waits
-    began = bool(state.plan and report.started_at) and step.status is not StepStatus.STARTED
-    start = (_start_event(report),) if began else ()  # it may have to be undone
     back = e.StepHandedBack(
         step=report.step,
         attempt=report.attempt,
@@ -412,6 +416,6 @@ def _handed_back(
     if extra >= 0:
         delay = min(REDELIVERY_BACKOFF_MAX_MS, REDELIVERY_BACKOFF_MS * 2 ** min(extra, 10))
     elif report.name != REDELIVERED:
-        return (*start, back, e.StepReady(step=step.step, attempt=step.attempt))
+        return (back, e.StepReady(step=step.step, attempt=step.attempt))
     again = e.StepRetryScheduled(step=step.step, attempt=step.attempt, due_at=moment.now + delay)
-    return (*start, back, again)
+    return (back, again)
