@@ -21,6 +21,7 @@ from symphainy_simulation.plan import (
     Stated,
     Token,
 )
+from symphainy_simulation.sagas import with_sagas
 from symphainy_simulation.waits import with_waits
 from symphainy_simulation.world.chance import Chance
 
@@ -30,6 +31,7 @@ CANCELS = "cancels/32"  # the same for who wants executions to end
 BEATS = "beats/32"  # and for whose handlers must show signs of life
 DEADLINES = "deadlines/77"  # and for whose executions have to end in time
 PAUSES = "pauses/31"  # and for who lets executions rest
+SAGAS = "sagas/14940"  # and for whose executions have plans
 NOTICES = "notices/7"  # and for whose workers are told what is to end
 TOLD = 0.6  # of the seeds
 FAULTS_FOR_MS = 3_600
@@ -51,6 +53,7 @@ def expand(seed: int) -> Plan:
     stated = with_deadlines(stated, chance.stream(DEADLINES))
     stated = with_cancels(stated, chance.stream(CANCELS))
     stated = with_pauses(stated, chance.stream(PAUSES))
+    stated = with_sagas(stated, chance.stream(SAGAS), scenario)
     faults = _faults(chance.stream("faults"), scenario)
     return Plan(seed, scenario, tuple(stated), tuple(faults))
 

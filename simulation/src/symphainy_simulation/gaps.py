@@ -13,7 +13,7 @@ from collections import Counter
 from symphainy_simulation.checking import History, Violation
 
 _STARTED_LATE = re.compile(
-    r"a handler of (\S+), delivery (\d+), was started \d+ ms after Execution"
+    r"a handler of (\S+), delivery (\d+), was started \d+ ms after (?:Execution|Compensation)"
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from symphainy_simulation.actors.programs import Line
+from symphainy_simulation.actors.programs import Line, Part
 
 TENANTS = ("acme", "bolt", "cord")
 SESSIONS = 3
@@ -31,6 +31,8 @@ class Kind(StrEnum):
     CANCEL = "cancels"
     PAUSE = "pauses"
     RESUME = "resumes"
+    RETRY = "has a step tried again"
+    UNDO = "has all undone"
     SKIP = "leaves the marker of a transaction"
 
 
@@ -50,6 +52,10 @@ class Stated:
     """The concurrency key, or the signal's name."""
     priority: int = 3
     lines: tuple[Line, ...] = ()
+    parts: tuple[tuple[str, Part], ...] = ()
+    """What the steps of a plan do, by their names."""
+    step: str = ""
+    """Which step is tried again; with other `lines`, if there are any."""
     fate: str = ""
     """What becomes of it on its way to Kafka, the first time; empty: nothing strange."""
     variant: int = 0

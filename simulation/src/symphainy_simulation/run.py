@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from symphainy_processors.owner.ports import MARKER_KEY
 from symphainy_processors.owner.rows import read_row
-from symphainy_schemas.state import ExecutionState, StateMarker
+from symphainy_schemas.state import ExecutionState, ExecutionStatus, StateMarker
 from symphainy_simulation import gaps
 from symphainy_simulation.actors import catalogue
 from symphainy_simulation.actors.job import Start
@@ -18,6 +18,7 @@ from symphainy_simulation.actors.ports import TASK_PARTITIONS
 from symphainy_simulation.actors.users import Users
 from symphainy_simulation.actors.worker import Realm, WorkerProcess
 from symphainy_simulation.checking import History, Violation, Written, check_all
+from symphainy_simulation.checking.history import Body
 from symphainy_simulation.drawing import HEALED_AT_MS
 from symphainy_simulation.harms import Harms
 from symphainy_simulation.plan import Plan
@@ -176,10 +177,18 @@ class Run:
             for body in owned.state.everything().values():
                 if isinstance(body, ExecutionState) and body.paused and not body.status.ended:
                     self.users.wake(body)
-            return f"partition {p} has {owned.state.live} live executions"
+            left = [body for body in owned.state.everything().values() if self._goes_on(body)]
+            if left:
+                return f"partition {p} has {len(left)} live executions"
         if owned.state.changed or owned.state.unflushed:
             return f"partition {p} has changes that are not in `state`"
         return ""
+
+    def _goes_on(self, body: Body) -> bool:
+        """Whether it is an execution that will end, or of which an operator wants something."""
+        if not isinstance(body, ExecutionState) or body.status.ended:
+            return False
+        return body.status is not ExecutionStatus.STUCK or self.users.tend(body)
 
     # --- what retention may take ----------------------------------------------------------------
 

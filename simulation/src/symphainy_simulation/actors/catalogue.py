@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from symphainy_schemas.records import Capability, Determinism, Tenant
+from symphainy_simulation.actors import plans
 from symphainy_simulation.plan import TENANTS, Scenario
 
 CONTRACT = b'{"type":"object","required":["n"],"properties":{"n":{"type":"integer"}}}'
@@ -26,9 +27,18 @@ REALMS = ("work", "side")
 
 def capabilities(scenario: Scenario) -> dict[str, Capability]:
     """By intent type."""
-    return {
-        f"{realm}.{name}": _capability(realm, name, scenario) for realm in REALMS for name in NAMES
+    found = {
+        f"{realm}.{name}": _capability(realm, name, scenario)
+        for realm in REALMS
+        for name in (*NAMES, *plans.ENTRIES, *plans.PLANS)
     }
+    for realm in REALMS:
+        for name in plans.ENTRIES:
+            found[f"{realm}.{name}"] = plans.undoable(name, found[f"{realm}.{name}"], scenario)
+        for name in plans.PLANS:
+            plain = found[f"{realm}.{name}"]
+            found[f"{realm}.{name}"] = plans.planned(realm, name, plain, scenario)
+    return found
 
 
 def _capability(realm: str, name: str, scenario: Scenario) -> Capability:

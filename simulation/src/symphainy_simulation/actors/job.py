@@ -81,7 +81,10 @@ class Ticks:
 
     def call_at(self, when: float, callback: Callable[[], None], /) -> Ticks:
         """Call it then; what has ended by then does nothing."""
-        self._process.later(max(0, round((when - self.time()) * 1_000)) * MS, callback)
+        left = when - self.time()
+        # What is left by a rounding error alone is no time: it would be asked for without end.
+        least = 1 if left > 0 else 0
+        self._process.later(max(least, round(left * 1_000)) * MS, callback)
         return self
 
     def cancel(self) -> None:

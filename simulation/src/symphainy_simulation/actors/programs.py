@@ -82,7 +82,32 @@ class Payload(msgspec.Struct, frozen=True):
     lines: tuple[Line, ...] = ()
 
 
-_decode = msgspec.json.Decoder(Payload).decode
+class Part(msgspec.Struct, frozen=True):
+    """What one step of a plan does, and what undoes it."""
+
+    lines: tuple[Line, ...] = ()
+    undo: tuple[Line, ...] = ()
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """What an intent with a plan asks for, by step."""
+
+    n: int
+    key: str
+    steps: dict[str, Part]
+
+
+class Input(msgspec.Struct, frozen=True):
+    """What a handler gets: a payload, or what a step's template makes of one. What that does not
+    find is null; so is what a step lacks that was skipped."""
+
+    n: int
+    key: str | None = ""
+    lines: tuple[Line, ...] | None = ()
+    undo: tuple[Line, ...] | None = ()
+
+
+_decode = msgspec.json.Decoder(Input).decode
 encode_payload = msgspec.json.Encoder().encode
 
 
@@ -92,13 +117,14 @@ class Program:
     def __init__(self, task: Task) -> None:
         self._payload = _decode(task.payload)
         self._attempt = task.attempt
+        self._lines = (self._payload.undo if task.compensates else self._payload.lines) or ()
         self._carried = {known.name for known in task.checkpoints}
         self._at = 0
 
     def next(self) -> Piece:
         """What it does next; what a checkpoint answers takes no time."""
-        while self._at < len(self._payload.lines):
-            line = self._payload.lines[self._at]
+        while self._at < len(self._lines):
+            line = self._lines[self._at]
             self._at += 1
             if self._attempt > line.until or (line.do == "step" and line.name in self._carried):
                 continue
@@ -108,7 +134,8 @@ class Program:
                     return Waits(left)
                 continue
             return _piece(line)
-        result = msgspec.json.encode({"n": self._payload.n, "attempt": self._attempt})
+        told = {"n": self._payload.n, "attempt": self._attempt, "lock": self._payload.key}
+        result = msgspec.json.encode(told)
         return Succeeds(result, (StateChange("n", str(self._payload.n).encode()),))
 
 

@@ -14,7 +14,8 @@ from symphainy_schemas import ids
 from symphainy_schemas.codec import encode
 from symphainy_schemas.records import Intent, ReportKind, StepReport
 from symphainy_schemas.state import ExecutionState
-from symphainy_simulation.actors.programs import Line, Payload, encode_payload
+from symphainy_simulation.actors import operators
+from symphainy_simulation.actors.programs import Input, Line, Payload, Planned, encode_payload
 from symphainy_simulation.checking.history import Acknowledged
 from symphainy_simulation.plan import TENANTS, Kind, Stated
 from symphainy_simulation.world.events import EPOCH_MS, MS
@@ -35,6 +36,8 @@ REQUESTS = {
     Kind.CANCEL: "runtime.cancel",
     Kind.PAUSE: "runtime.pause",
     Kind.RESUME: "runtime.resume",
+    Kind.RETRY: "runtime.retry_step",
+    Kind.UNDO: "runtime.compensate",
 }
 OWN_ID = frozenset({Kind.SIGNAL, *REQUESTS})
 
@@ -50,6 +53,7 @@ class Users:
         self._universe = universe
         self._partitions = partitions
         self._woken: set[tuple[str, int]] = set()
+        self._operators = operators.Operators(universe.stream("operators"))
         self._by_number = {one.number: one for one in stated}
         self._chance = universe.stream("users")
         self.process = Process("a user", universe.events)
@@ -107,14 +111,26 @@ class Users:
         if (state.execution_id, state.controlled_at) in self._woken:
             return
         self._woken.add((state.execution_id, state.controlled_at))
+        self._control(state, Kind.RESUME, f"wake{len(self._woken)}", {})
+
+    def tend(self, state: ExecutionState) -> bool:
+        """Do something about an execution that is stuck; False if it is left so."""
+        act = self._operators.act(state)
+        if act is not None:
+            self._control(state, *act)
+        return act is not None
+
+    def _control(
+        self, state: ExecutionState, kind: Kind, intent_id: str, what: dict[str, object]
+    ) -> None:
         one = Stated(0, 0, Kind.INTENT, state.tenant_id, 0)
         intent = replace(
             self._intent(one),
-            intent_id=f"wake{len(self._woken)}",
-            intent_type=REQUESTS[Kind.RESUME],
+            intent_id=intent_id,
+            intent_type=REQUESTS[kind],
             realm="runtime",
             session_id=state.session_id,
-            payload=msgspec.json.encode({"execution_id": state.execution_id}),
+            payload=msgspec.json.encode({"execution_id": state.execution_id, **what}),
         )
         self.waiting += 1
         self._produce(one, intent, ids.partition_of(state.session_id))
@@ -123,7 +139,13 @@ class Users:
 
     def _intent(self, one: Stated) -> Intent:
         first = self._by_number.get(one.of, one)
-        payload = Payload(first.number, first.key, first.lines)
+        payload: Payload | Planned | Input = Payload(first.number, first.key, first.lines)
+        parts = dict(first.parts)
+        if "main" in parts:
+            main = parts["main"]
+            payload = Input(first.number, first.key, main.lines, main.undo)
+        elif parts:
+            payload = Planned(first.number, first.key, parts)
         if one.kind is Kind.OTHER:
             payload = Payload(-1, first.key, (Line("work", ms=1),))
         intent_type = first.intent_type or "work.quick"
@@ -135,7 +157,8 @@ class Users:
         elif one.kind is Kind.SIGNAL:
             intent_type, body = "runtime.signal", self._asks(first, name=one.key, data=one.number)
         elif one.kind in REQUESTS:
-            intent_type, body = REQUESTS[one.kind], self._asks(first, reason=f"r{one.number}")
+            what = {"reason": f"r{one.number}", **operators.asks(one, first)}
+            intent_type, body = REQUESTS[one.kind], self._asks(first, **what)
         intent = Intent(
             intent_id=f"i{(one if one.kind in OWN_ID else first).number}",
             intent_type=intent_type,

@@ -17,6 +17,7 @@ from symphainy_simulation.checking import (
     policy,
     results,
     retries,
+    sagas,
     surface,
     waiting,
 )
@@ -63,6 +64,7 @@ CHECKERS = (
     surface.check,
     concurrency.check,
     waiting.check,
+    sagas.check,
 )
 
 

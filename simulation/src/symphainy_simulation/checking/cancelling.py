@@ -12,6 +12,7 @@ from math import inf
 
 from symphainy.worker.admission import CANCELLED
 from symphainy_schemas import events as e
+from symphainy_schemas.ids import undone_by
 from symphainy_simulation.checking.lives import ASKS_FOR_END, Book, Life
 from symphainy_simulation.checking.violation import Violation
 
@@ -30,16 +31,21 @@ def check(book: Book) -> Iterator[Violation]:
 
 def _begins_nothing(life: Life) -> Iterator[Violation]:
     asked: set[type] = set()
+    stuck = False  # then asking again ends it as it is
     for entry, event in life.told:
+        if isinstance(event, e.ExecutionStuck | e.CompensationStarted | e.StepRetryRequested):
+            stuck = isinstance(event, e.ExecutionStuck)
         if isinstance(event, ASKS_FOR_END):
-            if type(event) in asked:
+            if type(event) in asked and not stuck:
                 sentence = f"the end of {life.execution_id} was asked for twice"
                 yield Violation(G, sentence, (entry.place,))
+            asked.add(type(event))
+        elif isinstance(event, e.CompensationRequested):
             asked.add(type(event))
         elif isinstance(event, e.StepHandedBack) and event.reason == CANCELLED and not asked:
             sentence = f"a worker ended {life.execution_id} as asked, before that was asked"
             yield Violation(G, sentence, (entry.place,))
-        elif asked and isinstance(event, _BEGINS):
+        elif asked and isinstance(event, _BEGINS) and not undone_by(event.step):
             sentence = (
                 f"{type(event).__name__} in {life.execution_id}, although it was to end before"
             )
@@ -56,7 +62,9 @@ def _was_asked(life: Life) -> Iterator[Violation]:
     elif asked[0].reason != life.end.event.reason:
         sentence = f"{life.execution_id} was cancelled for another reason than was asked"
         yield Violation(G, sentence, (life.end.entry.place,))
-    if any(isinstance(event, e.StepSucceeded) for _, event in life.told):
+    # What a plan did and nothing undoes stands; `sagas` says what is undone.
+    plan = life.resolved is not None and life.resolved.plan
+    if not plan and any(isinstance(event, e.StepSucceeded) for _, event in life.told):
         sentence = f"{life.execution_id} was cancelled, although its step had succeeded"
         yield Violation(G, sentence, (life.end.entry.place,))
 

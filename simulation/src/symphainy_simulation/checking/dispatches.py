@@ -11,9 +11,12 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import msgspec
+
 from symphainy_schemas import events as e
 from symphainy_schemas.records import Task
 from symphainy_simulation.checking.history import HandlerStart
+from symphainy_simulation.checking.inputs import entry_of, input_at
 from symphainy_simulation.checking.lives import Book, Dispatch
 from symphainy_simulation.checking.logs import PartitionLogs, Read
 from symphainy_simulation.checking.violation import Place, Violation
@@ -87,7 +90,7 @@ def _task(book: Book, found: Read[Task]) -> Iterator[Violation]:
 
 def _differing(task: Task, dispatched: Dispatch, topic: str, skew_ms: int) -> str:
     event, life = dispatched.event, dispatched.life
-    policy, received = life.resolved, life.received
+    received, entry = life.received, entry_of(life, event.step)
     names = [
         name
         for name in ("attempt", "delivery", "token", "timeout_ms")
@@ -95,21 +98,28 @@ def _differing(task: Task, dispatched: Dispatch, topic: str, skew_ms: int) -> st
     ]
     if task.start_by > event.start_by - skew_ms:
         names.append("start_by")
-    if policy is not None and (task.realm, task.handler, task.capability_version) != (
-        policy.realm,
-        policy.handler,
-        policy.version,
-    ):
+    named = task.realm, task.intent_type, task.capability_version, task.handler, task.compensates
+    if entry is not None and named != entry:
         names.append("capability")
     if topic != f"tasks.{task.realm}":
         names.append("topic")
-    if received is not None and (task.intent_id, task.payload, task.principal) != (
+    if received is not None and (task.intent_id, task.principal) != (
         received.intent_id,
-        received.payload,
         received.principal,
     ):
         names.append("intent")
+    if received is not None and not _has_payload(task, dispatched, received):
+        names.append("intent")
     return ", ".join(names)
+
+
+def _has_payload(task: Task, dispatched: Dispatch, received: e.IntentReceived) -> bool:
+    if dispatched.life.planned(task.step) is None:
+        return task.payload == received.payload
+    offset = dispatched.entry.offset
+    wanted = input_at(dispatched.life, task.step, offset)
+    got = msgspec.json.decode(task.payload) if task.payload else None
+    return bool(got == wanted)
 
 
 def _start(book: Book, start: HandlerStart) -> Iterator[Violation]:

@@ -10,6 +10,7 @@ from symphainy_simulation.checking.logs import Told
 from symphainy_simulation.checking.violation import Violation
 
 G = "G7"
+_WAITING = (e.ExecutionFailed, e.ExecutionCancelled, e.ExecutionCompensated)
 _CLOSE = (e.StepFailed, e.StepSucceeded, e.StepHandedBack, e.StepSuspended, e.DeliveryClosed)
 
 
@@ -17,7 +18,7 @@ def check(book: Book) -> Iterator[Violation]:
     """The journal waited for every open delivery; no handler was started afterwards."""
     for _, life in book.all_lives():
         end = life.end
-        if end is not None and isinstance(end.event, e.ExecutionFailed | e.ExecutionCancelled):
+        if end is not None and isinstance(end.event, _WAITING):
             yield from _waited(life, end)
     if book.history.clocks_kept:
         yield from _starts(book)
@@ -32,6 +33,8 @@ def _waited(life: Life, end: Told) -> Iterator[Violation]:
             open_[event.step, event.delivery] = event
         elif isinstance(event, _CLOSE):
             open_.pop((event.step, event.delivery), None)
+        elif isinstance(event, e.StepClosed):  # too early: `sagas` tells
+            open_ = {key: one for key, one in open_.items() if key[0] != event.step}
         if entry is end.entry and event is end.event:
             break
     at = end.entry.record.at
@@ -50,7 +53,7 @@ def _starts(book: Book) -> Iterator[Violation]:
         several = book.dispatches.get((start.execution_id, start.step, start.delivery), ())
         own: list[Dispatch] = [one for one in several if one.event.token == start.token]
         end = own[-1].life.end if own else None
-        if end is None or not isinstance(end.event, e.ExecutionFailed | e.ExecutionCancelled):
+        if end is None or not isinstance(end.event, _WAITING):
             continue
         late = start.at_ms - end.entry.at_ms
         if late > 0:

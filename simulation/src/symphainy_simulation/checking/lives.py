@@ -12,11 +12,19 @@ from functools import cached_property
 from math import inf
 
 from symphainy_schemas import events as e
+from symphainy_schemas.ids import undone_by
+from symphainy_schemas.records import PlanStep, Policy, Recovery
 from symphainy_schemas.state import ExecutionState
 from symphainy_simulation.checking.logs import Entry, Logs, PartitionLogs, Told
 from symphainy_simulation.checking.violation import Place
 
-ENDS = (e.IntentRejected, e.ExecutionSucceeded, e.ExecutionFailed, e.ExecutionCancelled)
+ENDS = (
+    e.IntentRejected,
+    e.ExecutionSucceeded,
+    e.ExecutionFailed,
+    e.ExecutionCancelled,
+    e.ExecutionCompensated,
+)
 ASKS_FOR_END = (e.CancelRequested, e.DeadlinePassed)
 StepEvent = (
     e.StepReady
@@ -32,7 +40,12 @@ StepEvent = (
     | e.StepSuspended
     | e.StepResumed
     | e.StepHeld
+    | e.StepRetryRequested
+    | e.StepSkipped
+    | e.StepClosed
 )
+# What an execution with a plan begins; of what is undone, too.
+BEGINS = (e.StepReady, e.StepHeld, e.StepDispatched)
 
 
 @dataclass
@@ -70,6 +83,54 @@ class Life:
         asked = (x for x in self.told if isinstance(x.event, ASKS_FOR_END))
         return next((told.entry.offset for told in asked), inf)
 
+    @cached_property
+    def stops_at(self) -> float:
+        """The journal offset from which on nothing more of it begins but what undoes it."""
+        return min(self.to_end_at, self._undone_from)
+
+    @cached_property
+    def undone_from(self) -> Entry | None:
+        """The record that begins to undo it."""
+        begun = (x.entry for x in self.told if isinstance(x.event, e.CompensationStarted))
+        return next(begun, None)
+
+    @cached_property
+    def _undone_from(self) -> float:
+        resolved = self.resolved
+        for entry, event in self.told:
+            if isinstance(event, e.CompensationRequested | e.CompensationStarted):
+                return entry.offset
+            if (
+                isinstance(event, e.StepFailed)
+                and resolved is not None
+                and resolved.plan
+                and resolved.recovery is Recovery.COMPENSATE
+                and not undone_by(event.step)
+                and gives_up(Told(entry, event))
+            ):
+                return entry.offset
+        return inf
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether what happened last is that it waits for an operator."""
+        moves = (*BEGINS, e.ExecutionStuck)
+        last = next((t.event for t in reversed(self.told) if isinstance(t.event, moves)), None)
+        return isinstance(last, e.ExecutionStuck)
+
+    def planned(self, step: str) -> PlanStep | None:
+        """What its plan says of a step, or of the one that it undoes."""
+        name = undone_by(step) or step
+        plan = () if self.resolved is None else self.resolved.plan
+        return next((one for one in plan if one.step == name), None)
+
+    def policy_of(self, step: str) -> Policy | e.CapabilityResolved | None:
+        """How often and for how long a step is tried."""
+        one = self.planned(step)
+        if one is None:
+            return self.resolved
+        return (one.compensation_policy if undone_by(step) else None) or one.policy
+
     @property
     def ended_at(self) -> int | None:
         """The journaled time of its end."""
@@ -100,6 +161,16 @@ class Life:
             if isinstance(told.event, StepEvent):
                 found[told.event.step].append(told)
         return found
+
+
+def gives_up(told: Told) -> bool:
+    """Whether a StepFailed is the step's result: no retry stands beside it."""
+    if not isinstance(told.event, e.StepFailed):
+        return False
+    step = told.event.step
+    return not any(
+        isinstance(x, e.StepRetryScheduled) and x.step == step for x in told.entry.record.events
+    )
 
 
 @dataclass(frozen=True)
@@ -156,6 +227,10 @@ class Book:
         self.lives = {p: lives_of(one) for p, one in logs.partitions.items()}
         self.dispatches: dict[tuple[str, str, int], list[Dispatch]] = defaultdict(list)
         self.dispatched_at: dict[tuple[int, int], list[Dispatch]] = defaultdict(list)
+        self.started: dict[str, set[tuple[str, int, str]]] = defaultdict(set)
+        """The deliveries whose handlers were called, by execution: step, number, token."""
+        for start in self.history.starts:
+            self.started[start.execution_id].add((start.step, start.delivery, start.token))
         for p, lives in self.lives.items():
             for life in lives.all():
                 for entry, event in life.told:

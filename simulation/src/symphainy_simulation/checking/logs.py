@@ -12,11 +12,13 @@ from symphainy_schemas.codec import Record, decode
 from symphainy_schemas.errors import UnreadableRecord
 from symphainy_schemas.events import (
     CancelRequested,
+    CompensationRequested,
     Event,
     ExecutionPaused,
     ExecutionResumed,
     JournalRecord,
     SignalReceived,
+    StepRetryRequested,
 )
 from symphainy_schemas.records import DeadLetter, Intent, StepReport, Task
 from symphainy_simulation.checking.history import Carried, History, Written
@@ -25,7 +27,14 @@ from symphainy_simulation.checking.violation import Place
 from symphainy_transport.topics import INTENTS, JOURNAL, STEPS
 
 R = TypeVar("R", bound=Record)
-ASKED = SignalReceived | CancelRequested | ExecutionPaused | ExecutionResumed
+ASKED = (
+    SignalReceived
+    | CancelRequested
+    | ExecutionPaused
+    | ExecutionResumed
+    | StepRetryRequested
+    | CompensationRequested
+)
 
 
 class Read(NamedTuple, Generic[R]):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from symphainy_schemas import events as e
+from symphainy_schemas.ids import undone_by
 from symphainy_schemas.records import ReportKind, StepReport
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 from symphainy_simulation.checking.folding import walk
@@ -59,7 +60,13 @@ def matters(states: Mapping[str, Body], report: StepReport) -> bool:
     if state.tenant_id != report.tenant_id:
         return False
     step = next((step for step in state.steps if step.step == report.step), None)
-    return step is not None and _changes(step, report)
+    if step is None or (_is_undone(state) and not undone_by(step.step)):
+        return False  # what is told of it closes a delivery at most
+    return _changes(step, report)
+
+
+def _is_undone(state: ExecutionState) -> bool:
+    return any(undone_by(step.step) for step in state.steps)
 
 
 def _changes(step: StepState, report: StepReport) -> bool:

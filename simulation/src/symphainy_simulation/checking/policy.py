@@ -45,7 +45,7 @@ def _before_dispatch(life: Life) -> Iterator[Violation]:
 
 
 def _under_policy(life: Life, told: Told, event: e.StepDispatched) -> Iterator[Violation]:
-    policy = life.resolved
+    policy = life.policy_of(event.step)
     if policy is not None and event.timeout_ms != policy.timeout_ms:
         sentence = (
             f"{life.execution_id} was dispatched with a limit of {event.timeout_ms} ms; "

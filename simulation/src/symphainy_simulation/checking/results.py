@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from symphainy_schemas import events as e
 from symphainy_schemas.records import ReportKind, StepReport, Task
-from symphainy_simulation.checking.lives import Book, Life
+from symphainy_simulation.checking.lives import Book, Life, gives_up
 from symphainy_simulation.checking.logs import Entry, PartitionLogs, Read, Told
 from symphainy_simulation.checking.violation import Place, Violation
 from symphainy_transport.topics import STEPS
@@ -38,18 +38,17 @@ def check(book: Book) -> Iterator[Violation]:
     yield from _tasks(book)
 
 
-def gives_up(told: Told) -> bool:
-    """Whether a StepFailed is the step's result: no retry stands beside it."""
-    if not isinstance(told.event, e.StepFailed):
-        return False
-    return not any(isinstance(x, e.StepRetryScheduled) for x in told.entry.record.events)
-
-
 def _results(life: Life, told: Sequence[Told]) -> Iterator[Violation]:
     result: Told | None = None
     for one in told:
-        final = isinstance(one.event, e.StepSucceeded) or gives_up(one)
-        if result is not None and not isinstance(one.event, e.DeliveryClosed):
+        final = isinstance(one.event, e.StepSucceeded | e.StepSkipped) or gives_up(one)
+        if isinstance(one.event, e.StepRetryRequested):
+            failed = result is not None and isinstance(result.event, e.StepFailed)
+            if not failed:
+                sentence = f"{life.execution_id}: a step is tried again that had not failed"
+                yield Violation(G, sentence, (one.entry.place,))
+            result = None
+        elif result is not None and not isinstance(one.event, e.DeliveryClosed | e.StepClosed):
             what = "a second result" if final else type(one.event).__name__
             sentence = f"{life.execution_id}: {what} of a step after its result"
             yield Violation(G, sentence, (result.entry.place, one.entry.place))

@@ -6,9 +6,11 @@ Attempts are numbered here from the failures alone; deliveries never move them (
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import inf
 
 from symphainy_schemas import events as e
-from symphainy_schemas.records import StepReport
+from symphainy_schemas.ids import undone_by
+from symphainy_schemas.records import Policy, Recovery, StepReport
 from symphainy_simulation.checking.lives import Book, Life
 from symphainy_simulation.checking.logs import PartitionLogs, Told
 from symphainy_simulation.checking.violation import Violation
@@ -52,6 +54,8 @@ def _attempts(life: Life, told: Sequence[Told]) -> Iterator[Violation]:
                 )
                 yield Violation(G, sentence, (entry.place,))
             attempt = event.attempt
+        elif isinstance(event, e.StepRetryRequested):
+            attempt += 1
         elif (
             isinstance(event, e.StepReady | e.StepHeld | e.StepDispatched | e.StepFailed)
             and event.attempt != attempt
@@ -61,23 +65,32 @@ def _attempts(life: Life, told: Sequence[Told]) -> Iterator[Violation]:
                 f"attempt {attempt} is in force"
             )
             yield Violation(G, sentence, (entry.place,))
-    policy = life.resolved
-    if policy is not None and attempt > max(1, policy.attempts):
+    policy = life.policy_of(told[0].event.step)  # type: ignore[union-attr]
+    asked = sum(isinstance(event, e.StepRetryRequested) for _, event in told)
+    if (
+        policy is not None
+        and attempt > max(1, policy.attempts) + asked
+        and not _tries_forever(life, told)
+    ):
         sentence = f"{life.execution_id}: {attempt} attempts, {policy.attempts} were declared"
         yield Violation(G, sentence, life.place)
 
 
 def _failures(life: Life, told: Sequence[Told], logs: PartitionLogs) -> Iterator[Violation]:
-    policy = life.resolved
+    step = told[0].event.step  # type: ignore[union-attr]
+    policy = life.policy_of(step)
     if policy is None:
         return
-    to_end_at = life.to_end_at
+    stops_at = inf if undone_by(step) else life.stops_at
+    forever = _tries_forever(life, told)
     for entry, failed in told:
-        if not isinstance(failed, e.StepFailed) or entry.offset > to_end_at:
+        if not isinstance(failed, e.StepFailed) or entry.offset > stops_at:
             continue  # after that nothing is tried again: see `cancelling`
-        scheduled = [x for x in entry.record.events if isinstance(x, e.StepRetryScheduled)]
+        scheduled = [
+            x for x in entry.record.events if isinstance(x, e.StepRetryScheduled) and x.step == step
+        ]
         retry = scheduled[0] if scheduled else None
-        wanted = failed.error.retryable and failed.attempt < policy.attempts
+        wanted = failed.error.retryable and (forever or failed.attempt < policy.attempts)
         if wanted and retry is None:
             sentence = (
                 f"{life.execution_id}: attempt {failed.attempt} of {policy.attempts} failed with a "
@@ -100,6 +113,13 @@ def _failures(life: Life, told: Sequence[Told], logs: PartitionLogs) -> Iterator
                 yield Violation(G, sentence, (entry.place,))
 
 
+def _tries_forever(life: Life, told: Sequence[Told]) -> bool:
+    """Whether no number of attempts is too many."""
+    resolved, step = life.resolved, told[0].event.step  # type: ignore[union-attr]
+    forward = resolved is not None and resolved.recovery is Recovery.RETRY_FORWARD
+    return forward and life.planned(step) is not None and not undone_by(step)
+
+
 def _report(logs: PartitionLogs, told: Told) -> StepReport | None:
     cause = told.entry.record.cause
     if cause is None or cause.topic != STEPS:
@@ -109,7 +129,7 @@ def _report(logs: PartitionLogs, told: Told) -> StepReport | None:
 
 
 def bounds_ms(
-    policy: e.CapabilityResolved, attempt: int, report: StepReport | None
+    policy: e.CapabilityResolved | Policy, attempt: int, report: StepReport | None
 ) -> tuple[int, int]:
     """The least and the largest delay after `attempt` failed: what the handler asked for, or
     exponential with equal jitter (the upper half of the full delay)."""
@@ -139,8 +159,6 @@ def _due(life: Life, told: Sequence[Told]) -> Iterator[Violation]:
 
 
 def _timers(life: Life) -> Iterator[Violation]:
-    limit = life.resolved.timeout_ms if life.resolved is not None else 0
-    heartbeat = life.resolved.heartbeat_ms if life.resolved is not None else 0
     started_at = dict[str, int]()
     sign_at = dict[str, int]()
     start_by = dict[str, int]()
@@ -153,6 +171,9 @@ def _timers(life: Life) -> Iterator[Violation]:
             sign_at[event.step] = entry.record.at
         elif isinstance(event, e.TimerFired):
             kind, _, step = event.timer.partition(":")
+            policy = life.policy_of(step)
+            limit = policy.timeout_ms if policy is not None else 0
+            heartbeat = policy.heartbeat_ms if policy is not None else 0
             earliest = event.due_at
             if kind == "timeout":
                 earliest = max(earliest, started_at.get(step, 0) + limit)

@@ -19,8 +19,8 @@ from symphainy_simulation.checking.logs import ASKED, PartitionLogs, Told
 from symphainy_simulation.checking.violation import Violation
 
 G = "G6"
-ONCE = frozenset({"runtime.cancel", "runtime.pause", "runtime.resume"})
-CONTROL = frozenset({"runtime.signal", *ONCE})
+ONCE = frozenset({"runtime.cancel", "runtime.pause", "runtime.resume", "runtime.compensate"})
+CONTROL = frozenset({"runtime.signal", "runtime.retry_step", *ONCE})
 
 
 def check(book: Book) -> Iterator[Violation]:
