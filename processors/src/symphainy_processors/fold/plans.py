@@ -126,9 +126,10 @@ def input_of(state: ExecutionState, step: str) -> bytes:
     one = planned(state, step)
     if one is None:
         return state.payload
-    known = find_step(state, one.step)
-    if known is not None and known.input:
-        return known.input
+    for name in (step, one.step):  # what undoes a step gets what that got
+        known = find_step(state, name)
+        if known is not None and known.input:
+            return known.input
     return templates.resolve(one.input, _Sources(state)) if one.input else state.payload
 
 

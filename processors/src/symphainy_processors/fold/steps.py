@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from symphainy_processors.fold.plans import Policy, policy_of
 from symphainy_schemas import events as e
+from symphainy_schemas.ids import undone_by
 from symphainy_schemas.records import REDELIVERED, Checkpoint
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 
@@ -62,13 +63,33 @@ def with_step(state: ExecutionState, changed: StepState) -> ExecutionState:
 def _ready(
     step: StepState, event: e.StepReady, record: e.JournalRecord, offset: int, state: ExecutionState
 ) -> StepState:
-    return replace(step, status=StepStatus.READY, attempt=event.attempt, ready_at=offset, due_at=0)
+    return replace(
+        step,
+        status=StepStatus.READY,
+        attempt=event.attempt,
+        ready_at=offset,
+        due_at=0,
+        token=_token(step, event.attempt),
+        lost=step.lost if event.attempt == step.attempt else 0,
+    )
 
 
 def _held(
     step: StepState, event: e.StepHeld, record: e.JournalRecord, offset: int, state: ExecutionState
 ) -> StepState:
-    return replace(step, status=StepStatus.HELD, attempt=event.attempt, ready_at=-1, due_at=0)
+    return replace(
+        step,
+        status=StepStatus.HELD,
+        attempt=event.attempt,
+        ready_at=-1,
+        due_at=0,
+        token=_token(step, event.attempt),
+    )
+
+
+def _token(step: StepState, attempt: int) -> str:
+    """A new attempt gets one of its own when it is dispatched."""
+    return step.token if attempt == step.attempt else ""
 
 
 def _dispatched(
@@ -149,11 +170,14 @@ def _succeeded(
     offset: int,
     state: ExecutionState,
 ) -> StepState:
+    still_open: tuple[int, ...] = ()
+    if state.plan and not undone_by(step.step):  # what it does late must be over when it is undone
+        still_open = _without(step.open, event.delivery)
     return replace(
         step,
         status=StepStatus.SUCCEEDED,
-        due_at=0,
-        open=(),
+        due_at=_closing(step, still_open, state),
+        open=still_open,
         result=event.result if state.plan else None,
         begun=False,
         completed_at=offset,
@@ -210,7 +234,7 @@ def _retry_scheduled(
         status=StepStatus.BACKING_OFF,
         attempt=event.attempt,
         due_at=event.due_at,
-        token=step.token if event.attempt == step.attempt else "",
+        token=_token(step, event.attempt),
         lost=step.lost if event.attempt == step.attempt else 0,
     )
 

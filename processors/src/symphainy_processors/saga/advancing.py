@@ -44,7 +44,7 @@ def after(state: ExecutionState, events: Events, now: int) -> Events:
     """A decision about an execution with a plan, and what follows from it."""
     if not state.plan or not events:
         return events
-    return (*events, *onwards(_folded(state, events, now), now))
+    return (*events, *onwards(folded(state, events, now), now))
 
 
 def onwards(state: ExecutionState, now: int) -> Events:
@@ -55,7 +55,7 @@ def onwards(state: ExecutionState, now: int) -> Events:
         return _undo(state)
     if plans.is_stopping(state):
         stopped = cancelling.idle(state)
-        left = _folded(state, stopped, now)
+        left = folded(state, stopped, now)
         return stopped if _moves(left) else (*stopped, *_give_up(left))
     return _forward(state, now)
 
@@ -81,18 +81,25 @@ def too_large(state: ExecutionState, step: str, result: bytes) -> Error | None:
     )
 
 
+def folded(state: ExecutionState, events: Events, now: int) -> ExecutionState:
+    """The execution after events that are not journaled yet."""
+    after = ahead(state, events, replace(UNPLACED, at=now))
+    assert after is not None
+    return after
+
+
 def _forward(state: ExecutionState, now: int) -> Events:
     """What may begin; where nothing moves and nothing may, the end, or an operator's turn."""
     events: list[e.Event] = []
     while fresh := list(_beginning(state)):  # what is skipped lets others begin, or be skipped
         events += fresh
-        state = _folded(state, tuple(fresh), now)
-    if _moves(state):
+        state = folded(state, tuple(fresh), now)
+    if any(step.status in _IN_MOTION for step in state.steps):
         return tuple(events)
     failed = plans.failed_step(state)
-    if failed is None:
+    if failed is None:  # a delivery beside the one that succeeded has nothing left to say
         return (*events, e.ExecutionSucceeded(result=plans.output_of(state)))
-    if state.status is ExecutionStatus.STUCK:
+    if state.status is ExecutionStatus.STUCK or _moves(state):
         return tuple(events)
     return (*events, e.ExecutionStuck(error=_held(state, failed)))
 
@@ -175,9 +182,3 @@ def _held(state: ExecutionState, step: StepState) -> Error:
         retryable=error.retryable,
         operator_action=f"Mend the cause, then: {what}{other}",
     )
-
-
-def _folded(state: ExecutionState, events: Events, now: int) -> ExecutionState:
-    folded = ahead(state, events, replace(UNPLACED, at=now))
-    assert folded is not None
-    return folded

@@ -32,7 +32,7 @@ _ENDED = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
 # No delivery of it is awaited; one that was given up may live.
 WAITING = frozenset({StepStatus.BACKING_OFF, StepStatus.READY, StepStatus.HELD})
 # It goes on no more; deliveries of it may.
-_STOPPED = frozenset({StepStatus.FAILED, StepStatus.CANCELLED})
+_STOPPED = frozenset({StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SUCCEEDED})
 _CLOSING = frozenset(
     {ReportKind.SUCCEEDED, ReportKind.FAILED, ReportKind.HANDED_BACK, ReportKind.SUSPENDED}
 )
