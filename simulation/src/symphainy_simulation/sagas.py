@@ -14,7 +14,7 @@ SHARE = 0.4  # of the seeds have some
 LATEST_MS = 1_800
 PLANS = ("chain", "diamond", "branch", "held", "held", "forward", "haste", "single")
 FORWARD = (("quick", 9), ("flaky", 3), ("refuse", 3), ("hang", 2), ("slow", 1), ("waits", 2))
-BACKWARD = (("quick", 9), ("flaky", 3), ("refuse", 1), ("hang", 1), ("slow", 1), ("waits", 1))
+BACKWARD = (("quick", 9), ("flaky", 3), ("refuse", 2), ("hang", 1), ("slow", 1), ("waits", 1))
 REQUESTS = (
     (Kind.RETRY, 6),
     (Kind.UNDO, 3),
@@ -34,11 +34,13 @@ def with_sagas(stated: list[Stated], chance: Random, scenario: Scenario) -> list
     found = list(stated)
     sessions = [(one.tenant, one.session) for one in stated if one.kind is Kind.OPEN]
     trouble = chance.choice((0.1, 0.3, 0.6))
-    for _ in range(chance.choice((1, 1, 2, 4))):
+    burst = chance.random() < 0.25  # all at once, in one session: they meet at what is locked
+    place, latest = chance.choice(sessions), 400 if burst else 2_200
+    for _ in range(chance.choice((1, 2, 3) if not burst else (3, 5))):
         name = chance.choice(PLANS)
-        tenant, session = chance.choice(sessions)
+        tenant, session = place if burst else chance.choice(sessions)
         one = Stated(
-            len(found), chance.randrange(60, 2_200), Kind.INTENT, tenant, session,
+            len(found), chance.randrange(60, latest), Kind.INTENT, tenant, session,
             intent_type=f"{chance.choice(('work', 'side')[: scenario.realms])}.{name}",
             key=chance.choice("xxy"),
             priority=chance.choice((3, 3, 1, 5)),
@@ -52,7 +54,7 @@ def with_sagas(stated: list[Stated], chance: Random, scenario: Scenario) -> list
 
 def _part(chance: Random, scenario: Scenario, trouble: float) -> Part:
     forward = _lines(FORWARD, chance, scenario, trouble)
-    return Part(forward, _lines(BACKWARD, chance, scenario, trouble / 2))
+    return Part(forward, _lines(BACKWARD, chance, scenario, trouble))
 
 
 def _lines(

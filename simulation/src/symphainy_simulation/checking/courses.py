@@ -58,7 +58,10 @@ class Course:
             case e.StepStarted():
                 self._attempt_runs.add(event.step)
             case e.StepSucceeded():
-                self._open.pop(event.step, None)
+                if undone_by(event.step):
+                    self._open.pop(event.step, None)
+                else:
+                    self._open[event.step].pop(event.delivery, None)
                 self.succeeded.add(event.step)
                 self._rests(event.step)
             case e.StepFailed():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from symphainy_schemas import events as e
+from symphainy_schemas.ids import is_compensation
 from symphainy_simulation.checking.lives import Book, Dispatch, Life
 from symphainy_simulation.checking.logs import Told
 from symphainy_simulation.checking.violation import Violation
@@ -31,10 +33,10 @@ def _waited(life: Life, end: Told) -> Iterator[Violation]:
     for entry, event in life.told:
         if isinstance(event, e.StepDispatched):
             open_[event.step, event.delivery] = event
+        elif isinstance(event, e.StepClosed) or _is_undone(event):  # too early: `sagas` tells
+            open_ = {key: one for key, one in open_.items() if key[0] != event.step}
         elif isinstance(event, _CLOSE):
             open_.pop((event.step, event.delivery), None)
-        elif isinstance(event, e.StepClosed):  # too early: `sagas` tells
-            open_ = {key: one for key, one in open_.items() if key[0] != event.step}
         if entry is end.entry and event is end.event:
             break
     at = end.entry.record.at
@@ -48,6 +50,11 @@ def _waited(life: Life, end: Told) -> Iterator[Violation]:
             yield Violation(G, sentence, (end.entry.place,))
 
 
+def _is_undone(event: e.Event) -> TypeGuard[e.StepSucceeded]:
+    """A success of what undoes a step stands, whatever else of it may run."""
+    return isinstance(event, e.StepSucceeded) and is_compensation(event.step)
+
+
 def _starts(book: Book) -> Iterator[Violation]:
     for start in book.history.starts:
         several = book.dispatches.get((start.execution_id, start.step, start.delivery), ())
@@ -55,6 +62,8 @@ def _starts(book: Book) -> Iterator[Violation]:
         end = own[-1].life.end if own else None
         if end is None or not isinstance(end.event, _WAITING):
             continue
+        if is_compensation(start.step) and isinstance(end.event, e.ExecutionCompensated):
+            continue  # it had succeeded: that stands, as any success does
         late = start.at_ms - end.entry.at_ms
         if late > 0:
             sentence = (
