@@ -32,6 +32,7 @@ FOUND_AT = {
     "found-task-wakes": 237,
     "told-too-early": 368,
     "worker-wakes-unasked": 29406,
+    "failed-goes-on": 192,
 }
 SEARCHED_SEEDS = 150
 # What broke a guarantee once, made small: a late start after a hand-back, with nobody left to end

@@ -6,7 +6,7 @@ process only and taken out again. The product has no hook for it.
 
 from __future__ import annotations
 
-from symphainy_simulation.plants import cancels, journal, local, pauses, steps, waits
+from symphainy_simulation.plants import cancels, journal, local, pauses, sagas, steps, waits
 from symphainy_simulation.plants.plant import Plant, planted
 
 PLANTS: dict[str, Plant] = {
@@ -18,6 +18,7 @@ PLANTS: dict[str, Plant] = {
         *waits.PLANTS,
         *cancels.PLANTS,
         *pauses.PLANTS,
+        *sagas.PLANTS,
     )
 }
 

@@ -1,0 +1,139 @@
+"""Planted bugs around plans: what begins, what is undone, in which order, and with what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from symphainy_processors.fold import evolve, plans
+from symphainy_processors.owner import ledger, tasks
+from symphainy_processors.saga import advancing
+from symphainy_schemas.events import StepRetryRequested
+from symphainy_schemas.ids import undone_by
+from symphainy_schemas.state import StepStatus
+from symphainy_simulation.plants.plant import Patch, Plant
+
+
+def _does_not_wait(original: Any) -> Any:
+    def moves(state: Any) -> bool:
+        early = plans.is_stopping(state) and not plans.is_undoing(state)
+        return not early and original(state)
+
+    return moves
+
+
+def _goes_forward(original: Any) -> Any:
+    def needing(state: Any, step: str) -> Any:
+        return frozenset(x.step for x in state.plan if step in original(state, x.step))
+
+    return needing
+
+
+def _only_what_is_certain(original: Any) -> Any:
+    return lambda step: step.status is StepStatus.SUCCEEDED
+
+
+def _forgets_what_was_given_up(original: Any) -> Any:
+    return lambda step: original(replace(step, given_up=False))
+
+
+def _succeeded_alone(original: Any) -> Any:
+    return frozenset({StepStatus.SUCCEEDED})
+
+
+def _goes_on(original: Any) -> Any:
+    return lambda state: state.to_end or state.undo
+
+
+def _is_not_noted(original: Any) -> Any:
+    def retried(state: Any, record: Any, event: Any) -> Any:
+        after = original[StepRetryRequested](state, record, event)
+        return replace(after, controlled_at=state.controlled_at)
+
+    return {**original, StepRetryRequested: retried}
+
+
+def _drops_results_later(original: Any) -> Any:
+    def task_for(state: Any, event: Any, *rest: Any) -> Any:
+        task = original(state, event, *rest)
+        return replace(task, result=None) if event.delivery > 1 else task
+
+    return task_for
+
+
+def _as_its_step(original: Any) -> Any:
+    return lambda state, step: original(state, undone_by(step) or step)
+
+
+def _drops_corrections(original: Any) -> Any:
+    def input_of(state: Any, step: str) -> Any:
+        return original(
+            replace(state, steps=tuple(replace(x, input=b"") for x in state.steps)), step
+        )
+
+    return input_of
+
+
+PLANTS = (
+    Plant(
+        "undone-while-it-runs",
+        "13",
+        "What was done is undone while a branch beside it may still start or run.",
+        (Patch(advancing, "_moves", _does_not_wait),),
+    ),
+    Plant(
+        "undone-forwards",
+        "15",
+        "A step is undone once what it needed is, not what needed it.",
+        (Patch(plans, "needing", _goes_forward),),
+    ),
+    Plant(
+        "unknown-not-undone",
+        "15",
+        "A step of unknown outcome is not undone.",
+        (Patch(plans, "_may_be_done", _only_what_is_certain),),
+    ),
+    Plant(
+        "given-up-is-forgotten",
+        "15",
+        "An attempt that a limit gave up is forgotten when a later one fails.",
+        (Patch(plans, "_may_be_done", _forgets_what_was_given_up),),
+    ),
+    Plant(
+        "skipped-never-over",
+        "15",
+        "A step that was skipped is taken for one that has not ended.",
+        (Patch(advancing, "_OVER", _succeeded_alone),),
+    ),
+    Plant(
+        "failed-goes-on",
+        "15",
+        "After a failure that is to be undone, other branches go on.",
+        (Patch(plans, "is_stopping", _goes_on),),
+    ),
+    Plant(
+        "retry-not-noted",
+        "6",
+        "An operator's retry is not noted as applied, and is decided again after a crash.",
+        (Patch(evolve, "BESIDE_ITS_STEP", _is_not_noted),),
+    ),
+    Plant(
+        "result-left-behind",
+        "15",
+        "A compensation that is delivered anew is not told what its step had returned.",
+        (Patch(ledger, "task_for", _drops_results_later),),
+    ),
+    Plant(
+        "undone-as-its-step",
+        "15",
+        "A compensation is tried as often as its step, whatever its own policy says.",
+        (Patch(plans, "policy_of", _as_its_step),),
+    ),
+    Plant(
+        "correction-left-behind",
+        "15",
+        "A step that is retried gets its old input, whatever the operator gave.",
+        (Patch(tasks, "input_of", _drops_corrections),),
+    ),
+)
