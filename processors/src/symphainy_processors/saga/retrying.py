@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from symphainy_processors.fold.plans import failed_undo, find_step, is_undoing
+from collections.abc import Iterator, Sequence
+
+from symphainy_processors.fold.plans import failed_undo, find_step, is_undoing, planned
 from symphainy_schemas import events as e
 from symphainy_schemas.ids import undone_by
-from symphainy_schemas.records import Error, Recovery
-from symphainy_schemas.state import ExecutionState, StepStatus
+from symphainy_schemas.records import Error, PlanStep, Recovery
+from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 
 Events = tuple[e.Event, ...]
 
@@ -21,11 +23,16 @@ def requested(state: ExecutionState, event: e.StepRetryRequested) -> Events:
 def problem(state: ExecutionState, event: e.StepRetryRequested) -> Error | None:
     """Why the step cannot be tried again."""
     step = find_step(state, event.step)
-    if step is None or not state.plan:
-        known = ", ".join(step.step for step in state.steps)
-        return _error("step_not_found", f"The execution has no step {event.step!r}.", known)
+    if step is None and planned(state, event.step) is not None and not undone_by(event.step):
+        return _error("step_not_failed", f"Step {event.step} has not begun.")
+    if step is None:
+        known = dict.fromkeys((*_names(state.plan), *_names(state.steps)))
+        found = f"The execution has no step {event.step[:80]!r}."
+        return _error("step_not_found", found, ", ".join(known))
     if step.status is not StepStatus.FAILED:
         return _error("step_not_failed", f"Step {step.step} is {step.status}, not failed.")
+    if not state.plan:  # its end is recorded as soon as nothing of it can run any more
+        return _error("step_may_run", f"{step.step} may still run, and then the execution ends.")
     undoing = is_undoing(state)
     if bool(undone_by(step.step)) != undoing:
         return _error("compensation_began", f"What {step.step} belongs to is being undone.")
@@ -43,6 +50,10 @@ def undo_problem(state: ExecutionState) -> Error | None:
     if is_undoing(state) and failed_undo(state) is None:
         return _error("compensation_began", "It is being undone already.", whole=True)
     return None
+
+
+def _names(steps: Sequence[PlanStep | StepState]) -> Iterator[str]:
+    return (one.step for one in steps)
 
 
 def _error(code: str, message: str, known: str = "", *, whole: bool = False) -> Error:
