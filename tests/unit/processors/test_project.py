@@ -20,6 +20,7 @@ from symphainy_runtime.read_model.keys import Keys
 from symphainy_runtime.read_model.reader import execution_document
 from symphainy_schemas import events as e
 from symphainy_schemas.codec import encode
+from symphainy_schemas.records import Error
 
 PROJECTION = Projection(Keys("t:", 3), 1_000)
 
@@ -187,3 +188,47 @@ def test_a_position_of_an_older_release_says_nothing_until_a_record_does() -> No
     assert decided(projector) == ("", "")
     projector.take(10, journaled(3, 46))
     assert decided(projector) == (46, 1_003)
+
+
+def steps(*records: e.JournalRecord) -> list[dict[str, object]]:
+    """The execution's steps after JOURNAL's beginning and these."""
+    kept = fields(JOURNAL)
+    for record in records:
+        kept |= fields(record)
+    document = execution_document(kept)
+    assert document is not None
+    found: list[dict[str, object]] = document["steps"]
+    return found
+
+
+STARTED = e.StepStarted(step="charge", attempt=1, delivery=2, worker="w-1", started_at=900)
+BROKEN = Error(code="declined", message="No.", retryable=True)
+
+
+def test_who_began_a_step_and_when_outlives_what_it_says_later() -> None:
+    progress = e.StepProgressed(step="charge", attempt=1, delivery=2, message="half")
+    failed = e.StepFailed(step="charge", attempt=1, delivery=2, worker="", error=BROKEN)
+    started = replace(JOURNAL, events=(STARTED,))
+    for event, status in ((progress, "started"), (failed, "failed")):
+        later = replace(JOURNAL, events=(event,))
+        [step] = [one for one in steps(started, later) if one["step"] == "charge"]
+        assert (step["status"], step["worker"], step["started_at"]) == (status, "w-1", 900)
+    assert step["ended_at"] == JOURNAL.at
+
+
+def test_a_later_delivery_did_not_begin_when_an_earlier_one_did() -> None:
+    again = e.StepDispatched(
+        step="charge", attempt=1, delivery=3, token="t", start_by=5, timeout_ms=0
+    )
+    started, later = replace(JOURNAL, events=(STARTED,)), replace(JOURNAL, events=(again,))
+    [step] = [one for one in steps(started, later) if one["step"] == "charge"]
+    assert "started_at" not in step
+
+
+def test_a_step_that_backs_off_shows_why() -> None:
+    failed = e.StepFailed(step="charge", attempt=1, delivery=2, worker="w-1", error=BROKEN)
+    retried = e.StepRetryScheduled(step="charge", attempt=2, due_at=5_000)
+    record = replace(JOURNAL, events=(failed, retried))
+    [step] = [one for one in steps(record) if one["step"] == "charge"]
+    assert (step["status"], step["attempt"], step["due_at"]) == ("backing_off", 2, 5_000)
+    assert step["error"] == msgspec.json.decode(msgspec.json.encode(BROKEN))

@@ -122,7 +122,7 @@ class Projection:
             case _:
                 _of_a_plan(fields, record, event)
         if type(event) in STEP_STATUS:
-            _step(fields, event)
+            _step(fields, event, record.at)
         undoing = type(event) in _OF_A_HANDLER and is_compensation(event.step)  # type: ignore[union-attr]
         return _UNDOING.get(type(event), "") if undoing else _STATUS.get(type(event), "")
 
@@ -323,17 +323,26 @@ STEP_STATUS: dict[type, str] = {
 }
 
 
-def _step(fields: dict[str, str], event: Any) -> None:
-    """The step as its latest event tells it."""
+def _step(fields: dict[str, str], event: Any, at: int) -> None:
+    """The step as its latest event tells it; beside it, who began its latest delivery and when,
+    which later events of that do not say again."""
+    name = f"step:{event.step}"
     document: dict[str, Any] = {"step": event.step, "status": STEP_STATUS[type(event)]}
-    for name in ("attempt", "delivery", "worker", "started_at", "ended_at", "due_at"):
-        if hasattr(event, name):
-            document[name] = getattr(event, name)
-    if isinstance(event, e.StepFailed):
-        document["error"] = _error(event.error)
-    if isinstance(event, e.StepSuspended):
-        document["waits"] = event.waits
-    fields[f"step:{event.step}"] = _json(document)
+    for member in ("attempt", "delivery", "worker", "started_at", "ended_at", "due_at"):
+        if hasattr(event, member):
+            document[member] = getattr(event, member)
+    match event:
+        case e.StepFailed():
+            document |= {"error": _error(event.error), "ended_at": at}
+        case e.StepRetryScheduled() if name in fields:  # why it is tried again
+            failed = msgspec.json.decode(fields[name])
+            document |= {"error": failed["error"]} if "error" in failed else {}
+        case e.StepSuspended():
+            document["waits"] = event.waits
+        case e.StepStarted():
+            began = {one: document[one] for one in ("delivery", "worker", "started_at")}
+            fields[f"began:{event.step}"] = _json(began)
+    fields[name] = _json(document)
 
 
 def reference_document(reference: Reference) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class Keys:
 
     def execution(self, execution_id: str) -> str:
         """Hash: head (JSON), status, ended_at, error, cancel, paused, compensation,
-        plan, outcome, outcome:<step>, step:<name>, as_of."""
+        plan, outcome, outcome:<step>, step:<name>, began:<name>, as_of."""
         return f"{self.root}exe:{execution_id}"
 
     def events(self, execution_id: str) -> str:

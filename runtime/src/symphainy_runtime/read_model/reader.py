@@ -205,24 +205,36 @@ def _flat(fields: Mapping[bytes, bytes]) -> Document:
     A plan has an outcome for each step."""
     document: Document = {}
     steps: Document = {}
+    began: Document = {}
     outcomes: Document = {}
     for name, value in fields.items():
         if name in (b"head", b"outcome"):
             document |= msgspec.json.decode(value)
         elif name.startswith(b"step:"):
             steps[name[5:].decode()] = msgspec.json.decode(value)
+        elif name.startswith(b"began:"):
+            began[name[6:].decode()] = msgspec.json.decode(value)
         elif name.startswith(b"outcome:"):
             outcomes[name[8:].decode()] = msgspec.json.decode(value)
         elif name == b"status":
             document["status"] = value.decode()
         else:
             document[name.decode()] = msgspec.json.decode(value)
+    for name_of, one in began.items():
+        _add_beginning(steps.get(name_of, {}), one)
     if outcomes:
         _gather(document, steps, outcomes)
     if steps:
         document["steps"] = steps
     document.pop("at", None)
     return document
+
+
+def _add_beginning(step: Document, began: Document) -> None:
+    """Who began the step and when, where its latest event is of that delivery."""
+    if step.get("delivery") == began["delivery"]:
+        step["worker"] = step.get("worker") or began["worker"]
+        step.setdefault("started_at", began["started_at"])
 
 
 def _gather(document: Document, steps: Document, outcomes: Document) -> None:
