@@ -25,6 +25,7 @@ from symphainy_gateway.routes.control import ControlRoutes
 from symphainy_gateway.routes.executions import ExecutionRoutes
 from symphainy_gateway.routes.intents import SUBMIT, IntentRoutes
 from symphainy_gateway.routes.operations import OperationsRoutes
+from symphainy_gateway.routes.sagas import SagaRoutes
 from symphainy_gateway.routes.sessions import SessionRoutes
 from symphainy_runtime.settings import RuntimeSettings
 
@@ -65,6 +66,7 @@ def build_app(gateway: Gateway, connected: AbstractAsyncContextManager[Backend])
         ExecutionRoutes(gateway),
         SessionRoutes(gateway),
         ControlRoutes(gateway),
+        SagaRoutes(gateway),
         OperationsRoutes(gateway),
     ):
         routes.add_to(app.router)

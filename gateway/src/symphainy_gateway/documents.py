@@ -11,9 +11,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from symphainy_gateway import intents
+from symphainy_gateway import controls, intents
 from symphainy_gateway.parameters import STATUSES
 from symphainy_gateway.problems import Problem
+from symphainy_gateway.sagas import Saga
 from symphainy_gateway.submitting import Acknowledged, Place
 from symphainy_schemas.events import EVENT_TYPES
 from symphainy_schemas.records import Capability, Determinism
@@ -169,6 +170,11 @@ _EXECUTION = _open(
             "type": ["object", "null"],
             "description": "Who let it rest (`by`), when (`at`), and why (`reason`).",
         },
+        "compensation": {
+            "type": ["object", "null"],
+            "description": "Who asked that it be undone (`by`), when (`at`), and why (`reason`).",
+        },
+        "plan": {"type": ["array", "null"], "description": "See the saga; null: one handler."},
         "execution_time_ms": {"type": ["integer", "null"]},
         "payload_sha256": _text("Hex; of the payload's canonical bytes."),
         "started_at": {"type": "integer", "description": "Journaled, ms since the epoch."},
@@ -213,14 +219,16 @@ def components() -> JsonSchema:
         Place,
         Problem,
         Readiness,
+        Saga,
     )
     _, named = msgspec.json.schema_components(forms, ref_template=REF + "{name}")
     return {
         **named,
         "IntentBody": intents.schema_of(intents.IntentBody),
         "SessionBody": intents.schema_of(intents.SessionBody),
-        "SignalBody": intents.schema_of(intents.SignalBody),
-        "ReasonBody": intents.schema_of(intents.ReasonBody),
+        "SignalBody": intents.schema_of(controls.SignalBody),
+        "RetryBody": intents.schema_of(controls.RetryBody),
+        "ReasonBody": intents.schema_of(controls.ReasonBody),
         "Execution": _EXECUTION,
         "ExecutionEvents": _listed("events", "Event", {"execution_id": _text()}),
         "ExecutionPage": _listed("items", "Execution", {"cursor": {"type": ["string", "null"]}}),

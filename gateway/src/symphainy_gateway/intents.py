@@ -23,15 +23,9 @@ from symphainy_schemas import ids
 from symphainy_schemas.records import ApiKey, Intent
 
 RUNTIME_REALM = "runtime"
-OPEN_SESSION = "runtime.open_session"
-CLOSE_SESSION = "runtime.close_session"
-SIGNAL = "runtime.signal"
-CANCEL = "runtime.cancel"
-PAUSE = "runtime.pause"
-RESUME = "runtime.resume"
 SHARED_PREFIXES = frozenset({"cross_realm", "solution"})
 SOURCE = {"source": "http"}
-_SOURCE_BYTES = msgspec.json.encode(SOURCE)
+SOURCE_BYTES = msgspec.json.encode(SOURCE)
 # Python's $ also matches before a final newline, which JSON Schema's does not.
 _NO_NEWLINE = r"(?!\n)"
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -87,18 +81,6 @@ class SessionBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     tenant_id: TenantId | UnsetType = UNSET
 
 
-class SignalBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A signal as a client sends it."""
-
-    data: Annotated[Any, Meta(description="What the handler is told, as JSON.")] = None
-
-
-class ReasonBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why a client asks an execution to end, to rest, or to go on."""
-
-    reason: Annotated[str, Meta(max_length=2_000, description="In words, for the record.")] = ""
-
-
 class Submission(Struct, frozen=True, gc=False):
     """An intent that is ready for the log, its payload parsed, and whether its id was chosen."""
 
@@ -119,8 +101,6 @@ class Origin(Struct, frozen=True, kw_only=True):
 
 _intent_decoder = msgspec.json.Decoder(IntentBody)
 _session_decoder = msgspec.json.Decoder(SessionBody)
-_signal_decoder = msgspec.json.Decoder(SignalBody)
-_reason_decoder = msgspec.json.Decoder(ReasonBody)
 _any_decoder = msgspec.json.Decoder()
 
 
@@ -166,60 +146,24 @@ def read_session(body: bytes, caller: ApiKey) -> JsonObject:
     Raises:
         Refused: the body is not one of a session.
     """
-    stated = _optional(body, _session_decoder, SessionBody)
+    stated = optional(body, _session_decoder, SessionBody)
     if stated.tenant_id is not UNSET:
         require_tenant(stated.tenant_id, caller)
     return stated.attributes
 
 
-def read_signal(body: bytes) -> Any:
-    """The data that a signal's body carries; an empty body carries null.
+def optional(body: bytes, decoder: msgspec.json.Decoder[FormT], form: type[FormT]) -> FormT:
+    """The form that a body states; its defaults if there is no body.
 
     Raises:
-        Refused: the body is not one of a signal.
+        Refused: the body is not of that form.
     """
-    return _optional(body, _signal_decoder, SignalBody).data
-
-
-def read_reason(body: bytes) -> str:
-    """The reason that a body states; an empty body states none.
-
-    Raises:
-        Refused: the body states something else.
-    """
-    return _optional(body, _reason_decoder, ReasonBody).reason
-
-
-def control(intent_type: str, session_id: str, payload: JsonObject, origin: Origin) -> Submission:
-    """The submission of one of the runtime's own intents."""
-    intent_id = origin.key or origin.fresh_id
-    intent = Intent(
-        intent_id=intent_id,
-        intent_type=intent_type,
-        realm=RUNTIME_REALM,
-        session_id=session_id,
-        tenant_id=origin.caller.tenant_id,
-        principal=origin.caller.principal,
-        correlation_id=intent_id,
-        payload=bodies.encode_object(payload, ""),
-        metadata=_SOURCE_BYTES,
-        solution_context=b"",
-        created_at=origin.now_ms,
-        traceparent=origin.traceparent,
-    )
-    return Submission(intent, payload, bool(origin.key))
-
-
-def require_inline(submission: Submission, limit: int, field: str, what: str) -> None:
-    """Raises `Refused` if a control intent's payload is too large for a record; no one would read
-    it from anywhere else."""
-    if len(submission.intent.payload) > limit:
-        raise Refused(
-            f"{what} larger than what a record holds inline.",
-            code="too_large",
-            field=field,
-            cure="Store large data as an artifact and pass its reference.",
-        )
+    if not body:
+        return form()
+    try:
+        return bodies.decode(body, decoder)
+    except msgspec.ValidationError as error:
+        raise _explained(body, form, error) from error
 
 
 def idempotency_key(headers: list[tuple[bytes, bytes]]) -> str:
@@ -261,16 +205,6 @@ def schema_of(form: type[Struct]) -> JsonObject:
     schema: JsonObject = msgspec.json.decode(text.replace("(?!\\\\n)", ""))
     inlined: JsonObject = schema["$defs"][form.__name__]
     return inlined
-
-
-def _optional(body: bytes, decoder: msgspec.json.Decoder[FormT], form: type[FormT]) -> FormT:
-    """The form that a body states; its defaults if there is no body."""
-    if not body:
-        return form()
-    try:
-        return bodies.decode(body, decoder)
-    except msgspec.ValidationError as error:
-        raise _explained(body, form, error) from error
 
 
 def _explained(body: bytes, form: type[Struct], error: msgspec.ValidationError) -> Refused:
@@ -327,5 +261,5 @@ def _realm(stated: IntentBody) -> str:
 
 def _metadata(stated: JsonObject | UnsetType) -> bytes:
     if stated is UNSET:
-        return _SOURCE_BYTES
+        return SOURCE_BYTES
     return bodies.encode_object(stated | SOURCE, "/metadata")

@@ -187,6 +187,13 @@ SIGNAL_NAME = _parameter(
     _pattern("^[ -~]{1,200}$", "approved"),
     required=True,
 )
+STEP_NAME = _parameter(
+    "path",
+    "step",
+    "As the saga shows it; `compensate:` and a step's name for what undoes it.",
+    _pattern("^[ -~]{1,200}$", "charge"),
+    required=True,
+)
 SESSION_ID = _parameter(
     "path",
     "session_id",

@@ -9,16 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from symphainy_gateway import bodies, openapi, parameters
+from symphainy_gateway.controls import CLOSE_SESSION, OPEN_SESSION, control, require_inline
 from symphainy_gateway.gateway import Gateway
-from symphainy_gateway.intents import (
-    CLOSE_SESSION,
-    OPEN_SESSION,
-    JsonObject,
-    Origin,
-    control,
-    read_session,
-    require_inline,
-)
+from symphainy_gateway.intents import JsonObject, Origin, read_session
 from symphainy_gateway.openapi import APPENDING, READING, SUBMITTING, Operation
 from symphainy_gateway.problems import Refused, rejection
 from symphainy_gateway.replies import json_reply
