@@ -14,6 +14,7 @@ from typing import Any, assert_type
 from pydantic import BaseModel
 
 from symphainy import (
+    Asked,
     Client,
     Context,
     Event,
@@ -26,6 +27,8 @@ from symphainy import (
     Reference,
     Retry,
     RuntimeParticipant,
+    Saga,
+    SagaCompensation,
 )
 
 
@@ -200,6 +203,14 @@ async def client(file: File, count: Callable[[], dict[str, int]]) -> None:
         await gateway.signal(answer.execution_id, "granted", Grant(by="ann"))
         await gateway.signal(answer.execution_id, "granted", {"by": "ann"}, signal_id="1")
         await gateway.cancel(answer.execution_id, "no longer wanted")
+        assert_type(await gateway.compensate(answer.execution_id, "enough"), Asked)
+        again_with = await gateway.retry_step(answer.execution_id, "read", file, reason="mended")
+        assert_type(again_with.recorded, bool)
+        await gateway.retry_step(answer.execution_id, "read", {"path": "a"})
+        saga = await gateway.saga(answer.execution_id)
+        assert_type(saga, Saga)
+        assert_type([step.error for step in saga.steps], list[ExecutionError | None])
+        assert_type(saga.steps[0].compensation, SagaCompensation | None)
         assert_type(await gateway.status(answer.execution_id), ExecutionResult)
         async for event in gateway.stream(answer.execution_id):
             assert_type(event, dict[str, Any])

@@ -134,7 +134,7 @@ def resume(
 
 
 def _ask(
-    verb: Callable[[Client, str, str], Awaitable[None]],
+    verb: Callable[[Client, str, str], Awaitable[object]],
     execution: str,
     reason: str,
     where: tuple[str, str],

@@ -22,7 +22,8 @@ from symphainy.outcome import Event, Outcome, StateChange
 from symphainy.participant import RuntimeParticipant
 from symphainy.realm import Realm
 from symphainy.reference import Reference
-from symphainy.results import ExecutionError, ExecutionResult
+from symphainy.results import Asked, ExecutionError, ExecutionResult
+from symphainy.sagas import Saga, SagaCompensation, SagaStep
 from symphainy_schemas.records import Determinism
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ else:
 __all__ = [
     "ApiError",
     "Artifacts",
+    "Asked",
     "Cancelled",
     "Client",
     "Context",
@@ -59,6 +61,9 @@ __all__ = [
     "Retry",
     "RetryableError",
     "RuntimeParticipant",
+    "Saga",
+    "SagaCompensation",
+    "SagaStep",
     "SignalTimeout",
     "StateChange",
     "TerminalError",

@@ -7,19 +7,20 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, RootModel
+from pydantic import RootModel
 
+from symphainy.asking import Asking, execution_path, saga_path
 from symphainy.calling import ANSWER_S, call, lines, read, spread
 from symphainy.durations import duration_ms
 from symphainy.errors import ApiError
 from symphainy.handlers import Handler, PayloadT
 from symphainy.results import EventList, ExecutionResult, SessionOpened
+from symphainy.sagas import Saga
 from symphainy.server_sent import ServerSentEvent, parse
 from symphainy_schemas import ids
-from symphainy_schemas.errors import CallerError, Unavailable
+from symphainy_schemas.errors import Unavailable
 
 # Between two tries to resume a stream, or to find an execution that is not projected yet.
 _AGAIN_S = 0.2
@@ -31,7 +32,7 @@ class _Document(RootModel[dict[str, Any]]):
     """Any JSON object."""
 
 
-class Client:
+class Client(Asking):
     """Submits intents over HTTP and reads what became of them. Use it with `async with`.
 
     A gateway that has too much to do says when to come back (429 or 503 with Retry-After). The
@@ -51,13 +52,13 @@ class Client:
         A call comes back for at most `retry_for` ("0s": never), then raises the last refusal;
         ValueError if that is no duration.
         """
-        self._retry_s = duration_ms(retry_for) / 1000
-        self._http = httpx.AsyncClient(
+        http = httpx.AsyncClient(
             base_url=base_url,
             headers={"Authorization": f"Bearer {api_key}"},
             timeout=ANSWER_S,
             transport=transport,
         )
+        super().__init__(http, duration_ms(retry_for) / 1000)
 
     async def __aenter__(self) -> Self:
         return self
@@ -140,91 +141,21 @@ class Client:
         )
         return read(ExecutionResult, answer)
 
-    async def signal(
-        self,
-        execution_id: str,
-        name: str,
-        data: BaseModel | Any = None,
-        *,
-        signal_id: str | None = None,
-    ) -> None:
-        """Send the execution a signal; `data` is JSON, or a model.
-
-        A handler that waits for `name` (`ctx.signal`) goes on; else it is kept until one does.
-        `signal_id` is the idempotency key: a repeat with the same one sends nothing.
-
-        Raises:
-            ApiError: the gateway refused, say with code `execution_ended`.
-            Unavailable: unknown whether it was taken; repeat with the signal id in `cure`.
-        """
-        signal_id = signal_id or ids.new_intent_id()
-        await call(
-            self._http,
-            "POST",
-            f"{_path(execution_id)}/signals/{quote(name, safe='')}",
-            body={"data": data},
-            headers={"Idempotency-Key": signal_id},
-            retry_s=self._retry_s,
-            cure=f"Repeat with signal id {signal_id}.",
-        )
-
-    async def cancel(
-        self, execution_id: str, reason: str = "", *, cancel_id: str | None = None
-    ) -> None:
-        """Ask for the execution's end; `reason` is for the record.
-
-        Nothing of it begins any more; a handler that runs may still succeed, and then the
-        execution has. To ask again changes nothing.
-
-        Raises:
-            ApiError: the gateway refused, say with code `execution_ended`.
-            Unavailable: unknown whether it was taken; repeat.
-        """
-        await self._ask(execution_id, "cancel", reason, cancel_id)
-
-    async def pause(
-        self, execution_id: str, reason: str = "", *, pause_id: str | None = None
-    ) -> None:
-        """Ask the execution to rest; `reason` is for the record.
-
-        A handler that runs goes on, and times pass; but nothing more of it is dispatched until it
-        is resumed. To ask again changes nothing.
-
-        Raises:
-            ApiError, Unavailable: as `cancel`.
-        """
-        await self._ask(execution_id, "pause", reason, pause_id)
-
-    async def resume(
-        self, execution_id: str, reason: str = "", *, resume_id: str | None = None
-    ) -> None:
-        """Ask an execution that rests to go on, where it stands; `reason` is for the record.
-
-        Raises:
-            ApiError, Unavailable: as `cancel`.
-        """
-        await self._ask(execution_id, "resume", reason, resume_id)
-
-    async def _ask(self, execution_id: str, verb: str, reason: str, key: str | None) -> None:
-        await call(
-            self._http,
-            "POST",
-            f"{_path(execution_id)}/{verb}",
-            body={"reason": reason},
-            headers={"Idempotency-Key": key or ids.new_intent_id()},
-            retry_s=self._retry_s,
-            cure="Repeat.",
-        )
-
     async def status(self, execution_id: str) -> ExecutionResult:
         """The short answer: status, success and error; errors as of `open_session`."""
-        answer = await self._get(f"{_path(execution_id)}/status")
+        answer = await self._get(f"{execution_path(execution_id)}/status")
         return read(ExecutionResult, answer)
 
     async def execution(self, execution_id: str) -> dict[str, Any]:
         """Everything known of an execution; errors as of `open_session`."""
-        answer = await self._get(_path(execution_id))
+        answer = await self._get(execution_path(execution_id))
         return read(_Document, answer).root
+
+    async def saga(self, execution_id: str) -> Saga:
+        """An execution step by step: the state of each step of its plan, what it needs, why it
+        failed, how far it is undone; errors as of `open_session`."""
+        answer = await self._get(saga_path(execution_id))
+        return read(Saga, answer)
 
     async def executions(self, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """A page of executions, newest first, as the gateway gives it.
@@ -237,7 +168,7 @@ class Client:
 
     async def events(self, execution_id: str) -> list[dict[str, Any]]:
         """The execution's events in order, with their places; errors as of `open_session`."""
-        answer = await self._get(f"{_path(execution_id)}/events")
+        answer = await self._get(f"{execution_path(execution_id)}/events")
         return read(EventList, answer).events
 
     async def stream(
@@ -266,7 +197,7 @@ class Client:
         self, execution_id: str, appears_within: timedelta | str
     ) -> AsyncIterator[ServerSentEvent]:
         """The raw events, the last of them `end`; resumed for as long as the caller waits."""
-        path = f"{_path(execution_id)}/stream"
+        path = f"{execution_path(execution_id)}/stream"
         clock = asyncio.get_running_loop().time
         appears_by = clock() + duration_ms(appears_within) / 1000
         give_up = clock() + self._retry_s
@@ -295,13 +226,3 @@ class Client:
 
     async def _get(self, path: str, query: Mapping[str, str] | None = None) -> httpx.Response:
         return await call(self._http, "GET", path, params=query, retry_s=self._retry_s)
-
-
-def _path(execution_id: str) -> str:
-    if not ids.is_execution_id(execution_id):
-        raise CallerError(
-            f"{execution_id[:80]!r} is no execution id.",
-            code="malformed_id",
-            cure="Use the id as it was returned: exe-<partition>-<32 hex>.",
-        )
-    return f"/v1/executions/{execution_id}"

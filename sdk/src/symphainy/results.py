@@ -5,9 +5,9 @@ Answers may carry more than is named here: a newer gateway is no error.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from symphainy.errors import ContractViolation
 from symphainy.reference import Reference
@@ -15,6 +15,14 @@ from symphainy_schemas.errors import CallerError
 from symphainy_schemas.state import ExecutionStatus
 
 T = TypeVar("T")
+
+
+def _known(status: object) -> object:
+    return status if status in list(ExecutionStatus) else ExecutionStatus.UNKNOWN
+
+
+Status = Annotated[ExecutionStatus, BeforeValidator(_known)]
+"""A status that this version does not know is `unknown`, not an error."""
 
 
 class ExecutionError(BaseModel):
@@ -34,13 +42,17 @@ class ExecutionError(BaseModel):
 class ExecutionResult(BaseModel):
     """What is known of an execution. `success` is true once it has succeeded.
 
+    `status` is `stuck` where a step of its plan has failed for good and an operator is to decide
+    (`error.operator_action`): it has not ended. `compensated` is an end without success: what was
+    done is undone.
+
     `execution_time_ms` is from acceptance to the end, None while it has not ended.
     """
 
     model_config = ConfigDict(frozen=True)
 
     execution_id: str
-    status: ExecutionStatus
+    status: Status
     success: bool = False
     result: Any = None
     artifacts: dict[str, Reference] = {}
@@ -72,11 +84,22 @@ class ExecutionResult(BaseModel):
                 cure="Read it as what the handler returns.",
             ) from error
 
-    @field_validator("status", mode="before")
-    @classmethod
-    def _newer_status(cls, status: object) -> object:
-        """A status that this version does not know is `unknown`, not an error."""
-        return status if status in list(ExecutionStatus) else ExecutionStatus.UNKNOWN
+
+class Asked(BaseModel):
+    """The answer to what was asked of an execution: it stands in the write-ahead log.
+
+    `status` is that of the request, which has an execution of its own: `succeeded` once it is
+    recorded, `accepted` while it waits for its decision.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Status
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the execution has it; else it will, unless it is refused by then."""
+        return self.status is ExecutionStatus.SUCCEEDED
 
 
 class SessionOpened(BaseModel):

@@ -219,6 +219,101 @@ async def test_executions_and_events_are_read_as_they_are() -> None:
     ]
 
 
+def _asked(status: str = "succeeded") -> httpx.Response:
+    control = "exe-3-" + "0c" * 16
+    return httpx.Response(202, json={"execution_id": control, "intent_id": "i", "status": status})
+
+
+async def test_what_is_asked_of_an_execution_goes_where_it_is_taken() -> None:
+    gateway = Gateway(*(_asked() for _ in range(7)))
+    async with gateway.client() as client:
+        await client.signal(EXECUTION, "a/b", {"by": "ann"}, signal_id="s-1")
+        await client.cancel(EXECUTION, "why", cancel_id="c-1")
+        await client.pause(EXECUTION, pause_id="p-1")
+        await client.resume(EXECUTION, resume_id="r-1")
+        await client.compensate(EXECUTION, "enough", compensate_id="u-1")
+        await client.retry_step(EXECUTION, "compensate:charge", retry_id="t-1")
+        await client.retry_step(EXECUTION, "charge", File(path="a"), reason="mended")
+    paths = [request.url.raw_path.decode() for request in gateway.requests]
+    assert paths == [
+        f"/v1/executions/{EXECUTION}/signals/a%2Fb",
+        f"/v1/executions/{EXECUTION}/cancel",
+        f"/v1/executions/{EXECUTION}/pause",
+        f"/v1/executions/{EXECUTION}/resume",
+        f"/v1/sagas/{EXECUTION}/compensate",
+        f"/v1/sagas/{EXECUTION}/steps/compensate%3Acharge/retry",
+        f"/v1/sagas/{EXECUTION}/steps/charge/retry",
+    ]
+    assert [body(request) for request in gateway.requests] == [
+        {"data": {"by": "ann"}},
+        {"reason": "why"},
+        {"reason": ""},
+        {"reason": ""},
+        {"reason": "enough"},
+        {"reason": ""},
+        {"reason": "mended", "input": {"path": "a"}},
+    ]
+    keys = [request.headers["Idempotency-Key"] for request in gateway.requests]
+    assert keys[:-1] == ["s-1", "c-1", "p-1", "r-1", "u-1", "t-1"]
+    assert ids.INTENT_ID.fullmatch(keys[-1])
+
+
+async def test_what_was_asked_says_whether_it_is_recorded() -> None:
+    async with Gateway(_asked(), _asked("accepted")).client() as client:
+        assert (await client.cancel(EXECUTION)).recorded
+        assert not (await client.cancel(EXECUTION)).recorded
+
+
+async def test_a_retry_of_which_nothing_is_known_names_its_id() -> None:
+    async with Gateway(_no_connection).client() as client:
+        with pytest.raises(Unavailable) as unknown:
+            await client.retry_step(EXECUTION, "charge", retry_id="t-1")
+    assert "t-1" in unknown.value.cure
+
+
+async def test_a_saga_is_read_step_by_step() -> None:
+    undo = {"step": "compensate:charge", "handler": "refund", "status": "not_begun"}
+    step = {
+        "step": "charge",
+        "intent_type": "billing.charge",
+        "realm": "billing",
+        "needs": ["reserve"],
+        "status": "failed",
+        "attempt": 3,
+        "error": {"code": "declined", "message": "No."},
+        "compensation": undo,
+        "something_newer": 1,
+    }
+    told = {
+        "execution_id": EXECUTION,
+        "intent_type": "shop.order",
+        "session_id": SESSION,
+        "status": "stuck",
+        "success": False,
+        "ended": False,
+        "as_of": 4,
+        "started_at": 5,
+        "compensation": {"by": "ann", "at": 9, "reason": "enough"},
+        "steps": [step],
+    }
+    gateway = Gateway(
+        httpx.Response(200, json=told), httpx.Response(200, json={**told, "status": "x"})
+    )
+    async with gateway.client() as client:
+        saga = await client.saga(EXECUTION)
+        assert (await client.saga(EXECUTION)).status is ExecutionStatus.UNKNOWN
+    assert gateway.last.url.path == f"/v1/sagas/{EXECUTION}"
+    [charge] = saga.steps
+    assert (saga.status, charge.needs, charge.attempt) == (
+        ExecutionStatus.STUCK,
+        ("reserve",),
+        3,
+    )
+    assert charge.error is not None
+    assert charge.compensation is not None
+    assert (charge.error.code, charge.compensation.handler) == ("declined", "refund")
+
+
 async def test_a_refusal_carries_code_field_and_cure() -> None:
     problem = {
         "type": "urn:symphainy:problem:contract_violation",
