@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import sys
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from symphainy import Client
+from symphainy_cli.asking import Execution, Reason, ask, json_given, object_given
 from symphainy_cli.connection import Key, Url, gateway
+from symphainy_cli.filters import Filters, From, Session, Status, To, Type
 from symphainy_cli.output import Json, out, show_json, show_line, show_table
-from symphainy_schemas.errors import CallerError
 
 app = typer.Typer(help="Executions.", no_args_is_help=True)
-Execution = Annotated[str, typer.Argument(help="exe-<partition>-<32 hex>")]
-Reason = Annotated[str, typer.Option(help="For the record.")]
 
 
 def register(parent: typer.Typer) -> None:
@@ -48,7 +44,7 @@ def submit(
     json: Json = False,
 ) -> None:
     """Submit an intent and show its result. Exits 1 if it ended without success."""
-    body = _payload(payload)
+    body = object_given(payload, "--payload")
 
     async def run() -> dict[str, Any]:
         async with Client(*gateway(url, key)) as client:
@@ -87,7 +83,7 @@ def signal(
     json: Json = False,
 ) -> None:
     """Send an execution a signal; it is kept until its handler waits for it."""
-    told = _json(data, "--data")
+    told = json_given(data, "--data")
 
     async def run() -> None:
         async with Client(*gateway(url, key)) as client:
@@ -108,7 +104,7 @@ def cancel(
     json: Json = False,
 ) -> None:
     """Ask for an execution's end: nothing of it begins any more; what runs may still succeed."""
-    _ask(Client.cancel, execution, reason, (url, key), json, "its end is asked for")
+    ask(Client.cancel, execution, reason, (url, key), json, "its end is asked for")
 
 
 def pause(
@@ -119,7 +115,7 @@ def pause(
     json: Json = False,
 ) -> None:
     """Let an execution rest: what runs goes on, and nothing more of it begins until `resume`."""
-    _ask(Client.pause, execution, reason, (url, key), json, "it rests until it is resumed")
+    ask(Client.pause, execution, reason, (url, key), json, "it rests until it is resumed")
 
 
 def resume(
@@ -130,45 +126,26 @@ def resume(
     json: Json = False,
 ) -> None:
     """Let an execution that rests go on, where it stands."""
-    _ask(Client.resume, execution, reason, (url, key), json, "it rests no longer")
-
-
-def _ask(
-    verb: Callable[[Client, str, str], Awaitable[object]],
-    execution: str,
-    reason: str,
-    where: tuple[str, str],
-    json: bool,
-    done: str,
-) -> None:
-    """Ask an execution something, and say what its status is then."""
-
-    async def run() -> str:
-        async with Client(*gateway(*where)) as client:
-            await verb(client, execution, reason)
-            return (await client.status(execution)).status
-
-    status = asyncio.run(run())
-    if json:
-        show_json({"execution_id": execution, "status": status})
-    else:
-        out.print(f"{execution} is {status}; {done}.", highlight=False, soft_wrap=True)
+    ask(Client.resume, execution, reason, (url, key), json, "it rests no longer")
 
 
 @app.command("list")
 def list_(
-    session: Annotated[str, typer.Option(help="Only of this session.")] = "",
-    type_: Annotated[str, typer.Option("--type", help="Only of this intent type.")] = "",
-    status: Annotated[str, typer.Option(help="Only in this status.")] = "",
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=500)] = 20,
+    session: Session = "",
+    type_: Type = "",
+    status: Status = "",
+    from_: From = "",
+    to: To = "",
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=200)] = 20,
     cursor: Annotated[str, typer.Option(help="Go on behind an earlier page.")] = "",
     url: Url = "",
     key: Key = "",
     json: Json = False,
 ) -> None:
     """List executions, newest first."""
-    asked = {"session": session, "type": type_, "status": status, "cursor": cursor}
-    query = {name: value for name, value in asked.items() if value} | {"limit": str(limit)}
+    query = Filters(session, type_, status, from_, to).query() | {"limit": str(limit)}
+    if cursor:
+        query["cursor"] = cursor
 
     async def run() -> dict[str, Any]:
         async with Client(*gateway(url, key)) as client:
@@ -212,28 +189,6 @@ def show(execution: Execution, url: Url = "", key: Key = "", json: Json = False)
         ("time", "event", "topic", "partition", "offset"),
         [(_time(e["at"]), e["type"], e["topic"], e["partition"], e["offset"]) for e in events],
     )
-
-
-def _payload(text: str) -> dict[str, Any]:
-    found = _json(text, "--payload")
-    if not isinstance(found, dict):
-        raise CallerError("The payload is not a JSON object.", code="malformed_json")
-    return found
-
-
-def _json(text: str, option: str) -> Any:
-    if text == "-":
-        raw = sys.stdin.buffer.read()
-    elif text.startswith("@"):
-        raw = Path(text[1:]).read_bytes()
-    else:
-        raw = text.encode()
-    try:
-        return msgspec.json.decode(raw)
-    except msgspec.DecodeError as error:
-        raise CallerError(
-            f"{option} is not JSON: {error}.", code="malformed_json", field=option
-        ) from error
 
 
 def _show(document: dict[str, Any]) -> None:

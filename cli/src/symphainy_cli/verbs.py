@@ -48,6 +48,7 @@ VERBS: Mapping[str, Verb] = {
         "Let an execution rest: what runs goes on, and nothing more of it begins until `resume`.",
     ),
     "resume": Verb("executions", "Let an execution that rests go on, where it stands."),
+    "saga": Verb("sagas", "Executions step by step, and what an operator asks of them."),
     "doctor": Verb(
         "doctor",
         "Print every setting with its source, then try everything. Exits 1 if something is wrong.",
