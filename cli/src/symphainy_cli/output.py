@@ -30,14 +30,19 @@ def show_line(value: Any) -> None:
     print(msgspec.json.encode(value).decode(), flush=True)
 
 
-def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
+def show_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    title: str = "",
+    where: Console = out,
+) -> None:
     """A table; empty ones say so."""
     table = Table(title=title or None, title_justify="left", header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
-    out.print(table if rows else f"{title + ': ' if title else ''}nothing")
+    where.print(table if rows else f"{title + ': ' if title else ''}nothing")
 
 
 def show_error(error: SymphainyError) -> None:

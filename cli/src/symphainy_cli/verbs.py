@@ -49,6 +49,7 @@ VERBS: Mapping[str, Verb] = {
     ),
     "resume": Verb("executions", "Let an execution that rests go on, where it stands."),
     "saga": Verb("sagas", "Executions step by step, and what an operator asks of them."),
+    "bulk": Verb("bulk", "Ask the same of many executions, chosen as a listing chooses them."),
     "doctor": Verb(
         "doctor",
         "Print every setting with its source, then try everything. Exits 1 if something is wrong.",

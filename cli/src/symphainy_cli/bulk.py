@@ -1,0 +1,218 @@
+"""`symphainy bulk …`: the verbs that ask something of one execution, for all that a listing finds.
+
+Verbs of their own, not flags of the single ones: there, an id that is forgotten must never come to
+mean all executions; and filters, --dry-run and the question before it begins only mean something
+here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from symphainy import Asked, Client
+from symphainy_cli import many
+from symphainy_cli.asking import Reason, json_given
+from symphainy_cli.bulk_run import Job, Options, run
+from symphainy_cli.connection import Key, Url
+from symphainy_cli.filters import Filters, From, Session, Status, To, Type
+from symphainy_cli.many import Target
+from symphainy_cli.output import Json
+from symphainy_schemas import ids
+
+app = typer.Typer(
+    help="Ask the same of many executions, chosen as a listing chooses them.",
+    no_args_is_help=True,
+)
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say how many and show the first; ask nothing of them.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Begin without a question.")]
+AtOnce = Annotated[int, typer.Option(help="So many requests at a time.", min=1, max=64)]
+AT_ONCE = 8
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the verb of this module."""
+    parent.add_typer(app, name="bulk")
+
+
+@app.command()
+def cancel(
+    session: Session = "",
+    type_: Type = "",
+    status: Status = "",
+    from_: From = "",
+    to: To = "",
+    reason: Reason = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    at_once: AtOnce = AT_ONCE,
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Ask for the end of executions under way. Exits 1 if one was refused or is unknown."""
+
+    async def ask(client: Client, target: Target) -> Asked:
+        return await client.cancel(target.execution_id, reason)
+
+    filters = Filters(session, type_, status, from_, to)
+    run(
+        Job("cancel", filters, many.to_cancel, ask),
+        Options(dry_run, yes, at_once, (url, key), json),
+    )
+
+
+@app.command()
+def pause(
+    session: Session = "",
+    type_: Type = "",
+    status: Status = "",
+    from_: From = "",
+    to: To = "",
+    reason: Reason = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    at_once: AtOnce = AT_ONCE,
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Let executions rest that are under way. Exits 1 if one was refused or is unknown."""
+
+    async def ask(client: Client, target: Target) -> Asked:
+        return await client.pause(target.execution_id, reason)
+
+    filters = Filters(session, type_, status, from_, to)
+    run(Job("pause", filters, many.to_pause, ask), Options(dry_run, yes, at_once, (url, key), json))
+
+
+@app.command()
+def resume(
+    session: Session = "",
+    type_: Type = "",
+    status: Status = "",
+    from_: From = "",
+    to: To = "",
+    reason: Reason = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    at_once: AtOnce = AT_ONCE,
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Let executions go on that rest. Exits 1 if one was refused or is unknown."""
+
+    async def ask(client: Client, target: Target) -> Asked:
+        return await client.resume(target.execution_id, reason)
+
+    filters = Filters(session, type_, status, from_, to)
+    run(
+        Job("resume", filters, many.to_resume, ask),
+        Options(dry_run, yes, at_once, (url, key), json),
+    )
+
+
+@app.command()
+def compensate(
+    session: Session = "",
+    type_: Type = "",
+    status: Status = "",
+    from_: From = "",
+    to: To = "",
+    reason: Reason = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    at_once: AtOnce = AT_ONCE,
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Have undone what executions with a plan did. Exits 1 if one was refused or is unknown."""
+
+    async def ask(client: Client, target: Target) -> Asked:
+        return await client.compensate(target.execution_id, reason)
+
+    filters = Filters(session, type_, status, from_, to)
+    run(
+        Job("compensate", filters, many.to_compensate, ask),
+        Options(dry_run, yes, at_once, (url, key), json),
+    )
+
+
+@app.command()
+def retry(
+    step: Annotated[
+        str, typer.Option(help="Only the step of this name.", show_default="every one that failed")
+    ] = "",
+    session: Session = "",
+    type_: Type = "",
+    from_: From = "",
+    to: To = "",
+    reason: Reason = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    at_once: AtOnce = AT_ONCE,
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Try the failed steps of stuck executions again. Exits 1 if one was refused or is unknown.
+
+    An attempt that failed is answered by one more, once: to run this again after Ctrl-C tries
+    nothing twice, and tries anew what has failed again since.
+    """
+
+    async def ask(client: Client, target: Target) -> Asked:
+        intent_id = many.retry_id(target, reason)
+        return await client.retry_step(
+            target.execution_id, target.step, reason=reason, retry_id=intent_id
+        )
+
+    filters = Filters(session, type_, "stuck", from_, to)
+    run(
+        Job("retry", filters, many.to_retry(step), ask),
+        Options(dry_run, yes, at_once, (url, key), json),
+    )
+
+
+@app.command()
+def signal(
+    name: Annotated[str, typer.Argument(help="What the handlers wait for.")],
+    data: Annotated[str, typer.Option(help="JSON, @file, or - for standard input.")] = "null",
+    run_name: Annotated[
+        str,
+        typer.Option(
+            "--run",
+            help="Of a run that was interrupted: who has its signal by then gets no other.",
+            show_default="a new one",
+        ),
+    ] = "",
+    session: Session = "",
+    type_: Type = "",
+    status: Status = "",
+    from_: From = "",
+    to: To = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    at_once: AtOnce = AT_ONCE,
+    url: Url = "",
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Send a signal to executions that are under way. Exits 1 if one was refused or is unknown."""
+    told = json_given(data, "--data")
+    this_run = run_name or ids.new_intent_id()
+
+    async def ask(client: Client, target: Target) -> Asked:
+        signal_id = many.signal_id(this_run, target)
+        return await client.signal(target.execution_id, name, told, signal_id=signal_id)
+
+    filters = Filters(session, type_, status, from_, to)
+    run(
+        Job("signal", filters, many.to_signal, ask, again=f"--run {this_run}"),
+        Options(dry_run, yes, at_once, (url, key), json),
+    )
