@@ -182,7 +182,9 @@ def _ways_on(saga: Saga) -> Iterator[Text]:
             yield Text(f"  also failed: {again}")
     if failed and not undoing:
         yield Text("  with another input: --input '{…}' or --input @file behind a retry")
-    yield Text(f"  to give it up: symphainy cancel {saga.execution_id}")
+    undoes = not undoing and any(one.compensation is not None for one in saga.steps)
+    also = "  (undoes what was done, too)" if undoes else ""
+    yield Text(f"  to give it up: symphainy cancel {saga.execution_id}{also}")
 
 
 def _attempted(saga: Saga) -> Iterator[Attempted]:

@@ -169,7 +169,7 @@ def test_what_is_stuck_says_every_way_on() -> None:
     assert "print: jam: Jam." in told
     assert f"stuck: {ERROR['operator_action']}" in told
     assert f"  also failed: symphainy saga retry {EXECUTION} print" in told
-    assert f"  to give it up: symphainy cancel {EXECUTION}" in told
+    assert f"  to give it up: symphainy cancel {EXECUTION}  (undoes what was done, too)" in told
     assert not any(f"also failed: symphainy saga retry {EXECUTION} charge" in row for row in told)
 
 
@@ -190,6 +190,7 @@ def test_what_is_stuck_while_it_is_undone_names_only_what_undoes() -> None:
     assert "compensate:charge: bank_closed: Closed." in told
     assert f"  also failed: symphainy saga retry {EXECUTION} compensate:charge" in told
     assert not any(f"retry {EXECUTION} ship" in row for row in told)
+    assert f"  to give it up: symphainy cancel {EXECUTION}" in told
 
 
 def test_an_error_that_is_no_steps_is_told_too() -> None:
