@@ -109,6 +109,44 @@ async def retry_as_a_number(ctx: Context, payload: File) -> Outcome:
     return Outcome()
 
 
+# -- what undoes something else, or not all of it ------------------------------------------------
+
+
+@realm.intent("content.undone")
+async def undone(ctx: Context, payload: File) -> Text:
+    return Text(words=1)
+
+
+@realm.intent("content.undone_at_once")
+def undone_at_once(ctx: Context, payload: File) -> Text:
+    return Text(words=1)
+
+
+@undone.compensate  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType, reportUntypedFunctionDecorator]
+async def takes_another_result(ctx: Context, done: Other | None) -> None: ...
+
+
+@undone.compensate(timeout="1m")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+async def takes_another_with_options(ctx: Context, done: Other | None) -> None: ...
+
+
+@undone_at_once.compensate  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+def takes_no_unknown(ctx: Context, done: Text) -> None: ...
+
+
+@undone.compensate  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType, reportUntypedFunctionDecorator]
+async def takes_the_payload(ctx: Context, done: Text | None, payload: File) -> None: ...
+
+
+@undone.compensate  # type: ignore[type-var]  # pyright: ignore[reportCallIssue, reportArgumentType, reportUntypedFunctionDecorator]
+async def returns_a_result(ctx: Context, done: Text | None) -> Text:
+    return Text(words=1)
+
+
+@undone.compensate(deadline="1m")  # type: ignore[call-overload, untyped-decorator]  # pyright: ignore[reportCallIssue, reportUntypedFunctionDecorator]
+async def has_a_deadline(ctx: Context, done: Text | None) -> None: ...
+
+
 Retry(attempts="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from symphainy import (
     Asked,
     Client,
+    Compensation,
     Context,
     Event,
     ExecutionError,
@@ -88,6 +89,47 @@ def returns_at_once(ctx: Context, payload: File) -> Text:
 @realm.intent("content.sync_mapping")
 def returns_mapping(ctx: Context, payload: File) -> Mapping[str, str]:
     return {"path": payload.path}
+
+
+# -- what undoes a handler's work is given what the handler returned -----------------------------
+
+
+@returns_model.compensate
+async def discards_model(ctx: Context, done: Text | None) -> None:
+    print(ctx.compensates, ctx.step_name)
+
+
+@returns_outcome.compensate(retry=Retry(attempts=3), timeout="1m", heartbeat=None)
+async def discards_outcome(ctx: Context, done: Outcome | None) -> Outcome:
+    return Outcome(events=[Event("file.dropped")])
+
+
+@returns_dict.compensate()
+def discards_dict(ctx: Context, done: dict[str, int | None] | None) -> None: ...
+
+
+@returns_nothing.compensate
+async def discards_nothing(ctx: Context, done: None) -> None: ...
+
+
+@returns_either.compensate
+async def discards_either(ctx: Context, done: Text | Outcome | None) -> Outcome | None:
+    return None
+
+
+@returns_at_once.compensate(timeout="1m")
+def discards_at_once(ctx: Context, done: Text | None) -> None: ...
+
+
+@returns_mapping.compensate
+def discards_anything(ctx: Context, done: object) -> None: ...
+
+
+async def compensations(ctx: Context) -> None:
+    declared: Compensation[Text, Coroutine[Any, Any, None]] = discards_model
+    assert_type(discards_at_once, Compensation[Text, None])
+    assert_type(await discards_outcome(ctx, None), Outcome)
+    await declared(ctx, Text(words=1))
 
 
 class Participant(RuntimeParticipant):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from symphainy.artifacts import Artifacts
 from symphainy.client import Client
+from symphainy.compensation import Compensation
 from symphainy.context import Context, Intent
 from symphainy.errors import (
     ApiError,
@@ -45,6 +46,7 @@ __all__ = [
     "Asked",
     "Cancelled",
     "Client",
+    "Compensation",
     "Context",
     "ContractViolation",
     "DeclarationError",

@@ -151,8 +151,20 @@ class Context(Struct, frozen=True):
         return self._task.delivery
 
     @property
+    def step_name(self) -> str:
+        """The name of this step in the plan; `main` where one handler answers the intent. That of
+        a compensation is `compensate:` and the name of what it undoes."""
+        return self._task.step
+
+    @property
+    def compensates(self) -> str:
+        """In a compensation the name of the step that is undone, else empty."""
+        return self._task.compensates
+
+    @property
     def idempotency_key(self) -> str:
-        """The same for every attempt and delivery of this step; give it to outside systems."""
+        """The same for every attempt and delivery of this step, and of no other; give it to outside
+        systems. A compensation has one of its own."""
         return f"{self._task.execution_id}:{self._task.step}"
 
     @property

@@ -2,7 +2,7 @@
 
 A handler is `async def handler(ctx: Context, payload: Model) -> Returned` or the same without
 `async`, which then runs in a thread. The payload model is the input contract; a returned pydantic
-model is the output contract.
+model is the output contract. `@handler.compensate` declares what undoes it.
 """
 
 from __future__ import annotations
@@ -10,16 +10,33 @@ from __future__ import annotations
 import inspect
 import json
 import types
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Generic, TypeVar, overload
 
 from pydantic import BaseModel, TypeAdapter
 
+from symphainy.compensation import (
+    Compensates,
+    Compensation,
+    DoneT,
+    Undoes,
+    UndoneT,
+    declare_compensation,
+)
 from symphainy.context import Context
 from symphainy.errors import DeclarationError
-from symphainy.options import IntentOptions
-from symphainy.outcome import Outcome
+from symphainy.options import IntentOptions, Retry
+from symphainy.signatures import (
+    check_context,
+    check_function,
+    hints,
+    kind,
+    members,
+    parameters,
+    wrong,
+)
 
 PayloadT = TypeVar("PayloadT", bound=BaseModel)
 ReturnT = TypeVar("ReturnT")
@@ -44,10 +61,86 @@ class Handler(Generic[PayloadT, ReturnT_co]):
     input_contract: bytes
     output_contract: bytes
     options: IntentOptions
+    # Declared after the handler, which is registered by then: hence a place for it, filled once.
+    compensations: list[Compensation[Any, Any]] = field(
+        default_factory=list, compare=False, repr=False
+    )
 
     def __call__(self, ctx: Context, payload: PayloadT) -> ReturnT_co:
         """Call the function itself, with nothing around it."""
         return self.function(ctx, payload)
+
+    @property
+    def compensation(self) -> Compensation[Any, Any] | None:
+        """What undoes what this handler has done, if anything does."""
+        return self.compensations[0] if self.compensations else None
+
+    @overload
+    def compensate(
+        self: Handler[PayloadT, Awaitable[DoneT]], function: Undoes[DoneT, UndoneT], /
+    ) -> Compensation[DoneT, UndoneT]: ...
+    @overload
+    def compensate(
+        self: Handler[PayloadT, DoneT], function: Undoes[DoneT, UndoneT], /
+    ) -> Compensation[DoneT, UndoneT]: ...
+    @overload
+    def compensate(
+        self: Handler[PayloadT, Awaitable[DoneT]],
+        /,
+        *,
+        retry: Retry = ...,
+        timeout: timedelta | str | None = ...,
+        heartbeat: timedelta | str | None = ...,
+    ) -> Compensates[DoneT]: ...
+    @overload
+    def compensate(
+        self: Handler[PayloadT, DoneT],
+        /,
+        *,
+        retry: Retry = ...,
+        timeout: timedelta | str | None = ...,
+        heartbeat: timedelta | str | None = ...,
+    ) -> Compensates[DoneT]: ...
+    def compensate(
+        self,
+        function: Undoes[Any, Any] | None = None,
+        /,
+        *,
+        retry: Retry = Retry(attempts=10),  # noqa: B008  # frozen, so sharing one is safe
+        timeout: timedelta | str | None = "5m",
+        heartbeat: timedelta | str | None = None,
+    ) -> Any:
+        """Declare the decorated function as what undoes this handler's work.
+
+        `async def undo(ctx: Context, done: Returned | None) -> None`, or the same without `async`.
+        `done` is what the handler returned, or None where nobody knows how far it came; the payload
+        is `ctx.intent.payload`. It may return an `Outcome` with events.
+
+        Args:
+            function: what is decorated, if there are no options.
+            retry: how failed attempts are repeated; one that fails for good needs an operator.
+            timeout: start-to-finish limit of one attempt; None for no limit.
+            heartbeat: the longest that an attempt may run without a sign of life; None for no
+                limit.
+
+        Raises:
+            DeclarationError: the handler has a compensation already, or the signature is wrong.
+        """
+        options = IntentOptions(retry=retry, timeout=timeout, heartbeat=heartbeat)
+
+        def declares(undoes: Undoes[Any, Any]) -> Compensation[Any, Any]:
+            declared = declare_compensation(self.intent_type, self.function, undoes, options)
+            if self.compensation is not None:
+                raise DeclarationError(
+                    f"Compensation {declared.name}: {self.intent_type} is undone by "
+                    f"{self.compensation.name} already.",
+                    code="declared_twice",
+                    cure="Remove one of them.",
+                )
+            self.compensations.append(declared)
+            return declared
+
+        return declares if function is None else declares(function)
 
 
 def declare(
@@ -62,16 +155,12 @@ def declare(
     Raises:
         DeclarationError: the signature is not that of a handler.
     """
-    if not inspect.isfunction(function) and not inspect.ismethod(function):
-        raise _wrong(repr(function), "is not a function", f"Write `{_SHAPE}`.")
-    where = f"{function.__module__}.{function.__qualname__}"
-    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
-        raise _wrong(where, "is a generator", "Return one Outcome; report with ctx.progress.")
-    context, payload = _parameters(function, where)
-    hints = _hints(function, where)
-    _check_context(hints.get(context), context, where)
-    model = _payload_model(hints.get(payload), payload, where)
-    returns = _returned(hints, where)
+    where = check_function(function, _SHAPE)
+    context, payload = parameters(function, where, "ctx, payload", _SHAPE)
+    found = hints(function, where)
+    check_context(found.get(context), context, where)
+    model = _payload_model(found.get(payload), payload, where)
+    returns = _returned(found, where)
     return Handler(
         intent_type=intent_type,
         name=name or function.__name__,
@@ -80,44 +169,15 @@ def declare(
         payload_model=model,
         returns=returns,
         is_async=inspect.iscoroutinefunction(function),
-        input_contract=_canonical(model.model_json_schema()),
-        output_contract=_output_contract(hints["return"], returns),
+        input_contract=canonical(model.model_json_schema()),
+        output_contract=_output_contract(found["return"], returns),
         options=options,
     )
 
 
-def _parameters(function: Callable[..., Any], where: str) -> tuple[str, str]:
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = inspect.signature(function).parameters.values()
-    wanted = [p for p in parameters if p.default is inspect.Parameter.empty]
-    if len(wanted) != 2 or any(p.kind not in positional for p in wanted):
-        raise _wrong(where, "does not take (ctx, payload)", f"Write `{_SHAPE}`.")
-    return wanted[0].name, wanted[1].name
-
-
-def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
-    try:
-        return get_type_hints(function, include_extras=True)
-    except (NameError, AttributeError, TypeError) as error:
-        raise _wrong(
-            where,
-            f"has an annotation that cannot be resolved: {error}",
-            "Define or import the model at the top of the module, not under TYPE_CHECKING.",
-        ) from error
-
-
-def _check_context(hint: Any, parameter: str, where: str) -> None:
-    if hint is not Context:
-        raise _wrong(
-            where,
-            f"does not annotate its first parameter {parameter!r} as Context",
-            f"Write `{parameter}: Context`.",
-        )
-
-
 def _payload_model(hint: Any, parameter: str, where: str) -> type[Any]:
     if not inspect.isclass(hint) or not issubclass(hint, BaseModel) or hint is BaseModel:
-        raise _wrong(
+        raise wrong(
             where,
             f"does not annotate its payload {parameter!r} with a pydantic model",
             f"Write `{parameter}: YourModel`, with `class YourModel(BaseModel)`.",
@@ -125,43 +185,24 @@ def _payload_model(hint: Any, parameter: str, where: str) -> type[Any]:
     return hint
 
 
-def _returned(hints: dict[str, Any], where: str) -> tuple[type, ...]:
+def _returned(found: dict[str, Any], where: str) -> tuple[type, ...]:
     cure = "Return an Outcome, a pydantic model, a dict or None, and annotate it."
-    if "return" not in hints:
-        raise _wrong(where, "does not annotate what it returns", cure)
-    kinds = tuple(_kind(member) for member in _members(hints["return"]))
+    if "return" not in found:
+        raise wrong(where, "does not annotate what it returns", cure)
+    kinds = tuple(kind(member) for member in members(found["return"]))
     if None in kinds:
-        raise _wrong(where, f"returns {hints['return']!r}, which no handler may", cure)
-    return tuple(kind for kind in kinds if kind is not None)
-
-
-def _members(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-
-
-def _kind(hint: Any) -> type | None:
-    """The class that a returned value must have, None if it may not be returned."""
-    if hint is None or hint is types.NoneType:
-        return types.NoneType
-    plain = get_origin(hint) or hint
-    if not inspect.isclass(plain):
-        return None
-    if issubclass(plain, Outcome | BaseModel):
-        return plain
-    return Mapping if plain in (dict, Mapping) else None
+        raise wrong(where, f"returns {found['return']!r}, which no handler may", cure)
+    return tuple(one for one in kinds if one is not None)
 
 
 def _output_contract(hint: Any, returns: tuple[type, ...]) -> bytes:
     """The JSON Schema of what is returned, if it is a model or one of several, else empty."""
-    models = [kind for kind in returns if issubclass(kind, BaseModel)]
+    models = [one for one in returns if issubclass(one, BaseModel)]
     if not models or any(not issubclass(k, BaseModel | types.NoneType) for k in returns):
         return b""
-    return _canonical(TypeAdapter(hint).json_schema(mode="serialization"))
+    return canonical(TypeAdapter(hint).json_schema(mode="serialization"))
 
 
-def _canonical(schema: dict[str, Any]) -> bytes:
+def canonical(schema: dict[str, Any]) -> bytes:
+    """A JSON Schema as it is registered: the same bytes for the same schema."""
     return json.dumps(schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def _wrong(where: str, what: str, cure: str) -> DeclarationError:
-    return DeclarationError(f"Handler {where} {what}.", code="bad_handler", cure=cure)

@@ -7,17 +7,19 @@ contract is terminal, with a stable code and a message that says what to change.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
 from symphainy.artifacts import belongs_to
+from symphainy.compensation import Compensation
 from symphainy.context import Context
 from symphainy.errors import Cancelled, ContractViolation, RetryableError, TerminalError
 from symphainy.handlers import Handler
+from symphainy.options import IntentOptions
 from symphainy.outcome import Event, Outcome, StateChange
 from symphainy.supervision import Supervision
 from symphainy.values import check_size, to_json
@@ -54,6 +56,35 @@ class Failed:
     cause: BaseException | None = None
 
 
+class Called(Protocol):
+    """What is called for a task: a handler, or its compensation."""
+
+    @property
+    def name(self) -> str:
+        """The function's."""
+        ...
+
+    @property
+    def function(self) -> Callable[[Context, Any], Any]:
+        """What is called."""
+        ...
+
+    @property
+    def returns(self) -> tuple[type, ...]:
+        """What it may return."""
+        ...
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it runs on the loop; else in a thread."""
+        ...
+
+    @property
+    def options(self) -> IntentOptions:
+        """How it is repeated."""
+        ...
+
+
 async def invoke(
     handler: Handler[Any, Any],
     context: Context,
@@ -61,41 +92,73 @@ async def invoke(
     payload: bytes,
     inline_limit_bytes: int,
 ) -> Succeeded | Failed:
-    """Call the handler with a validated payload and judge what comes of it.
+    """Call the handler, or its compensation if the task is for that, and judge what comes of it.
 
     A cancellation of the calling task goes through.
     """
     try:
-        model = handler.payload_model.model_validate_json(payload)
-    except ValidationError as error:
-        return failed(_bad_payload(handler, error))
+        called, given = _called(handler, context, payload)
+    except (ContractViolation, RetryableError) as error:
+        return failed(error)
     try:
-        if handler.is_async:
-            returned = await handler.function(context, model)
+        if called.is_async:
+            returned = await called.function(context, given)
         else:
-            returned = await supervision.in_handler_thread(
-                partial(handler.function, context, model)
-            )
+            returned = await supervision.in_handler_thread(partial(called.function, context, given))
         replay = supervision.steps().replay
         if replay.missing:
             await asyncio.sleep(0)  # a branch that was begun and left has asked by then
         replay.returned()
-        return succeeded(handler, context.tenant_id, returned, inline_limit_bytes)
+        return succeeded(called, context.tenant_id, returned, inline_limit_bytes)
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
         # The handler awaited something that was cancelled.
-        return _mismatched(handler, supervision) or failed(error)
+        return _mismatched(called, supervision) or failed(error)
     except (Exception, SystemExit, Cancelled, BaseExceptionGroup) as error:
         # A group that is no Exception: a task group's, of `Cancelled`.
-        return _mismatched(handler, supervision) or failed(error)
+        return _mismatched(called, supervision) or failed(error)
+
+
+def _called(handler: Handler[Any, Any], context: Context, payload: bytes) -> tuple[Called, Any]:
+    """What a task is for, and what that is given beside the context.
+
+    Raises:
+        ContractViolation: the payload is not what the handler takes, or there is no compensation.
+        RetryableError: what is to be undone cannot be read.
+    """
+    if context.compensates:
+        compensation = _compensation(handler, context)
+        return compensation, compensation.done(context._task.result)
+    try:
+        return handler, handler.payload_model.model_validate_json(payload)
+    except ValidationError as error:
+        raise _bad_payload(handler, error) from None
+
+
+def _compensation(handler: Handler[Any, Any], context: Context) -> Compensation[Any, Any]:
+    """What undoes the handler, if it is what was in force when the execution was accepted.
+
+    Another one could undo otherwise than was agreed, and a task that nobody runs would never end.
+    """
+    wanted, found = context._task.handler, handler.compensation
+    if found is not None and found.name == wanted:
+        return found
+    has = "has none" if found is None else f"has {found.name}"
+    raise ContractViolation(
+        f"Step {context.compensates} is to be undone by {wanted}, and this worker's "
+        f"{handler.intent_type} {has}.",
+        code="no_compensation",
+        cure=f"Declare {wanted} with @{handler.name}.compensate again, start the workers, and "
+        "retry the step.",
+    )
 
 
 def succeeded(
-    handler: Handler[Any, Any], tenant_id: str, returned: object, inline_limit_bytes: int
+    handler: Called, tenant_id: str, returned: object, inline_limit_bytes: int
 ) -> Succeeded:
-    """What a handler returned, as records hold it.
+    """What a handler or a compensation returned, as records hold it.
 
     Raises:
         ContractViolation: it is not what was declared, or cannot be recorded.
@@ -133,7 +196,7 @@ def failed(error: BaseException) -> Failed:
     return Failed(records.Error(code=code, message=_text(message), retryable=True), -1, error)
 
 
-def _mismatched(handler: Handler[Any, Any], supervision: Supervision) -> Failed | None:
+def _mismatched(handler: Called, supervision: Supervision) -> Failed | None:
     """The failure of code that does not match its journal, whatever it made of that itself."""
     mismatch = supervision.steps().replay.mismatch
     if mismatch is None:

@@ -133,7 +133,7 @@ class Called:
 
 
 async def run(
-    handler: Handler[Any, Any], payload: bytes = b'{"path":"a.pdf"}', **changes: Any
+    handler: Handler[Any, Any], /, payload: bytes = b'{"path":"a.pdf"}', **changes: Any
 ) -> Called:
     """Call a handler as a worker does, without a worker."""
     the_task = task(payload=payload, **changes)

@@ -27,16 +27,25 @@ class Entry(Struct, frozen=True):
     handler: Handler[Any, Any]
     version: int
 
+    def in_thread(self, task: Task) -> bool:
+        """Whether what runs for the task runs in a thread, where nothing can be raised."""
+        compensation = self.handler.compensation
+        if task.compensates and compensation is not None:
+            return not compensation.is_async
+        return not self.handler.is_async
+
 
 def refusal(task: Task, entries: Mapping[str, Entry], now: int) -> str:
     """Why the task is handed back instead of started; empty if it may start at `now` (ms).
 
-    A task of a newer version than this worker's is for a newer worker; an older one is ours.
+    A task of a newer version than this worker's is for a newer worker; an older one is ours. A
+    compensation that is not what this worker has is not handed back: nobody may have it any more,
+    and it has to fail for somebody to see that.
     """
     entry = entries.get(task.intent_type)
     if (
         entry is None
-        or entry.handler.name != task.handler
+        or (entry.handler.name != task.handler and not task.compensates)
         or task.capability_version > entry.version
     ):
         return UNKNOWN_HANDLER

@@ -137,7 +137,7 @@ class Delivery:
             return
         ending = self._endings()
         ending.request()
-        if self.entry.handler.is_async:
+        if not self.entry.in_thread(self.task):
             ending.within(self._ground.timers, self._ground.cleanup_s, self._abandon)
             # Behind the job's first step, if that is still to come: cancelled before it, a task
             # runs nothing at all, and nobody would report.
@@ -338,7 +338,7 @@ class Delivery:
         until it waits."""
         if self._suspension is not None:
             self._suspension.end()
-        if self.job is not None and self.entry.handler.is_async:
+        if self.job is not None and not self.entry.in_thread(self.task):
             self.job.cancel()
 
     def _leave(self) -> None:

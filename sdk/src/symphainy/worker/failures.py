@@ -16,7 +16,8 @@ def log_failure(task: Task, end: Failed) -> None:
     """One line on a failed attempt: which, why and where, but nothing that may hold payload."""
     error, cause = end.error, end.cause
     _log.warning(
-        "%s of execution %s failed in attempt %d: %s%s (%s)",
+        "%s%s of execution %s failed in attempt %d: %s%s (%s)",
+        "the compensation of " if task.compensates else "",
         task.intent_type,
         task.execution_id,
         task.attempt,

@@ -15,10 +15,11 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.cimpl import NewTopic
 
 from symphainy.handlers import Handler
+from symphainy.options import IntentOptions
 from symphainy.realm import Realm
 from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.errors import OperatorError, SymphainyError, Unavailable, UnreadableRecord
-from symphainy_schemas.records import Capability
+from symphainy_schemas.records import Capability, Policy
 from symphainy_transport import clients
 from symphainy_transport.settings import TransportSettings
 from symphainy_transport.topics import CONFIG, Topics, TopicSpec
@@ -48,7 +49,7 @@ class Registration:
 
 def capability(handler: Handler[Any, Any], version: int, registration: Registration) -> Capability:
     """What curator knows of a handler."""
-    options = handler.options
+    options, undoing = handler.options, handler.compensation
     return Capability(
         name=handler.intent_type,
         version=version,
@@ -67,6 +68,19 @@ def capability(handler: Handler[Any, Any], version: int, registration: Registrat
         registered_by=registration.worker_id,
         heartbeat_ms=options.heartbeat_ms,
         deadline_ms=options.deadline_ms,
+        compensation="" if undoing is None else undoing.name,
+        compensation_policy=None if undoing is None else _policy(undoing.options),
+    )
+
+
+def _policy(options: IntentOptions) -> Policy:
+    return Policy(
+        timeout_ms=options.timeout_ms,
+        heartbeat_ms=options.heartbeat_ms,
+        attempts=options.retry.attempts,
+        backoff_ms=options.retry.initial_ms,
+        backoff_factor=options.retry.factor,
+        backoff_max_ms=options.retry.maximum_ms,
     )
 
 
