@@ -9,7 +9,8 @@ import psutil
 
 from bench.stack import Stack
 from symphainy import Realm
-from symphainy.worker.registration import Registration, register
+from symphainy.worker.capabilities import Registration
+from symphainy.worker.registration import register
 from symphainy_runtime.configuration import ConfigReader
 from symphainy_schemas.records import Capability
 from symphainy_transport.clock import SystemClock

@@ -17,10 +17,13 @@ from symphainy import (
     Context,
     Event,
     Outcome,
+    Plan,
+    PlanInput,
     Realm,
     Retry,
     RuntimeParticipant,
     StateChange,
+    Step,
 )
 
 
@@ -145,6 +148,56 @@ async def returns_a_result(ctx: Context, done: Text | None) -> Text:
 
 @undone.compensate(deadline="1m")  # type: ignore[call-overload, untyped-decorator]  # pyright: ignore[reportCallIssue, reportUntypedFunctionDecorator]
 async def has_a_deadline(ctx: Context, done: Text | None) -> None: ...
+
+
+# -- plans that cannot be carried out ------------------------------------------------------------
+
+
+def plans(file: PlanInput[File], other: PlanInput[Other]) -> None:
+    read = Step("read", undone)
+    Step("a", undone, other)  # type: ignore[arg-type, misc]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    Step("b", undone, Other())  # type: ignore[arg-type, misc]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    Step("c", undone, read.result)  # type: ignore[arg-type, misc]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    Step("d", undone, "a.pdf")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    Step("e", undone, [file["path"]])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    Step("f", undone, when=file["path"])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    Step("g", undone, needs=[file["path"]])  # type: ignore[arg-type, list-item]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    Step("h", planned)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    Step("i", undone, {"path": read["path"]})  # type: ignore[arg-type, index]  # pyright: ignore[reportIndexIssue, reportUnknownArgumentType]
+    Step("j", undone, input={"path": read.result.path})  # type: ignore[arg-type, attr-defined]  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue, reportUnknownArgumentType]
+    Plan([undone])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    Plan([read], read.result)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    file[1.5]  # type: ignore[index]  # pyright: ignore[reportArgumentType]
+    print(file["path"].is_in(3))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+@realm.plan("content.planned")
+def planned(file: PlanInput[File]) -> Plan:
+    return Plan([Step("read", undone)])
+
+
+@realm.plan("content.of_a_dict")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+def of_a_dict(file: PlanInput[dict[str, str]]) -> Plan:  # type: ignore[type-var]  # pyright: ignore[reportInvalidTypeArguments]
+    return Plan([Step("read", undone)])
+
+
+@realm.plan("content.of_a_payload")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+def of_a_payload(file: File) -> Plan:
+    return Plan([Step("read", undone)])
+
+
+@realm.plan("content.asynchronous")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+async def asynchronous(file: PlanInput[File]) -> Plan:
+    return Plan([Step("read", undone)])
+
+
+@realm.plan("content.recovers", recovery="undo")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+def recovers(file: PlanInput[File]) -> Plan:
+    return Plan([Step("read", undone)])
+
+
+async def submits(gateway: Client) -> None:
+    await gateway.submit(planned, Other(), session_id="s")  # type: ignore[misc]  # pyright: ignore[reportArgumentType]
 
 
 Retry(attempts="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -17,19 +17,26 @@ from symphainy import (
     Asked,
     Client,
     Compensation,
+    Condition,
     Context,
+    DeclaredPlan,
     Event,
     ExecutionError,
     ExecutionResult,
     Handler,
     Intent,
     Outcome,
+    Plan,
+    PlanInput,
     Realm,
+    Recovery,
     Reference,
     Retry,
     RuntimeParticipant,
     Saga,
     SagaCompensation,
+    Step,
+    Value,
 )
 
 
@@ -130,6 +137,42 @@ async def compensations(ctx: Context) -> None:
     assert_type(discards_at_once, Compensation[Text, None])
     assert_type(await discards_outcome(ctx, None), Outcome)
     await declared(ctx, Text(words=1))
+
+
+# -- plans: what a step takes is what its handler takes -------------------------------------------
+
+
+@realm.intent("content.read_text")
+async def reads_text(ctx: Context, payload: Text) -> None: ...
+
+
+@realm.plan("content.all", recovery="hold_for_operator", deadline="1h")
+def all_of_it(file: PlanInput[File]) -> Plan:
+    assert_type(file["path"], Value[Any])
+    whole = Step("whole", returns_model)
+    same = Step("same", returns_model, file)
+    literal = Step("literal", returns_at_once, File(path="a"))
+    part = Step("part", returns_dict, {"path": file["path"]}, when=file["path"].is_not(""))
+    outcome = Step("outcome", returns_outcome, file["inner"][0], needs=[whole, "same"])
+    handed_on = Step("handed_on", reads_text, whole.result)
+    named = Step("named", "elsewhere.read", [1])
+    assert_type(whole, Step[Text])
+    assert_type(literal.result, Value[Text])
+    assert_type(part.result, Value[dict[str, int | None]])
+    assert_type(outcome, Step[Any])
+    assert_type(named.result["a"][0].is_in([1, None]), Condition)
+    return Plan([whole, same, literal, part, outcome, handed_on, named], result=[part.result, 1])
+
+
+@realm.plan("cross_realm.all", recovery=Recovery.RETRY_FORWARD)
+def named_only(file: PlanInput[File]) -> Plan:
+    return Plan([Step("a", "elsewhere.read")])
+
+
+async def plans(gateway: Client, file: File) -> None:
+    assert_type(all_of_it, DeclaredPlan[File])
+    assert_type(await gateway.submit(all_of_it, file, session_id="s"), ExecutionResult)
+    await gateway.submit(all_of_it, {"path": "a"}, session_id="s")
 
 
 class Participant(RuntimeParticipant):

@@ -26,6 +26,7 @@ SAMPLES = (
     HERE / "positive.py",
     HERE / "negative.py",
     ROOT / "examples/hello_realm.py",
+    ROOT / "examples/travel_realms.py",
 )
 CONTROL = """\
 from symphainy import Context

@@ -21,11 +21,14 @@ from symphainy.handlers import Handler
 from symphainy.options import Retry
 from symphainy.outcome import Event, Outcome, StateChange
 from symphainy.participant import RuntimeParticipant
+from symphainy.plans.declaring import DeclaredPlan
+from symphainy.plans.steps import Plan, Step
+from symphainy.plans.values import Condition, PlanInput, Value
 from symphainy.realm import Realm
 from symphainy.reference import Reference
 from symphainy.results import Asked, ExecutionError, ExecutionResult
 from symphainy.sagas import Saga, SagaCompensation, SagaStep
-from symphainy_schemas.records import Determinism
+from symphainy_schemas.records import Determinism, Recovery
 
 if TYPE_CHECKING:
     from symphainy.producing import IntentProducer
@@ -47,9 +50,11 @@ __all__ = [
     "Cancelled",
     "Client",
     "Compensation",
+    "Condition",
     "Context",
     "ContractViolation",
     "DeclarationError",
+    "DeclaredPlan",
     "Determinism",
     "Event",
     "ExecutionError",
@@ -58,7 +63,10 @@ __all__ = [
     "Intent",
     "IntentProducer",
     "Outcome",
+    "Plan",
+    "PlanInput",
     "Realm",
+    "Recovery",
     "Reference",
     "Retry",
     "RetryableError",
@@ -68,5 +76,7 @@ __all__ = [
     "SagaStep",
     "SignalTimeout",
     "StateChange",
+    "Step",
     "TerminalError",
+    "Value",
 ]

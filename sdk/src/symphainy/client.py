@@ -16,6 +16,7 @@ from symphainy.calling import ANSWER_S, call, lines, read, spread
 from symphainy.durations import duration_ms
 from symphainy.errors import ApiError
 from symphainy.handlers import Handler, PayloadT
+from symphainy.plans.declaring import DeclaredPlan
 from symphainy.results import EventList, ExecutionResult, SessionOpened
 from symphainy.sagas import Saga
 from symphainy.server_sent import ServerSentEvent, parse
@@ -94,7 +95,7 @@ class Client(Asking):
 
     async def submit(
         self,
-        intent_type: str | Handler[PayloadT, Any],
+        intent_type: str | Handler[PayloadT, Any] | DeclaredPlan[PayloadT],
         payload: PayloadT | Mapping[str, Any],
         *,
         session_id: str,
@@ -105,9 +106,9 @@ class Client(Asking):
     ) -> ExecutionResult:
         """Submit an intent and wait for its end, at most for `wait` ("0s": not at all).
 
-        `intent_type` is `{realm}.{action}`, or the handler that declares it, where its code is at
-        hand: a type checker then knows what payload it takes. `ExecutionResult.read` reads the
-        result as a model.
+        `intent_type` is `{realm}.{action}`, or the handler or plan that declares it, where its code
+        is at hand: a type checker then knows what payload it takes. `ExecutionResult.read` reads
+        the result as a model.
 
         `intent_id` is the idempotency key: a repeat with the same one gets the first answer. An
         execution that has not ended in time is answered as it stands; a failed one is a result
@@ -127,6 +128,8 @@ class Client(Asking):
             "session_id": session_id,
             "payload": payload,
         }
+        if isinstance(intent_type, DeclaredPlan):
+            body["realm"] = intent_type.realm  # a cross_realm.… does not say whose plan it is
         optional = {"metadata": metadata, "solution_context": solution_context}
         body.update({name: dict(value) for name, value in optional.items() if value is not None})
         answer = await call(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -14,16 +14,21 @@ from symphainy.handlers import Function, Handler, declare
 from symphainy.options import IntentOptions, Retry
 from symphainy.outcome import Outcome
 from symphainy.participant import RuntimeParticipant, as_function
+from symphainy.plans.declaring import DeclaredPlan, declare_plan, nested
+from symphainy.plans.steps import Plan
+from symphainy.plans.values import PlanInput
 from symphainy_schemas.ids import INTENT_TYPE
-from symphainy_schemas.records import Determinism
+from symphainy_schemas.records import Determinism, Recovery
 
 Returned = Outcome | BaseModel | Mapping[str, Any] | None
 PayloadT = TypeVar("PayloadT", bound=BaseModel)
 ReturnT = TypeVar("ReturnT", bound=Returned | Awaitable[Returned])
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-# Intents of the runtime itself, and intents that a plan spreads over realms: no realm runs them.
+# Intents of the runtime itself, and plans over several realms, which any realm may declare: neither
+# has handlers.
 _RESERVED = frozenset({"runtime", "cross_realm"})
+_CROSS_REALM = "cross_realm"
 
 
 class Declares(Protocol):
@@ -34,8 +39,19 @@ class Declares(Protocol):
         ...
 
 
+class DeclaresPlan(Protocol):
+    """What `Realm.plan` returns: the decorator, which keeps the payload's type."""
+
+    def __call__(
+        self, function: Callable[[PlanInput[PayloadT]], Plan], /
+    ) -> DeclaredPlan[PayloadT]:
+        """Declare what the function states."""
+        ...
+
+
 class Realm:
-    """A named set of handlers, run by the workers of one consumer group."""
+    """A named set of handlers and plans; the handlers are run by the workers of one consumer
+    group."""
 
     def __init__(self, name: str) -> None:
         """`name` is what stands before the dot of its intent types.
@@ -52,9 +68,11 @@ class Realm:
             )
         self.name = name
         self._handlers: dict[str, Handler[Any, Any]] = {}
+        self._plans: dict[str, DeclaredPlan[Any]] = {}
 
     def __repr__(self) -> str:
-        return f"Realm({self.name!r}, {len(self._handlers)} handlers)"
+        plans = f", {len(self._plans)} plans" if self._plans else ""
+        return f"Realm({self.name!r}, {len(self._handlers)} handlers{plans})"
 
     def __iter__(self) -> Iterator[Handler[Any, Any]]:
         """The declared handlers, in order of declaration."""
@@ -63,6 +81,11 @@ class Realm:
     def __len__(self) -> int:
         """How many handlers are declared."""
         return len(self._handlers)
+
+    @property
+    def plans(self) -> tuple[DeclaredPlan[Any], ...]:
+        """The declared plans, in order of declaration."""
+        return tuple(self._plans.values())
 
     def intent(
         self,
@@ -107,6 +130,48 @@ class Realm:
 
         return declares
 
+    def plan(
+        self,
+        intent_type: str,
+        *,
+        recovery: Recovery
+        | Literal["compensate", "retry_forward", "hold_for_operator"] = Recovery.COMPENSATE,
+        deadline: timedelta | str | None = None,
+        description: str = "",
+    ) -> DeclaresPlan:
+        """Declare what the decorated function states as the plan of an intent.
+
+        The function is called here, once, with a `PlanInput` that stands for every payload to come.
+
+        Args:
+            intent_type: `{realm}.{action}` with this realm, or `cross_realm.{action}`.
+            recovery: what follows when a step has failed for good. `compensate`: nothing more
+                begins, and what was done is undone in reverse. `retry_forward`: what may be tried
+                again is, for as long as it takes. `hold_for_operator`: an operator retries it, has
+                all undone, or cancels.
+            deadline: the longest that the whole execution may take, from its acceptance; None for
+                no limit.
+            description: for people; the first line of the docstring if empty.
+
+        Raises:
+            DeclarationError: here or when the function is declared; it says what to change.
+        """
+        options = IntentOptions(
+            retry=Retry(attempts=1), timeout=None, deadline=deadline, description=description
+        )
+
+        def declares(function: Callable[[PlanInput[PayloadT]], Plan], /) -> DeclaredPlan[PayloadT]:
+            self._check_plan(intent_type, function)
+            plan = declare_plan(intent_type, self.name, function, recovery, options)
+            for one in (*self._plans.values(), plan):
+                for step in one.steps:
+                    if step.intent_type in (*self._plans, intent_type):
+                        raise nested(one.intent_type, step)
+            self._plans[intent_type] = plan
+            return plan
+
+        return declares
+
     def add(self, participant: RuntimeParticipant) -> None:
         """Declare all intents that a participant supports, with the default options.
 
@@ -134,11 +199,26 @@ class Realm:
                 code="bad_intent_type",
                 cure=f"Name it {self.name}.<action>, with a-z, 0-9 and _.",
             )
-        earlier = self._handlers.get(intent_type)
+        self._check_new(f"Handler {name}", intent_type)
+        self._handlers[intent_type] = handler
+
+    def _check_plan(self, intent_type: str, function: Callable[..., Any]) -> None:
+        name = getattr(function, "__name__", repr(function))
+        prefix = intent_type.partition(".")[0]
+        if not INTENT_TYPE.fullmatch(intent_type) or prefix not in (self.name, _CROSS_REALM):
+            raise DeclarationError(
+                f"Plan {name}: {intent_type!r} is not an intent type of realm {self.name}.",
+                code="bad_intent_type",
+                cure=f"Name it {self.name}.<action> or {_CROSS_REALM}.<action>, with a-z, 0-9 "
+                "and _.",
+            )
+        self._check_new(f"Plan {name}", intent_type)
+
+    def _check_new(self, what: str, intent_type: str) -> None:
+        earlier = self._handlers.get(intent_type) or self._plans.get(intent_type)
         if earlier is not None:
             raise DeclarationError(
-                f"Handler {name}: {intent_type} is answered by {earlier.name} already.",
+                f"{what}: {intent_type} is answered by {earlier.name} already.",
                 code="declared_twice",
                 cure="Remove one of them, or give it another intent type.",
             )
-        self._handlers[intent_type] = handler

@@ -42,8 +42,8 @@ def parameters(function: Callable[..., Any], where: str, names: str, shape: str)
     return [p.name for p in wanted]
 
 
-def hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
-    """The function's annotations, resolved.
+def hints(function: Callable[..., Any], where: str, what: str = "Handler") -> dict[str, Any]:
+    """The annotations of a function, which is a `what`, resolved.
 
     Raises:
         DeclarationError: one of them cannot be.
@@ -55,6 +55,7 @@ def hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
             where,
             f"has an annotation that cannot be resolved: {error}",
             "Define or import the model at the top of the module, not under TYPE_CHECKING.",
+            what,
         ) from error
 
 
@@ -89,6 +90,6 @@ def kind(hint: Any) -> type | None:
     return Mapping if plain in (dict, Mapping) else None
 
 
-def wrong(where: str, what: str, cure: str) -> DeclarationError:
-    """The error of a function that is no handler."""
-    return DeclarationError(f"Handler {where} {what}.", code="bad_handler", cure=cure)
+def wrong(where: str, why: str, cure: str, what: str = "Handler") -> DeclarationError:
+    """The error of a function that cannot be a `what`."""
+    return DeclarationError(f"{what} {where} {why}.", code=f"bad_{what.lower()}", cure=cure)

@@ -5,7 +5,8 @@ from symphainy_testing.harness import Harness, Refused
 from symphainy_testing.journal import Happened
 from symphainy_testing.recording import Recording
 from symphainy_testing.replaying import Replay, replay
-from symphainy_testing.run import Run, Until
+from symphainy_testing.run import Run
+from symphainy_testing.telling import Until
 
 __all__ = [
     "Happened",

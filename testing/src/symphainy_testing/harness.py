@@ -7,7 +7,7 @@ intent, a report, a signal or a timer is decided by the code that decides it in 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -17,19 +17,21 @@ from pydantic import BaseModel
 from symphainy.artifacts import Artifacts
 from symphainy.durations import duration_ms
 from symphainy.handlers import Handler
+from symphainy.plans.declaring import DeclaredPlan
 from symphainy.realm import Realm
 from symphainy.reference import Reference
-from symphainy.worker.registration import Registration, capability
+from symphainy.worker.capabilities import Registration, capabilities, check_plans
 from symphainy_schemas import events as e
 from symphainy_schemas import records
 from symphainy_schemas.errors import CallerError
-from symphainy_schemas.state import ExecutionState, ExecutionStatus
+from symphainy_schemas.state import ExecutionState
 from symphainy_testing.driving import Driver
 from symphainy_testing.journal import Happened, happened
-from symphainy_testing.owner import PARTITION, Log, Owner, World
-from symphainy_testing.planning import Planning, type_of
+from symphainy_testing.owner import PARTITION, Log, Owner, World, rests
+from symphainy_testing.planning import Planning, strikable, type_of
 from symphainy_testing.producing import PRINCIPAL, TENANT, Producer, Statement
-from symphainy_testing.run import Run, Until
+from symphainy_testing.run import Run
+from symphainy_testing.telling import Told, Until
 from symphainy_testing.time import VirtualTime
 from symphainy_testing.worker import CAPABILITY_VERSION, Stage, Worker
 from symphainy_transport.artifacts import ArtifactStore
@@ -83,7 +85,7 @@ class Harness(Planning):
             raise ValueError(f"A harness needs realms, each once; got {names}.")
         if not 0 <= jitter < 1:
             raise ValueError(f"jitter={jitter} is not in [0, 1).")
-        super().__init__([handler.intent_type for realm in realms for handler in realm])
+        super().__init__(strikable(realms))
         self._realms = realms
         changed = asyncio.Event()
         begin_ms = round(now.timestamp() * 1_000)
@@ -158,7 +160,7 @@ class Harness(Planning):
 
     async def submit(
         self,
-        intent: str | Handler[Any, Any],
+        intent: str | Handler[Any, Any] | DeclaredPlan[Any],
         payload: BaseModel | Mapping[str, Any] | None = None,
         *,
         until: Until = "waiting",
@@ -174,7 +176,7 @@ class Harness(Planning):
         A repeat of an `intent_id` is the first one's execution.
 
         Args:
-            intent: the intent type, or its handler.
+            intent: the intent type, or its handler or plan.
             payload: JSON values or a pydantic model.
             until: "accepted", it is decided; "started", its handler runs and is left to, so that
                 time may pass meanwhile, or waits; "waiting", it waits or has ended; "ended", with
@@ -228,12 +230,12 @@ class Harness(Planning):
         """What last left the execution's handler, if anything did."""
         return self._stage.raised.get(execution_id)
 
-    def content(self, run: Run, reference: Reference) -> Awaitable[bytes]:
+    def content(self, run: Told, reference: Reference) -> Awaitable[bytes]:
         """The content of an artifact."""
         return self.artifacts(run.tenant_id).get(reference)
 
     async def ask(
-        self, run: Run, verb: str, payload: Mapping[str, object], key: str, until: Until
+        self, run: Told, verb: str, payload: Mapping[str, object], key: str, until: Until
     ) -> None:
         """State one of the runtime's own intents about an execution, and go on.
 
@@ -248,7 +250,7 @@ class Harness(Planning):
                 raise Refused(error.message, code=error.code, field=error.field, cure=error.cure)
         await self.advance(run, until)
 
-    async def advance(self, run: Run, until: Until) -> None:
+    async def advance(self, run: Told, until: Until) -> None:
         """Go on until the execution is `until`.
 
         Raises:
@@ -269,7 +271,7 @@ class Harness(Planning):
                 f"{_waits_in_words(run)}.\n{run.story()}"
             )
 
-    def _is(self, run: Run, until: Until) -> bool:
+    def _is(self, run: Told, until: Until) -> bool:
         state = self._owner.execution(run.execution_id)
         if state is None:
             return False
@@ -279,25 +281,27 @@ class Harness(Planning):
             case "accepted":
                 return True
             case "started" | "waiting":
-                waits = state.status is ExecutionStatus.WAITING
-                return waits or (until == "started" and self._runs_now(run))
+                return rests(state) or (until == "started" and self._runs_now(run))
             case "ended":
                 return False
 
-    def _runs_now(self, run: Run) -> bool:
+    def _runs_now(self, run: Told) -> bool:
         return any(worker.runs(run.execution_id) for worker in self._driver.workers)
 
 
 _WORDS = {"accepted": "been decided", "started": "started", "waiting": "ended", "ended": "ended"}
 
 
-def _capabilities(realms: Iterable[Realm], now: int) -> Iterator[records.Capability]:
-    """What the realms' workers would register."""
+def _capabilities(realms: Iterable[Realm], now: int) -> list[records.Capability]:
+    """What the realms' workers would register, all of them at once."""
     registration = Registration(TransportSettings.model_construct(), "test", now)
+    found = [
+        one for realm in realms for one in capabilities(realm, CAPABILITY_VERSION, registration)
+    ]
     for realm in realms:
-        for handler in realm:
-            yield capability(handler, CAPABILITY_VERSION, registration)
+        check_plans(realm, {one.name: one for one in found})
+    return found
 
 
-def _waits_in_words(run: Run) -> str:
+def _waits_in_words(run: Told) -> str:
     return f": it waits for {', '.join(run.waits_for)}" if run.waits_for else ""

@@ -103,20 +103,33 @@ def _span(ms: int) -> str:
     return "+" + " ".join(parts)
 
 
+def _of(event: Any) -> str:
+    """Of which step, where there is more than one."""
+    return "" if event.step == "main" else f"{event.step}: "
+
+
 _WORDS: Mapping[type, Callable[[Any], str]] = {
     e.IntentReceived: lambda x: f"{x.intent_type} {_text(x.payload)}",
     e.IntentRejected: lambda x: _error(x.error),
     e.ExecutionFailed: lambda x: _error(x.error),
     e.ExecutionCancelled: lambda x: x.reason,
-    e.StepDispatched: lambda x: f"attempt {x.attempt}, delivery {x.delivery}",
-    e.StepCheckpointed: lambda x: f"{x.name} = {_text(x.result)}",
-    e.StepProgressed: lambda x: x.message,
-    e.StepSuspended: lambda x: "waits for " + ", ".join(wait.name for wait in x.waits),
-    e.StepResumed: lambda x: f"{x.name} = {_text(x.result) or 'time is up'}",
-    e.StepSucceeded: lambda x: _text(x.result),
-    e.StepFailed: lambda x: f"attempt {x.attempt}: {_error(x.error)}",
-    e.StepRetryScheduled: lambda x: f"attempt {x.attempt}",
-    e.StepHandedBack: lambda x: x.reason,
+    e.StepReady: lambda x: _of(x).removesuffix(": "),
+    e.StepStarted: lambda x: _of(x).removesuffix(": "),
+    e.StepDispatched: lambda x: _of(x) + f"attempt {x.attempt}, delivery {x.delivery}",
+    e.StepCheckpointed: lambda x: _of(x) + (f"{x.name} = {_text(x.result)}"),
+    e.StepProgressed: lambda x: _of(x) + x.message,
+    e.StepSuspended: lambda x: _of(x) + ("waits for " + ", ".join(wait.name for wait in x.waits)),
+    e.StepResumed: lambda x: _of(x) + (f"{x.name} = {_text(x.result) or 'time is up'}"),
+    e.StepSucceeded: lambda x: _of(x) + _text(x.result),
+    e.StepFailed: lambda x: _of(x) + (f"attempt {x.attempt}: {_error(x.error)}"),
+    e.StepRetryScheduled: lambda x: _of(x) + f"attempt {x.attempt}",
+    e.StepHandedBack: lambda x: _of(x) + x.reason,
+    e.StepSkipped: lambda x: x.step,
+    e.CompensationStarted: lambda x: "" if x.error is None else _error(x.error),
+    e.ExecutionCompensated: lambda x: "" if x.error is None else _error(x.error),
+    e.ExecutionStuck: lambda x: f"{x.error.step}: {_error(x.error)}",
+    e.StepRetryRequested: lambda x: x.step,
+    e.CompensationRequested: lambda x: x.reason,
     e.SignalReceived: lambda x: f"{x.name} {_text(x.data)}",
     e.CancelRequested: lambda x: x.reason,
     e.ExecutionPaused: lambda x: x.reason,

@@ -32,7 +32,7 @@ from symphainy_schemas.records import (
     Task,
     Tenant,
 )
-from symphainy_schemas.state import ExecutionState
+from symphainy_schemas.state import ExecutionState, ExecutionStatus, StepStatus
 from symphainy_testing.time import VirtualTime
 from symphainy_transport.topics import INTENTS, STEPS
 
@@ -208,3 +208,19 @@ def due(state: ExecutionState | None) -> int | None:
     deadline = deadline_of(state)
     moments = [step.due_at for step in state.steps if step.due_at]
     return min((*moments, deadline) if deadline else moments, default=None)
+
+
+def rests(state: ExecutionState) -> bool:
+    """Whether nothing of it goes on before a wait has ended, or somebody does something."""
+    if state.status is ExecutionStatus.STUCK:
+        return True
+    if not state.plan:
+        return state.status is ExecutionStatus.WAITING
+    left = [step for step in state.steps if step.status not in _OVER or step.open]
+    return bool(left) and all(step.status in _IDLE for step in left)
+
+
+_IDLE = frozenset({StepStatus.SUSPENDED, StepStatus.HELD})
+_OVER = frozenset(
+    {StepStatus.SUCCEEDED, StepStatus.SKIPPED, StepStatus.FAILED, StepStatus.CANCELLED}
+)

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
+from symphainy.compensation import Compensation
 from symphainy.handlers import Handler
+from symphainy.plans.declaring import DeclaredPlan
+from symphainy.realm import Realm
+from symphainy_schemas.ids import compensation_of
 from symphainy_testing.faults import Fault, Faults, Kind, Moment
+
+Struck = str | Handler[Any, Any] | Compensation[Any, Any]
+"""Whom a fault strikes: a handler, or its intent type; a compensation, or `compensate:` and the
+intent type that it undoes."""
 
 
 class Planning:
-    """Plans faults for the handlers of some realms."""
+    """Plans faults for the handlers and the compensations of some realms."""
 
-    def __init__(self, intent_types: Collection[str]) -> None:
-        """`intent_types` are those that are answered."""
-        self._answered = intent_types
+    def __init__(self, answered: Collection[str]) -> None:
+        """`answered` are the intent types that have handlers, and the compensations, under the
+        names that faults have."""
+        self._answered = answered
         self._faults = Faults()
 
     def fail(
         self,
-        intent: str | Handler[Any, Any],
+        intent: Struck,
         error: BaseException,
         *,
         step: str = "",
         call: int = 1,
         times: int = 1,
     ) -> None:
-        """Let a handler, or one of its steps, raise `error` instead of running.
+        """Let a handler or a compensation, or one of its steps, raise `error` instead of running.
 
         It strikes the calls `call`, …, `call + times - 1`: of the handler, each delivery is one; of
         a step, each time that it runs. A fault that strikes nothing fails the test in the end.
@@ -34,11 +43,11 @@ class Planning:
         Raises:
             ValueError: it would strike no call.
         """
-        self._planned(Fault(Kind.FAIL, type_of(intent), step, call, times, error))
+        self._planned(Fault(Kind.FAIL, struck_name(intent), step, call, times, error))
 
     def crash(
         self,
-        intent: str | Handler[Any, Any],
+        intent: Struck,
         *,
         step: str = "",
         call: int = 1,
@@ -57,18 +66,16 @@ class Planning:
         moment = Moment(when)
         if moment is not Moment.BEFORE and not step:
             raise ValueError(f"when={str(moment)!r} needs the step at which the worker dies.")
-        self._planned(Fault(Kind.CRASH, type_of(intent), step, call, 1, None, moment))
+        self._planned(Fault(Kind.CRASH, struck_name(intent), step, call, 1, None, moment))
 
-    def hang(
-        self, intent: str | Handler[Any, Any], *, step: str = "", call: int = 1, times: int = 1
-    ) -> None:
+    def hang(self, intent: Struck, *, step: str = "", call: int = 1, times: int = 1) -> None:
         """Let a handler, or one of its steps, never return: its timeout or heartbeat ends it, and
         the harness skips to that.
 
         Raises:
             ValueError: it would strike no call.
         """
-        self._planned(Fault(Kind.HANG, type_of(intent), step, call, times))
+        self._planned(Fault(Kind.HANG, struck_name(intent), step, call, times))
 
     def _planned(self, fault: Fault) -> None:
         if fault.intent_type not in self._answered:
@@ -78,6 +85,20 @@ class Planning:
         self._faults.plan(fault)
 
 
-def type_of(intent: str | Handler[Any, Any]) -> str:
-    """The intent type of a handler, or as it is."""
+def struck_name(intent: Struck) -> str:
+    """Under which name faults of a handler or of a compensation are planned."""
+    if isinstance(intent, Compensation):
+        return compensation_of(intent.intent_type)
+    return type_of(intent)
+
+
+def type_of(intent: str | Handler[Any, Any] | DeclaredPlan[Any]) -> str:
+    """The intent type of a handler or a plan, or as it is."""
     return intent if isinstance(intent, str) else intent.intent_type
+
+
+def strikable(realms: Iterable[Realm]) -> list[str]:
+    """Whom a fault may strike, by the names that faults know."""
+    handlers = [handler for realm in realms for handler in realm]
+    undone = [compensation_of(h.intent_type) for h in handlers if h.compensation is not None]
+    return [*(handler.intent_type for handler in handlers), *undone]

@@ -1,157 +1,20 @@
-"""One execution under test: what is known of it, what may be asked of it, and what must hold."""
+"""One execution under test: what may be asked of it, and what must hold."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any
 
-import msgspec
-
-from symphainy.outcome import Event
-from symphainy.reference import Reference
-from symphainy_schemas import events as e
-from symphainy_schemas.records import Error
-from symphainy_schemas.state import ExecutionState, ExecutionStatus
-from symphainy_testing.journal import Happened, check_type, story
-
-Until = Literal["accepted", "started", "waiting", "ended"]
-_E = TypeVar("_E")
-
-
-class Stage(Protocol):
-    """Where an execution runs: the harness."""
-
-    def events(self, execution_id: str) -> tuple[Happened, ...]:
-        """The execution's events."""
-        ...
-
-    def execution(self, execution_id: str) -> ExecutionState | None:
-        """The execution as the journal has it."""
-        ...
-
-    def cause(self, execution_id: str) -> Exception | None:
-        """What last left the execution's handler, if anything did."""
-        ...
-
-    async def ask(
-        self, run: Run, verb: str, payload: Mapping[str, object], key: str, until: Until
-    ) -> None:
-        """State one of the runtime's own intents about the execution."""
-        ...
-
-    async def advance(self, run: Run, until: Until) -> None:
-        """Go on."""
-        ...
-
-    def content(self, run: Run, reference: Reference) -> Awaitable[bytes]:
-        """The content of an artifact."""
-        ...
+from symphainy_testing.telling import Told, Until
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Run(Told):
     """One execution. What it tells is as of now, and moves on with the harness."""
-
-    execution_id: str
-    intent_type: str
-    tenant_id: str
-    session_id: str
-    _stage: Stage
 
     def __repr__(self) -> str:
         return f"Run({self.intent_type}, {self.execution_id}, {self.status})"
-
-    # --- what is known ------------------------------------------------------------------------
-
-    @property
-    def journal(self) -> tuple[Happened, ...]:
-        """Its events, in order."""
-        return self._stage.events(self.execution_id)
-
-    def events_of(self, event_type: str) -> tuple[Happened, ...]:
-        """Its events of one type, such as "step_checkpointed".
-
-        Raises:
-            ValueError: there is no such type.
-        """
-        wanted = check_type(event_type)
-        return tuple(one for one in self.journal if one.type == wanted)
-
-    @property
-    def status(self) -> str:
-        """`running`, `waiting`, `succeeded`, `failed`, `cancelled` or `rejected`."""
-        return str(self._state.status)
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more happens to it."""
-        return self._state.status.ended
-
-    @property
-    def result(self) -> Any:
-        """What its handler returned, as JSON values; None if it has not."""
-        found = self._events(e.StepSucceeded)
-        return _json(found[-1].result) if found else None
-
-    @property
-    def error(self) -> Error | None:
-        """Why it was rejected or has failed, with `code`, `message`, `field` and `cure`."""
-        rejected, failed = self._events(e.IntentRejected), self._events(e.ExecutionFailed)
-        return next((x.error for x in rejected), None) or next((x.error for x in failed), None)
-
-    @property
-    def attempts(self) -> int:
-        """How many attempts were begun; what the retry policy counts."""
-        return max((one.attempt for one in self._events(e.StepDispatched)), default=0)
-
-    @property
-    def deliveries(self) -> int:
-        """How often its handler was called for: by attempts, after waits, after a worker's
-        death."""
-        return len(self._events(e.StepDispatched))
-
-    @property
-    def emitted(self) -> tuple[Event, ...]:
-        """The domain events that its handler returned; `data` as JSON values."""
-        return tuple(Event(x.event_type, _json(x.data)) for x in self._events(e.EventEmitted))
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """Its state surface: what the returned state changes have left, as JSON values."""
-        left = {x.key: _json(x.value) for x in self._events(e.StateChanged)}
-        return {key: value for key, value in left.items() if value is not None}
-
-    @property
-    def artifacts(self) -> dict[str, Reference]:
-        """The artifacts that its handler returned, by name."""
-        return {x.name: Reference.of(x.reference) for x in self._events(e.ArtifactRecorded)}
-
-    async def artifact(self, name: str) -> bytes:
-        """The content of a returned artifact.
-
-        Raises:
-            KeyError: there is none of that name.
-        """
-        return await self._stage.content(self, self.artifacts[name])
-
-    @property
-    def progress(self) -> tuple[str, ...]:
-        """What its handler told with `ctx.progress`."""
-        return tuple(x.message for x in self._events(e.StepProgressed))
-
-    @property
-    def waits_for(self) -> tuple[str, ...]:
-        """What its handler waits for, by the names that the journal has: `sleep:1`,
-        `signal:granted:1`."""
-        return tuple(wait.name for step in self._state.steps for wait in step.waits)
-
-    def story(self) -> str:
-        """All of it for people: what a failed assertion prints."""
-        head = f"{self.intent_type} ({self.execution_id}) {_PLAIN.get(self.status, self.status)}"
-        return f"{head}, attempt {self.attempts}, delivery {self.deliveries}:\n" + story(
-            self.journal
-        )
 
     # --- what may be asked of it --------------------------------------------------------------
 
@@ -192,6 +55,33 @@ class Run:
             Refused: it has ended.
         """
         return await self._ask("runtime.resume", reason, until)
+
+    async def retry(
+        self,
+        step: str,
+        *,
+        input: Mapping[str, Any] | None = None,
+        reason: str = "",
+        until: Until = "waiting",
+    ) -> Run:
+        """Ask that a step that has failed for good be tried once more, with another `input` if one
+        is given; `compensate:car` is what undoes `car`. Goes on as `Harness.submit` does.
+
+        Raises:
+            Refused: there is no such step, or it has not failed; or the execution has ended.
+        """
+        payload = {"execution_id": self.execution_id, "step": step, "reason": reason}
+        changed = {} if input is None else {"input": dict(input)}
+        await self._stage.ask(self, "runtime.retry_step", {**payload, **changed}, "", until)
+        return self
+
+    async def compensate(self, reason: str = "", *, until: Until = "waiting") -> Run:
+        """Ask that what was done be undone. Goes on as `Harness.submit` does.
+
+        Raises:
+            Refused: it has ended, is being undone, or declares no compensation.
+        """
+        return await self._ask("runtime.compensate", reason, until)
 
     async def _ask(self, intent_type: str, reason: str, until: Until) -> Run:
         payload = {"execution_id": self.execution_id, "reason": reason}
@@ -247,13 +137,39 @@ class Run:
         """
         return self._must("cancelled")
 
+    def compensated(self, *steps: str) -> Run:
+        """It has been undone: just these steps, in this order, if any are given.
+
+        Raises:
+            AssertionError: it has not; the message tells its story.
+        """
+        self._must("compensated")
+        if steps and steps != self.undone:
+            raise AssertionError(
+                f"Expected that {', '.join(steps)} were undone, in this order; it was "
+                f"{', '.join(self.undone) or 'nothing'}.\n{self.story()}"
+            )
+        return self
+
+    def stuck(self, code: str = "", *, step: str = "") -> Run:
+        """It waits for an operator, with an error of `code`, at `step`, if they are given.
+
+        Raises:
+            AssertionError: it does not; the message tells its story.
+        """
+        self._must("stuck", code)
+        if step and (self.error is None or self.error.step != step):
+            raise AssertionError(f"Expected it to be stuck at {step}.\n{self.story()}")
+        return self
+
     def waiting(self, name: str = "") -> Run:
         """It waits: for what the journal calls `name`, if that is given.
 
         Raises:
             AssertionError: it does not; the message tells its story.
         """
-        self._must("waiting")
+        if not (self._state.plan and self.waits_for):
+            self._must("waiting")
         if name and name not in self.waits_for:
             raise AssertionError(
                 f"Expected it to wait for {name}, it waits for {', '.join(self.waits_for)}.\n"
@@ -268,29 +184,3 @@ class Run:
             message = f"Expected {wanted}.\n{self.story()}"
             raise AssertionError(message) from self._stage.cause(self.execution_id)
         return self
-
-    # --- inside -------------------------------------------------------------------------------
-
-    @property
-    def _state(self) -> ExecutionState:
-        state = self._stage.execution(self.execution_id)
-        assert state is not None, "an execution is submitted before it is looked at"
-        return state
-
-    def _events(self, kind: type[_E]) -> tuple[_E, ...]:
-        return tuple(one.event for one in self.journal if isinstance(one.event, kind))
-
-
-_PLAIN = {
-    str(ExecutionStatus.ACCEPTED): "is accepted",
-    str(ExecutionStatus.RUNNING): "is running",
-    str(ExecutionStatus.WAITING): "is waiting",
-    str(ExecutionStatus.SUCCEEDED): "has succeeded",
-    str(ExecutionStatus.FAILED): "has failed",
-    str(ExecutionStatus.REJECTED): "was rejected",
-    str(ExecutionStatus.CANCELLED): "was cancelled",
-}
-
-
-def _json(data: bytes) -> Any:
-    return msgspec.json.decode(data) if data else None

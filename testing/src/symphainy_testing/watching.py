@@ -14,11 +14,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NoReturn, cast
 
+from symphainy.called import Called
 from symphainy.context import Context
 from symphainy.handlers import Handler
+from symphainy_schemas.ids import compensation_of
 from symphainy_testing.faults import Fault, Faults, Kind, Moment
 
 Died = Callable[[], None]
+Function = Callable[[Context, Any], Any]
 
 
 @dataclass(slots=True)
@@ -42,13 +45,23 @@ class Watch:
     """Something has changed that the loop does not tell of; called on the loop."""
     raised: dict[str, Exception]
     """What last left a handler, by execution: for whoever wants to see where that was."""
-    running: dict[tuple[str, int], Running] = field(default_factory=dict)
+    running: dict[tuple[str, str, int], Running] = field(default_factory=dict)
     _closed: threading.Event = field(default_factory=threading.Event)
 
     def handler(self, handler: Handler[Any, Any]) -> Handler[Any, Any]:
-        """The same handler, watched."""
-        call = self._awaited if handler.is_async else self._in_thread
-        return replace(handler, function=partial(call, handler))
+        """The same handler, watched, and what undoes it."""
+        return replace(
+            handler,
+            function=self._watched(handler, handler.intent_type),
+            compensations=[
+                replace(one, function=self._watched(one, compensation_of(one.intent_type)))
+                for one in handler.compensations
+            ],
+        )
+
+    def _watched(self, called: Called, name: str) -> Callable[[Context, Any], Any]:
+        """What calls a function, which faults know by `name`."""
+        return partial(self._awaited if called.is_async else self._in_thread, called.function, name)
 
     def end(self) -> None:
         """End all handlers that can be ended, without a word to anybody."""
@@ -57,27 +70,27 @@ class Watch:
             if running.job is not None:
                 running.job.cancel()
 
-    async def _awaited(self, handler: Handler[Any, Any], ctx: Context, payload: Any) -> Any:
+    async def _awaited(self, function: Function, name: str, ctx: Context, given: Any) -> Any:
         with self._runs(ctx, asyncio.current_task()):
-            fault = self.faults.striking(handler.intent_type)
+            fault = self.faults.striking(name)
             if fault is not None:
                 await self.befall(ctx, fault)
-            return await handler.function(_watched(ctx, self), payload)
+            return await function(_watched(ctx, self, name), given)
 
-    def _in_thread(self, handler: Handler[Any, Any], ctx: Context, payload: Any) -> Any:
+    def _in_thread(self, function: Function, name: str, ctx: Context, given: Any) -> Any:
         with self._runs(ctx, None):
-            fault = self.faults.striking(handler.intent_type)
+            fault = self.faults.striking(name)
             if fault is not None and fault.kind is Kind.HANG:
                 self._hang(ctx)
                 self._closed.wait()
                 raise asyncio.CancelledError
             if fault is not None:
                 ctx.wait(self.befall(ctx, fault))
-            return handler.function(_watched(ctx, self), payload)
+            return function(_watched(ctx, self, name), given)
 
     @contextmanager
     def _runs(self, ctx: Context, job: asyncio.Task[Any] | None) -> Iterator[None]:
-        key = (ctx.execution_id, ctx.delivery)
+        key = _key(ctx)
         self.running[key] = Running(ctx.execution_id, job)
         try:
             yield
@@ -93,7 +106,7 @@ class Watch:
             self.loop.call_soon_threadsafe(self.changed)
 
     def _hang(self, ctx: Context) -> None:
-        running = self.running.get((ctx.execution_id, ctx.delivery))
+        running = self.running.get(_key(ctx))
         if running is not None:
             running.hung = True
         self._tell()
@@ -114,11 +127,12 @@ class WatchedContext(Context, frozen=True):
     """A context whose steps may be struck."""
 
     _watch: Watch
+    _name: str
 
     async def step(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """As `Context.step`, with what is planned for this call."""
         recorded = any(known.name == name for known in self._task.checkpoints)
-        fault = None if recorded else self._watch.faults.striking(self._task.intent_type, name)
+        fault = None if recorded else self._watch.faults.striking(self._name, name)
         if fault is None:
             return await super().step(name, fn, *args, **kwargs)
         if fault.kind is Kind.CRASH and fault.moment is Moment.RECORDED:
@@ -133,7 +147,13 @@ class WatchedContext(Context, frozen=True):
         return await super().step(name, struck)
 
 
-def _watched(ctx: Context, watch: Watch) -> Context:
+def _watched(ctx: Context, watch: Watch, name: str) -> Context:
     return cast(
-        Context, WatchedContext(ctx._task, ctx._payload, ctx._supervision, ctx._store, watch)
+        Context, WatchedContext(ctx._task, ctx._payload, ctx._supervision, ctx._store, watch, name)
     )
+
+
+def _key(ctx: Context) -> tuple[str, str, int]:
+    """Steps of a plan run side by side. Not `ctx.delivery`: a handler that has read that may leave
+    out what is recorded, and this one has not."""
+    return ctx.execution_id, ctx.step_name, ctx._task.delivery

@@ -26,8 +26,11 @@ from symphainy import (
     Context,
     ContractViolation,
     ExecutionResult,
+    Plan,
+    PlanInput,
     Realm,
     Reference,
+    Step,
 )
 from symphainy_schemas import ids
 from symphainy_schemas.errors import CallerError, Unavailable
@@ -146,6 +149,24 @@ def succeeded(result: Any) -> httpx.Response:
             "result": result,
         },
     )
+
+
+async def test_a_plan_stands_for_its_intent_type_and_its_realm() -> None:
+    def move(file: PlanInput[File]) -> Plan:
+        return Plan([Step("read", "content.read")])
+
+    plan = Realm("content").plan("cross_realm.move")(move)
+    answer = {"execution_id": EXECUTION, "status": "running"}
+    gateway = Gateway(httpx.Response(202, json=answer))
+    async with gateway.client() as client:
+        await client.submit(plan, File(path="a.pdf"), session_id=SESSION, intent_id="i-1")
+    assert body(gateway.last) == {
+        "intent_id": "i-1",
+        "intent_type": "cross_realm.move",
+        "realm": "content",
+        "session_id": SESSION,
+        "payload": {"path": "a.pdf"},
+    }
 
 
 async def test_a_handler_stands_for_its_intent_type_and_its_result_for_a_model() -> None:

@@ -27,7 +27,7 @@ from symphainy import (
     Retry,
 )
 from symphainy.invocation import Failed, Succeeded
-from symphainy.worker.registration import Registration, capability
+from symphainy.worker.capabilities import Registration, capability
 from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.records import Capability, Checkpoint, Policy, ReportKind
 from symphainy_transport.settings import TransportSettings

@@ -6,24 +6,28 @@ versions stay, so that an execution can name the one that was in force.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
 
-import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.cimpl import NewTopic
 
-from symphainy.handlers import Handler
-from symphainy.options import IntentOptions
 from symphainy.realm import Realm
+from symphainy.worker.capabilities import (
+    Registration,
+    capabilities,
+    check_plans,
+    successor,
+    tell_of_moves,
+)
 from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.errors import OperatorError, SymphainyError, Unavailable, UnreadableRecord
-from symphainy_schemas.records import Capability, Policy
+from symphainy_schemas.records import Capability
 from symphainy_transport import clients
 from symphainy_transport.settings import TransportSettings
 from symphainy_transport.topics import CONFIG, Topics, TopicSpec
 
+_log = logging.getLogger("symphainy.worker")
 _ANSWER_S = 10.0
 # Partitions of a task topic bound how many workers of a realm share the work; beyond this many,
 # each more costs every worker's fetches and every owner's producer without use.
@@ -38,83 +42,22 @@ _NOT_THERE = frozenset(
 _SILENT = frozenset({KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN})
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """Who registers what, where, and when (ms since the epoch)."""
-
-    settings: TransportSettings
-    worker_id: str
-    now: int
-
-
-def capability(handler: Handler[Any, Any], version: int, registration: Registration) -> Capability:
-    """What curator knows of a handler."""
-    options, undoing = handler.options, handler.compensation
-    return Capability(
-        name=handler.intent_type,
-        version=version,
-        realm=handler.intent_type.partition(".")[0],
-        handler=handler.name,
-        description=handler.description,
-        input_contract=handler.input_contract,
-        output_contract=handler.output_contract,
-        determinism=options.determinism,
-        timeout_ms=options.timeout_ms,
-        attempts=options.retry.attempts,
-        backoff_ms=options.retry.initial_ms,
-        backoff_factor=options.retry.factor,
-        backoff_max_ms=options.retry.maximum_ms,
-        registered_at=registration.now,
-        registered_by=registration.worker_id,
-        heartbeat_ms=options.heartbeat_ms,
-        deadline_ms=options.deadline_ms,
-        compensation="" if undoing is None else undoing.name,
-        compensation_policy=None if undoing is None else _policy(undoing.options),
-    )
-
-
-def _policy(options: IntentOptions) -> Policy:
-    return Policy(
-        timeout_ms=options.timeout_ms,
-        heartbeat_ms=options.heartbeat_ms,
-        attempts=options.retry.attempts,
-        backoff_ms=options.retry.initial_ms,
-        backoff_factor=options.retry.factor,
-        backoff_max_ms=options.retry.maximum_ms,
-    )
-
-
-def successor(handler_now: Capability, newest: Capability | None) -> Capability:
-    """The newest version if its contract is the same, else the next version of ours. Pure."""
-    if newest is None:
-        return msgspec.structs.replace(handler_now, version=1)
-    ours = msgspec.structs.replace(
-        handler_now,
-        version=newest.version,
-        registered_at=newest.registered_at,
-        registered_by=newest.registered_by,
-    )
-    if ours == newest:
-        return newest
-    return msgspec.structs.replace(handler_now, version=newest.version + 1)
-
-
 def register(realm: Realm, registration: Registration) -> dict[str, int]:
-    """Create the realm's topic and register its handlers; their versions by intent type. Blocks.
+    """Create the realm's topic and register what it declares; the versions by intent type. Blocks.
 
     Raises:
+        DeclarationError: a plan cannot be carried out with what other realms have registered.
         OperatorError: the cluster is not set up, or refuses.
         Unavailable: Kafka did not answer.
     """
     try:
         _ensure_topic(realm.name, registration.settings)
-        newest = _newest(frozenset(handler.intent_type for handler in realm), registration)
-        wanted = {
-            handler.intent_type: successor(
-                capability(handler, 0, registration), newest.get(handler.intent_type)
-            )
-            for handler in realm
-        }
+        ours = {one.name: one for one in capabilities(realm, 0, registration)}
+        needed = {step.intent_type for plan in realm.plans for step in plan.steps}
+        newest = _newest(frozenset(ours), frozenset(needed - ours.keys()), registration)
+        wanted = {name: successor(one, newest.get(name)) for name, one in ours.items()}
+        check_plans(realm, {**newest, **wanted})
+        tell_of_moves(wanted, newest)
         _write((c for c in wanted.values() if c is not newest.get(c.name)), registration)
     except KafkaException as error:
         raise _translated(error) from error
@@ -147,8 +90,11 @@ def _new_topic(spec: TopicSpec, settings: TransportSettings) -> NewTopic:
     )
 
 
-def _newest(intent_types: frozenset[str], registration: Registration) -> dict[str, Capability]:
-    """The newest version of each capability, from `config` read to its end as of now."""
+def _newest(
+    ours: frozenset[str], others: frozenset[str], registration: Registration
+) -> dict[str, Capability]:
+    """The newest version of each capability, from `config` read to its end as of now; of those of
+    other realms as far as this worker can read them."""
     topic = Topics(registration.settings.topic_prefix).name(CONFIG)
     newest: dict[str, Capability] = {}
     consumer = clients.consumer(
@@ -164,7 +110,7 @@ def _newest(intent_types: frozenset[str], registration: Registration) -> dict[st
                 return newest
             if error is not None:
                 raise KafkaException(error)
-            entry = _entry(message, intent_types)
+            entry = _entry(message, ours, others)
             known = newest.get(entry.name) if entry is not None else None
             if entry is not None and (known is None or entry.version >= known.version):
                 newest[entry.name] = entry
@@ -173,14 +119,18 @@ def _newest(intent_types: frozenset[str], registration: Registration) -> dict[st
     raise Unavailable(f"Kafka did not give {topic} to its end within {_ANSWER_S:g} s of silence.")
 
 
-def _entry(message: Message, intent_types: frozenset[str]) -> Capability | None:
-    """The capability in a record of `config`, if it is one of ours."""
+def _entry(message: Message, ours: frozenset[str], others: frozenset[str]) -> Capability | None:
+    """The capability in a record of `config`, if it is one that is looked for."""
     kind, _, rest = (message.key() or b"").decode("utf-8", "replace").partition("/")
-    if kind != "capability" or rest.rpartition("/")[0] not in intent_types or not message.value():
+    name = rest.rpartition("/")[0]
+    if kind != "capability" or name not in ours | others or not message.value():
         return None
     try:
         return decode(message.value(), Capability)
     except UnreadableRecord as error:
+        if name not in ours:
+            _log.warning("a step's capability %s cannot be read here: %s", rest, error.message)
+            return None
         raise OperatorError(
             f"config holds a version of {rest} that this worker cannot read: {error.message}",
             code="capability_unreadable",

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 
 from symphainy.realm import Realm
 from symphainy.worker.admission import Entry
+from symphainy.worker.capabilities import Registration
 from symphainy.worker.company import Company
 from symphainy.worker.engine import Engine, EngineOptions
 from symphainy.worker.flow import Flow
 from symphainy.worker.notices import NoticeReader
 from symphainy.worker.pump import Pump, PumpOptions
-from symphainy.worker.registration import Registration, register
+from symphainy.worker.registration import register
 from symphainy.worker.reporter import Reporter
 from symphainy.worker.standing import Standing
 from symphainy.worker.watching import LoopWatch
@@ -222,9 +223,9 @@ def _check(realms: tuple[Realm, ...], concurrency: int) -> None:
     if not names or len(set(names)) < len(names):
         raise CallerError(f"A worker needs realms, each once; got {names}.", code="no_realm")
     for realm in realms:
-        if not len(realm):
+        if not len(realm) and not realm.plans:
             raise CallerError(
-                f"Realm {realm.name} declares no handlers.",
+                f"Realm {realm.name} declares no handlers and no plans.",
                 code="no_handlers",
                 cure=f'Declare one with @realm.intent("{realm.name}.…").',
             )
