@@ -36,11 +36,12 @@ async def book_hotel(ctx: Context, room: Room) -> Booking:
 
 @book_hotel.compensate(retry=Retry(attempts=20, maximum="10m"), timeout="1m")
 async def cancel_hotel(ctx: Context, done: Booking | None) -> Outcome:
-    ref = done.ref if done else await ctx.step("find", find_booking, ctx.execution_id)
+    booked_as = f"{ctx.execution_id}:{ctx.compensates}"  # the key that book_hotel gave the hotel
+    ref = done.ref if done else await ctx.step("find", find_booking, booked_as)
     return Outcome(events=[Event("hotel.cancelled", {"ref": ref})])
 
 
-async def find_booking(execution_id: str) -> str | None:
+async def find_booking(key: str) -> str | None:
     return None  # the hotel knows of no booking with this key: there is nothing to cancel
 
 

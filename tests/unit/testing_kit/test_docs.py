@@ -1,4 +1,4 @@
-"""What docs/testing.md shows is in files that run, to the letter."""
+"""What docs/testing.md shows, and docs/handlers.md of plans, is in files that run, to the letter."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/testing.md").read_text()
-BLOCKS = re.findall(r"<!-- (\S+) -->\n```python\n(.*?)```", PAGE, re.DOTALL)
+HANDLERS = (ROOT / "docs/handlers.md").read_text().partition("\n## Undoing\n")[2]
+BLOCKS = re.findall(r"<!-- (\S+) -->\n```python\n(.*?)```", PAGE + HANDLERS, re.DOTALL)
 
 
 def test_every_python_block_names_its_file() -> None:
-    assert len(BLOCKS) == PAGE.count("```python") > 5
+    assert PAGE.count("```python") > 5
+    assert HANDLERS.count("```python") > 1
+    assert len(BLOCKS) == (PAGE + HANDLERS).count("```python")
 
 
 @pytest.mark.parametrize(("path", "block"), BLOCKS)
