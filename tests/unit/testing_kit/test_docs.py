@@ -1,4 +1,4 @@
-"""What docs/testing.md shows, and docs/handlers.md of plans, is in files that run, to the letter."""
+"""What docs/testing.md shows, and docs/handlers.md of plans, is in files that run."""
 
 from __future__ import annotations
 
