@@ -6,10 +6,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from symphainy_processors.fold import evolve, plans
+from symphainy_processors.fold import plans
 from symphainy_processors.owner import ledger, tasks
 from symphainy_processors.saga import advancing
-from symphainy_schemas.events import StepRetryRequested
 from symphainy_schemas.ids import undone_by
 from symphainy_schemas.state import StepStatus
 from symphainy_simulation.plants.plant import Patch, Plant
@@ -44,14 +43,6 @@ def _succeeded_alone(original: Any) -> Any:
 
 def _goes_on(original: Any) -> Any:
     return lambda state: state.to_end or state.undo
-
-
-def _is_not_noted(original: Any) -> Any:
-    def retried(state: Any, record: Any, event: Any) -> Any:
-        after = original[StepRetryRequested](state, record, event)
-        return replace(after, controlled_at=state.controlled_at)
-
-    return {**original, StepRetryRequested: retried}
 
 
 def _drops_results_later(original: Any) -> Any:
@@ -111,12 +102,6 @@ PLANTS = (
         "15",
         "After a failure that is to be undone, other branches go on.",
         (Patch(plans, "is_stopping", _goes_on),),
-    ),
-    Plant(
-        "retry-not-noted",
-        "6",
-        "An operator's retry is not noted as applied, and is decided again after a crash.",
-        (Patch(evolve, "BESIDE_ITS_STEP", _is_not_noted),),
     ),
     Plant(
         "result-left-behind",
