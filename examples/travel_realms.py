@@ -11,7 +11,7 @@ solution = Realm("solution")
 
 class Trip(BaseModel):
     city: str
-    days: int = 3
+    days: int
     insured: bool = False
 
 

@@ -24,7 +24,8 @@ from examples.travel_realms import (
 from symphainy import Context, Plan, PlanInput, Realm, Step, TerminalError
 from symphainy.testing import Harness, Refused
 
-ROME = Trip(city="Rome")
+ROME = Trip(city="Rome", days=3)
+NOWHERE = Trip(city="Atlantis", days=3)
 
 
 def trips() -> Harness:
@@ -40,7 +41,7 @@ async def test_a_trip_is_booked() -> None:
 
 async def test_what_was_done_is_undone_when_a_step_fails_for_good() -> None:
     async with trips() as harness:
-        run = await harness.submit(book_trip, Trip(city="Atlantis"))
+        run = await harness.submit(book_trip, NOWHERE)
         run.compensated("hotel")
         assert run.error is not None
         assert run.error.code == "no_such_flight"
@@ -106,7 +107,7 @@ async def test_an_operator_has_all_undone() -> None:
 
 async def test_an_operator_retries_a_step_with_another_input() -> None:
     async with Harness(travel, air, held) as harness:
-        run = await harness.submit(careful, Trip(city="Atlantis"))
+        run = await harness.submit(careful, NOWHERE)
         run.stuck("no_such_flight", step="flight")
         await run.retry("flight", input={"to": "Athens", "hotel": "h"})
         run.succeeded()
@@ -127,7 +128,7 @@ async def test_a_worker_dies_in_a_compensation() -> None:
 async def test_a_compensation_that_hangs_is_ended_by_its_own_limit() -> None:
     async with trips() as harness:
         harness.hang("compensate:travel.book_hotel")
-        run = await harness.submit(book_trip, Trip(city="Atlantis"))
+        run = await harness.submit(book_trip, NOWHERE)
         run.compensated("hotel")
         limits = [one.at - run.journal[0].at for one in run.events_of("step_failed")]
         assert limits == [0, 60_000]
@@ -136,7 +137,7 @@ async def test_a_compensation_that_hangs_is_ended_by_its_own_limit() -> None:
 async def test_a_fault_of_a_handler_does_not_strike_its_compensation() -> None:
     async with trips() as harness:
         harness.fail(book_hotel, ValueError("busy"))
-        run = await harness.submit(book_trip, Trip(city="Atlantis"))
+        run = await harness.submit(book_trip, NOWHERE)
         run.compensated("hotel")
         assert (run.attempts_of("hotel"), run.attempts_of("compensate:hotel")) == (2, 1)
 
@@ -212,7 +213,7 @@ async def test_steps_wait_side_by_side_and_compensations_wait_too() -> None:
 
 async def test_assertions_tell_what_happened_instead() -> None:
     async with trips() as harness:
-        run = await harness.submit(book_trip, Trip(city="Atlantis"))
+        run = await harness.submit(book_trip, NOWHERE)
         with pytest.raises(AssertionError, match=r"that flight were undone.*it was hotel"):
             run.compensated("flight")
         with pytest.raises(AssertionError, match="Expected stuck"):

@@ -97,9 +97,13 @@ def reached(shapes: Shapes, pointer: str) -> list[Shape]:
 def misfit(template: Any, wanted: Shape, sources: Mapping[str, Shapes], at: str = "") -> str:
     """Why a template cannot be what is wanted; empty if it may."""
     if isinstance(template, dict) and templates.FROM in template:
-        known = sources.get(template[templates.FROM], ())
-        found = reached(known, template[templates.AT]) if known else [ANYTHING]
-        why = [_no_match(found, one) for one in wanted.alternatives()]
+        source, pointer = template[templates.FROM], template[templates.AT]
+        known = sources.get(source, ())
+        found = reached(known, pointer) if known else [ANYTHING]
+        stated = source == templates.PAYLOAD
+        why = [_no_match(found, one, stated=stated) for one in wanted.alternatives()]
+        if "" in why and stated and _left_out(known, pointer, wanted):
+            why = [f"{_IS}null where the payload leaves it out: defaults are not there"]
     else:
         why = [_no_value(template, one, sources, at) for one in wanted.alternatives()]
     if not why or "" in why:
@@ -112,8 +116,28 @@ def misfit(template: Any, wanted: Shape, sources: Mapping[str, Shapes], at: str 
 _IS, _LACKS = "is ", "lacks "
 
 
-def _no_match(found: Shapes, wanted: Shape) -> str:
-    """Why none of the places found can be the one alternative."""
+def _left_out(payload: Shapes, pointer: str, wanted: Shape) -> bool:
+    """Whether a place of the payload may be null where that is not wanted: its model has a default,
+    but the payload comes as it was stated."""
+    wants = [_types_of(one.node) for one in wanted.alternatives()]
+    if any(types is None or "null" in types for types in wants):
+        return False
+    way, _, last = pointer.rpartition("/")
+    if not pointer or not _optional(reached(payload, way), last):
+        return False
+    return all("null" not in (_types_of(s.node) or {"null"}) for s in reached(payload, pointer))
+
+
+def _optional(objects: Shapes, name: str) -> bool:
+    """Whether a contract has a field, but does not require it."""
+    plain = name.replace("~1", "/").replace("~0", "~")
+    having = [one.node for one in objects if plain in one.node.get("properties", {})]
+    return bool(having) and all(plain not in node.get("required", ()) for node in having)
+
+
+def _no_match(found: Shapes, wanted: Shape, *, stated: bool) -> str:
+    """Why none of the places found can be the one alternative; `stated`: they are of a payload,
+    which has no fields but those that were stated."""
     want = _types_of(wanted.node)
     if want is None:
         return ""
@@ -129,7 +153,12 @@ def _no_match(found: Shapes, wanted: Shape) -> str:
         return f"{_IS}{_words(have - {'null'})}, and {_words(want)} is wanted"
     objects = [one for one in found if "object" in (_types_of(one.node) or ())]
     required = wanted.node.get("required", ()) if objects else ()
-    missing = [name for name in required if not reached(objects, f"/{_escaped(name)}")]
+    missing = [
+        name
+        for name in required
+        if not reached(objects, f"/{_escaped(name)}")
+        or (stated and _optional(objects, _escaped(name)))
+    ]
     return f"{_LACKS}the required {', '.join(missing)}" if missing else ""
 
 

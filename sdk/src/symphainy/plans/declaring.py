@@ -241,7 +241,8 @@ def _check_contracts(
             if why:
                 raise bad(
                     f"{place} does not give {one.intent_type} what it takes: {why}",
-                    f"Give it what {handler.payload_model.__name__} has.",
+                    f"Give it what {handler.payload_model.__name__} has; of the payload, what "
+                    "that requires.",
                 )
     _check_references(output, steps, sources, f"{where}: the result")
 
