@@ -123,8 +123,14 @@ def _check(documents: Sequence[Document]) -> None:
         )
     if len({document["execution_id"] for document in documents}) > 1:
         raise ValueError("The recording holds events of more than one execution.")
-    if not any(document["type"] == "step_dispatched" for document in documents):
+    ran = {d["data"]["step"] for d in documents if d["type"] == "step_dispatched"}
+    if not ran:
         raise ValueError("The handler of this execution was never called: there is no replay.")
+    if len(ran) > 1:
+        raise ValueError(
+            f"The execution has several steps ({', '.join(sorted(ran))}): a recording is of one "
+            "handler. Replay an execution that has only that step."
+        )
 
 
 def _result(kind: str, data: Document) -> bytes:

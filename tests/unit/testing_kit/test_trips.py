@@ -22,7 +22,7 @@ from examples.travel_realms import (
 )
 
 from symphainy import Context, Plan, PlanInput, Realm, Step, TerminalError
-from symphainy.testing import Harness, Refused
+from symphainy.testing import Harness, Recording, Refused, replay
 
 ROME = Trip(city="Rome", days=3)
 NOWHERE = Trip(city="Atlantis", days=3)
@@ -220,6 +220,15 @@ async def test_assertions_tell_what_happened_instead() -> None:
             run.stuck()
         assert "step_skipped          cover" in run.story()
         assert "flight: attempt 1: no_such_flight" in run.story()
+
+
+async def test_a_recording_is_of_one_handler() -> None:
+    async with trips() as harness:
+        run = await harness.submit(book_trip, ROME)
+        with pytest.raises(ValueError, match=r"several steps \(flight, hotel\)"):
+            Recording.of(run)
+        alone = await harness.submit(book_hotel, {"city": "Rome", "nights": 1})
+        (await replay(travel, Recording.of(alone))).compatible()
 
 
 def test_what_a_test_of_a_plan_costs() -> None:
