@@ -24,7 +24,7 @@ from symphainy_processors.fold import plans
 from symphainy_processors.saga import advancing, retrying
 from symphainy_processors.saga import decide as saga
 from symphainy_schemas import events as e
-from symphainy_schemas.records import Recovery, ReportKind
+from symphainy_schemas.records import Error, Recovery, ReportKind
 from symphainy_schemas.state import ExecutionStatus, StepStatus
 
 ROW = (step("car"), step("hotel", "car"), step("flight", "hotel"))
@@ -171,6 +171,13 @@ def test_what_definitely_failed_is_not_undone() -> None:
     trip = Bench(ROW)
     trip.starts("car")
     assert kinds(trip.fails("car"))[-1] == "ExecutionFailed"
+
+
+@pytest.mark.parametrize("code", ["timeout", "heartbeat_timeout"])
+def test_what_a_limit_ended_in_its_worker_is_undone(code: str) -> None:
+    trip = Bench(ROW)
+    trip.fails("car", Error(code=code, message="Too long."))
+    assert trip.running == {"compensate:car"}
 
 
 def test_an_attempt_of_which_nobody_knows_stays_so_when_a_later_one_fails() -> None:

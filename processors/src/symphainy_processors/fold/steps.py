@@ -17,6 +17,8 @@ from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 
 LOST_IN_COMPANY = 2
 """So often in a row a step's worker may be gone before the step runs with nothing beside it."""
+LIMITS = frozenset({"timeout", "heartbeat_timeout"})
+"""Codes of what a limit gave up, whoever noticed: nobody knows what it has done, or does still."""
 StepEvent = (
     e.StepReady
     | e.StepDispatched
@@ -201,7 +203,7 @@ def _failed(
         open=still_open,
         # Whom a limit gave up has said nothing; what a worker tells of is over.
         begun=False,
-        given_up=step.given_up or not event.worker,
+        given_up=step.given_up or not event.worker or event.error.code in LIMITS,
     )
 
 

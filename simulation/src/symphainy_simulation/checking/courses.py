@@ -97,7 +97,8 @@ class Course:
 
     def _failed(self, event: e.StepFailed) -> None:
         self._open[event.step].pop(event.delivery, None)
-        if not event.worker:  # a limit gave it up; or it ended well, and that could not be kept
+        # A limit gave it up; or it ended well, and that could not be kept.
+        if not event.worker or event.error.code in ("timeout", "heartbeat_timeout"):
             self._unknown.add(event.step)
         self._attempt_runs.discard(event.step)
 
