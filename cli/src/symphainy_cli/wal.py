@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from symphainy_cli.connection import kafka_settings
 from symphainy_cli.output import Json, out, show_line
-from symphainy_processors.projection.project import event_document
+from symphainy_processors.projection.documents import event_document
 from symphainy_runtime.journal.validity import Validity, judge
 from symphainy_transport.clients import bounds, consumer
 from symphainy_transport.topics import JOURNAL, Topics

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.samples import EVENTS, JOURNAL
 
-from symphainy_processors.projection.project import STEP_STATUS, Projection, event_document
+from symphainy_processors.projection.documents import event_document
+from symphainy_processors.projection.project import STEP_STATUS, Projection
 from symphainy_processors.projection.projector import PartitionProjector
 from symphainy_runtime.read_model.keys import Keys
 from symphainy_runtime.read_model.reader import execution_document
