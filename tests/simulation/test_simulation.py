@@ -39,7 +39,8 @@ SEARCHED_SEEDS = 150
 # it; a tenant forgotten while it was counted; a takeover, and an owner, that slept while another
 # owner went on; a handler that waited, and began anew because an earlier delivery of it had failed;
 # one that said that it waits after it was cancelled; a partition full of executions that rested,
-# with the resumptions among the intents that it did not read; a notice taken for a later life.
+# with the resumptions among the intents that it did not read; a notice taken for a later life; the
+# corrected input of what undoes a step; a lock whose key comes from a result; a retry's token.
 ONCE_BROKEN = (
     "13449:100002:1801",
     "10376:400804:12",
@@ -50,6 +51,9 @@ ONCE_BROKEN = (
     "11979:200081:80",
     "346:c7c40000000000087bf1bb3761f:0",
     "22044:801000000051b:0",
+    "88",
+    "276",
+    "451",
 )
 
 
