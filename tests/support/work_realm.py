@@ -223,7 +223,7 @@ def sync_approve(ctx: Context, payload: Trip) -> dict[str, object]:
     return {"told": told, "delivery": ctx.delivery}
 
 
-@realm.intent("work.poison", timeout="1s")
+@realm.intent("work.poison")
 async def poison(ctx: Context, payload: Flaky) -> None:
     """Ends its process, as a fault in native code does."""
     os._exit(3)

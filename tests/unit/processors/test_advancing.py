@@ -287,6 +287,25 @@ def test_what_an_earlier_delivery_began_is_undone() -> None:
     assert trip.running == {"compensate:car"}
 
 
+def test_a_plan_that_was_done_before_it_could_be_stopped_has_succeeded() -> None:
+    trip = Bench(ROW)
+    trip.succeeds("car")
+    trip.succeeds("hotel")
+    trip.starts("flight")
+    trip.cancel()
+    assert kinds(trip.succeeds("flight"))[-1] == "ExecutionSucceeded"
+
+
+def test_unless_it_is_to_be_undone() -> None:
+    trip = Bench(ROW)
+    trip.succeeds("car")
+    trip.succeeds("hotel")
+    trip.starts("flight")
+    trip.compensate()
+    trip.succeeds("flight")
+    assert trip.running == {"compensate:flight"}
+
+
 def test_a_late_success_of_what_is_being_undone_changes_nothing() -> None:
     trip = Bench(ROW)
     trip.succeeds("car")

@@ -2,14 +2,14 @@
 
 - Twice in a row it is delivered as ever, then alone; after three more it fails for good.
 - What was not begun alone did not end its worker, and does not count.
-- What fails or waits in between begins the count anew; so does another attempt.
+- What fails or waits in between begins the count anew; what a limit gave up goes on alone.
 - A worker that hands it back for another reason counts for nothing.
 - It stays open as long as whoever had it may run it.
 """
 
 from __future__ import annotations
 
-from tests.unit.processors.plan_bench import Bench, step
+from tests.unit.processors.plan_bench import LIMIT_MS, Bench, step
 
 from symphainy_processors.fold.steps import LOST_IN_COMPANY
 from symphainy_processors.owner.tasks import task_for
@@ -68,6 +68,15 @@ def test_another_outcome_begins_the_count_anew() -> None:
     bench.fails("main", Error(code="busy", message="Not now.", retryable=True))
     bench.passes(30_000)
     assert (bench.step("main").attempt, bench.step("main").lost) == (2, 0)
+
+
+def test_what_a_limit_gave_up_goes_on_alone() -> None:
+    bench = Bench(ONE)
+    for _ in range(LOST_IN_COMPANY):
+        lose(bench)
+    bench.starts("main")
+    bench.passes(LIMIT_MS + 1_000)
+    assert (bench.step("main").attempt, is_alone(bench)) == (2, True)
 
 
 def test_what_is_handed_back_for_another_reason_does_not_count() -> None:

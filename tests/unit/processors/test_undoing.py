@@ -57,7 +57,7 @@ def test_what_a_limit_gave_up_stays_unknown() -> None:
 def test_a_success_after_the_failure_is_told_of() -> None:
     step = replace(OWN, status=StepStatus.FAILED, error=FINAL, delivery=4, open=(3, 4))
     events = saga.on_report(planned(step), told(ReportKind.SUCCEEDED), NOW)
-    assert events[0] == e.DeliveryClosed(step=OWN.step, delivery=3, succeeded=True)
+    assert events[0] == e.DeliveryClosed(step=OWN.step, delivery=3, begun=True)
     after = evolve_step(step, planned(step), JOURNAL, 7, events[0])
     assert undone(replace(after, open=())) == [OWN.step]
 

@@ -72,7 +72,6 @@ def _ready(
         ready_at=offset,
         due_at=0,
         token=_token(step, event.attempt),
-        lost=step.lost if event.attempt == step.attempt else 0,
     )
 
 
@@ -203,6 +202,7 @@ def _failed(
         open=still_open,
         # Whom a limit gave up has said nothing; what a worker tells of is over.
         begun=False,
+        lost=0 if event.worker else step.lost,  # whoever tells of it has lived
         given_up=step.given_up or not event.worker or event.error.code in LIMITS,
     )
 
@@ -237,7 +237,6 @@ def _retry_scheduled(
         attempt=event.attempt,
         due_at=event.due_at,
         token=_token(step, event.attempt),
-        lost=step.lost if event.attempt == step.attempt else 0,
     )
 
 

@@ -35,7 +35,8 @@ def report(state: ExecutionState, poisoned: StepReport, error: Exception) -> tup
         step=poisoned.step,
         attempt=poisoned.attempt,
         delivery=poisoned.delivery,
-        worker=poisoned.worker[:_CUT],
+        # Of a plan's step nobody knows then what it has done: as if nobody had told.
+        worker="" if state.plan else poisoned.worker[:_CUT],
         error=told,
     )
     return failed, e.ExecutionStuck(error=told) if state.plan else e.ExecutionFailed(error=told)

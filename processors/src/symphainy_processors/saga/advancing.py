@@ -53,7 +53,7 @@ def onwards(state: ExecutionState, now: int) -> Events:
         return ()
     if plans.is_undoing(state):
         return _undo(state)
-    if plans.is_stopping(state):
+    if plans.is_stopping(state) and (state.undo or not _all_done(state)):
         stopped = cancelling.idle(state)
         left = folded(state, stopped, now)
         return stopped if _moves(left) else (*stopped, *_give_up(left))
@@ -160,6 +160,12 @@ def _ready(one: PlanStep) -> e.Event:
 def _undone(state: ExecutionState, step: str) -> bool:
     undoing = find_step(state, ids.compensation_of(step))
     return undoing is not None and undoing.status is StepStatus.SUCCEEDED
+
+
+def _all_done(state: ExecutionState) -> bool:
+    """Whether there is nothing left to stop: what was asked then came too late."""
+    known = {step.step: step for step in state.steps}
+    return all(one.step in known and known[one.step].status in _OVER for one in state.plan)
 
 
 def _moves(state: ExecutionState) -> bool:

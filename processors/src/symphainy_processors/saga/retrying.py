@@ -47,8 +47,10 @@ def undo_problem(state: ExecutionState) -> Error | None:
         return _error(
             "no_compensation", f"{state.intent_type} declares no compensation.", whole=True
         )
-    if is_undoing(state) and failed_undo(state) is None:
-        return _error("compensation_began", "It is being undone already.", whole=True)
+    if is_undoing(state):
+        failed = failed_undo(state)
+        more = "" if failed is None else f" Retry {failed.step}."
+        return _error("compensation_began", f"It is being undone already.{more}", whole=True)
     return None
 
 
