@@ -42,6 +42,17 @@ KINDS: tuple[tuple[str, int, dict[str, tuple[int, int]]], ...] = (
     ("chaos.later", 4, {"succeed_at": (1, 3)}),
     ("chaos.refuse", 8, {"work_ms": (0, 300)}),
     ("chaos.slow", 3, {"succeed_at": (1, 3)}),
+    (
+        "chaos.trip",
+        8,
+        {
+            "car": (1, 3),
+            "hotel": (1, 5),
+            "flight": (1, 5),
+            "pay": (1, 6),
+            "work_ms": (0, 60),
+        },
+    ),
     ("chaos.nobody", 2, {}),
 )
 

@@ -11,10 +11,25 @@ import time
 from pydantic import BaseModel
 from tests.chaos.starts import Noted
 
-from symphainy import Context, Outcome, Realm, Retry, RetryableError, StateChange, TerminalError
+from symphainy import (
+    Context,
+    Outcome,
+    Plan,
+    PlanInput,
+    Realm,
+    Retry,
+    RetryableError,
+    StateChange,
+    Step,
+    TerminalError,
+)
 
 realm = Realm("chaos")
 PASSING = Retry(attempts=4, initial="50ms", maximum="400ms")
+
+
+# What undoes something is tried for longer than anything stays broken.
+PATIENT = Retry(attempts=50, initial="50ms", maximum="400ms")
 
 
 class Work(BaseModel):
@@ -98,3 +113,50 @@ async def slow(ctx: Context, payload: Work) -> dict[str, int]:
     if ctx.attempt < payload.succeed_at:
         await asyncio.sleep(3_600)
     return {"attempt": ctx.attempt}
+
+
+class Trip(BaseModel):
+    """At which attempt each step of a plan succeeds; beyond the last, never."""
+
+    number: int
+    car: int
+    hotel: int
+    flight: int
+    pay: int
+    work_ms: int
+
+
+@realm.intent("chaos.reserve", timeout="20s", retry=PASSING)
+async def reserve(ctx: Context, payload: Work) -> dict[str, int]:
+    """A step that may have to be undone."""
+    noted = Noted(ctx)
+
+    async def body() -> int:
+        noted.ran("reserve")
+        await asyncio.sleep(payload.work_ms / 1_000)
+        return payload.number
+
+    await ctx.step("reserve", body)
+    if ctx.attempt < payload.succeed_at:
+        raise RuntimeError("not yet")
+    return {"number": payload.number}
+
+
+@reserve.compensate(timeout="20s", retry=PATIENT)
+async def give_back(ctx: Context, done: dict[str, int] | None) -> None:
+    """Undoes it, at the second attempt where that is known to have happened."""
+    Noted(ctx)
+    if done is not None and ctx.attempt == 1:
+        raise RuntimeError("not yet")
+
+
+@realm.plan("chaos.trip")
+def trip(trip: PlanInput[Trip]) -> Plan:
+    """A diamond, undone where one of its steps never succeeds."""
+
+    def step(name: str, *needs: str) -> Step[dict[str, int]]:
+        given = {"number": trip["number"], "succeed_at": trip[name], "work_ms": trip["work_ms"]}
+        return Step(name, reserve, given, needs=needs)
+
+    ways = step("hotel", "car"), step("flight", "car")
+    return Plan([step("car"), *ways, step("pay", "hotel", "flight")])

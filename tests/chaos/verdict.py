@@ -129,6 +129,7 @@ def _unlike(life: Life, gateway: httpx.Client) -> list[str]:
         "ExecutionSucceeded": "succeeded",
         "ExecutionFailed": "failed",
         "ExecutionCancelled": "cancelled",
+        "ExecutionCompensated": "compensated",
     }.get(type(life.end.event).__name__ if life.end is not None else "", "running")
     found = []
     if document.get("status") != status:
