@@ -36,8 +36,7 @@ async def book_hotel(ctx: Context, room: Room) -> Booking:
 
 @book_hotel.compensate(retry=Retry(attempts=20, maximum="10m"), timeout="1m")
 async def cancel_hotel(ctx: Context, done: Booking | None) -> Outcome:
-    booked_as = f"{ctx.execution_id}:{ctx.compensates}"  # the key that book_hotel gave the hotel
-    ref = done.ref if done else await ctx.step("find", find_booking, booked_as)
+    ref = done.ref if done else await ctx.step("find", find_booking, ctx.compensated_key)
     return Outcome(events=[Event("hotel.cancelled", {"ref": ref})])
 
 

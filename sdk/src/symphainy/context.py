@@ -162,6 +162,13 @@ class Context(Struct, frozen=True):
         return self._task.compensates
 
     @property
+    def compensated_key(self) -> str:
+        """In a compensation the `idempotency_key` of the step that is undone, else empty: what that
+        step has done stands under it in outside systems."""
+        undone = self._task.compensates
+        return f"{self._task.execution_id}:{undone}" if undone else ""
+
+    @property
     def idempotency_key(self) -> str:
         """The same for every attempt and delivery of this step, and of no other; give it to outside
         systems. A compensation has one of its own."""

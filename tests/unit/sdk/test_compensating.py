@@ -125,15 +125,18 @@ async def test_it_may_return_nothing_else() -> None:
 
 
 async def test_a_context_says_what_it_undoes_and_has_a_key_of_its_own() -> None:
-    keys: list[tuple[str, str, str]] = []
+    keys: list[tuple[str, str, str, str]] = []
+
+    def keep(ctx: Context) -> None:
+        keys.append((ctx.step_name, ctx.compensates, ctx.idempotency_key, ctx.compensated_key))
 
     @Realm("content").intent("content.read")
     async def read(ctx: Context, payload: File) -> None:
-        keys.append((ctx.step_name, ctx.compensates, ctx.idempotency_key))
+        keep(ctx)
 
     @read.compensate
     async def undo(ctx: Context, done: None) -> None:
-        keys.append((ctx.step_name, ctx.compensates, ctx.idempotency_key))
+        keep(ctx)
 
     execution = TASK.execution_id
     await run(read, step="one", attempt=1)
@@ -141,10 +144,10 @@ async def test_a_context_says_what_it_undoes_and_has_a_key_of_its_own() -> None:
     await run(read, step="two")
     await run(read, step="compensate:one", compensates="one", handler="undo")
     assert keys == [
-        ("one", "", f"{execution}:one"),
-        ("one", "", f"{execution}:one"),
-        ("two", "", f"{execution}:two"),
-        ("compensate:one", "one", f"{execution}:compensate:one"),
+        ("one", "", f"{execution}:one", ""),
+        ("one", "", f"{execution}:one", ""),
+        ("two", "", f"{execution}:two", ""),
+        ("compensate:one", "one", f"{execution}:compensate:one", f"{execution}:one"),
     ]
 
 
