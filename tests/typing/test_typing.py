@@ -27,6 +27,9 @@ SAMPLES = (
     HERE / "negative.py",
     ROOT / "examples/hello_realm.py",
     ROOT / "examples/travel_realms.py",
+    ROOT / "examples/trip_booking.py",
+    ROOT / "examples/money_transfer.py",
+    ROOT / "examples/order_checkout.py",
 )
 CONTROL = """\
 from symphainy import Context
