@@ -149,3 +149,12 @@ async def test_a_customer_who_leaves_before_paying_is_undone(store: Store) -> No
         await run.cancel("the customer left")
         assert run.undone == ("stock", "order")
         assert (store.inventory[1], status(store)) == (100, Status.CANCELLED)
+
+
+async def test_an_order_that_is_cancelled_after_it_was_paid_is_undone_too(store: Store) -> None:
+    async with Harness(shop) as harness:
+        run = await harness.submit(check_out, WIDGET)
+        await run.signal("payment", Payment(status="paid"))
+        await run.cancel("the parcel was lost")
+        assert run.undone == ("stock", "order")
+        assert (store.inventory[1], status(store)) == (100, Status.CANCELLED)
