@@ -20,12 +20,12 @@ class Kind(StrEnum):
 
 
 class Moment(StrEnum):
-    """When a worker dies at a step; of a handler, only BEFORE means anything."""
+    """When a worker dies at a step or in a handler, or that hangs; RECORDED is of steps only."""
 
     BEFORE = "before"
-    """Before the step's function is called."""
+    """Before the function is called."""
     RAN = "ran"
-    """The function has run, its effect is in the world; nothing is recorded."""
+    """The function has run, its effect is in the world; nothing is recorded, nobody hears of it."""
     RECORDED = "recorded"
     """The result is recorded; the handler has not gone on."""
 
@@ -74,9 +74,17 @@ class Faults:
             )
         self._planned.append(fault)
 
-    def striking(self, intent_type: str, step: str = "") -> Fault | None:
-        """The fault that strikes this call, if one does; every plan counts it."""
-        met = [f for f in self._planned if (f.intent_type, f.step) == (intent_type, step)]
+    def striking(self, intent_type: str, step: str = "", *, ran: bool = False) -> Fault | None:
+        """The fault that strikes this call, if one does; every plan counts it.
+
+        `ran`: of a handler that has returned; what it strikes then counts only such calls.
+        """
+        met = [
+            f
+            for f in self._planned
+            if (f.intent_type, f.step) == (intent_type, step)
+            and (step or (f.moment is Moment.RAN) == ran)
+        ]
         struck = [fault for fault in met if fault.strikes()]
         return struck[0] if struck else None
 

@@ -56,26 +56,38 @@ class Planning:
         """Let the worker die in this call: all its handlers end without a word, and the next worker
         finds what it had.
 
-        Of a step, `when` says where: "before" it runs; when it "ran" but nothing is recorded, so
-        that it runs again; or when it is "recorded". A sync handler's thread cannot be ended: its
-        next call of `ctx` raises, or never returns.
+        `when` says where: "before" it runs; when it "ran" and nobody has heard of it, so that it
+        runs again; or, of a step, when it is "recorded". A handler that "ran" has returned: `call`
+        counts no others. A sync handler's thread cannot be ended: its next call of `ctx` raises, or
+        never returns.
 
         Raises:
             ValueError: it would strike no call, or there is no such moment.
         """
         moment = Moment(when)
-        if moment is not Moment.BEFORE and not step:
+        if moment is Moment.RECORDED and not step:
             raise ValueError(f"when={str(moment)!r} needs the step at which the worker dies.")
         self._planned(Fault(Kind.CRASH, struck_name(intent), step, call, 1, None, moment))
 
-    def hang(self, intent: Struck, *, step: str = "", call: int = 1, times: int = 1) -> None:
+    def hang(
+        self,
+        intent: Struck,
+        *,
+        step: str = "",
+        call: int = 1,
+        times: int = 1,
+        when: Moment | str = Moment.BEFORE,
+    ) -> None:
         """Let a handler, or one of its steps, never return: its timeout or heartbeat ends it, and
-        the harness skips to that.
+        the harness skips to that. When it "ran", its effect is in the world; see `crash`.
 
         Raises:
-            ValueError: it would strike no call.
+            ValueError: it would strike no call, or there is no such moment.
         """
-        self._planned(Fault(Kind.HANG, struck_name(intent), step, call, times))
+        moment = Moment(when)
+        if moment is Moment.RECORDED:
+            raise ValueError("What is recorded does not hang: use when='ran'.")
+        self._planned(Fault(Kind.HANG, struck_name(intent), step, call, times, None, moment))
 
     def _planned(self, fault: Fault) -> None:
         if fault.intent_type not in self._answered:

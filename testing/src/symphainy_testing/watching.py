@@ -75,18 +75,30 @@ class Watch:
             fault = self.faults.striking(name)
             if fault is not None:
                 await self.befall(ctx, fault)
-            return await function(_watched(ctx, self, name), given)
+            done = await function(_watched(ctx, self, name), given)
+            fault = self.faults.striking(name, ran=True)
+            if fault is not None:
+                await self.befall(ctx, fault)
+            return done
 
     def _in_thread(self, function: Function, name: str, ctx: Context, given: Any) -> Any:
         with self._runs(ctx, None):
             fault = self.faults.striking(name)
-            if fault is not None and fault.kind is Kind.HANG:
-                self._hang(ctx)
-                self._closed.wait()
-                raise asyncio.CancelledError
             if fault is not None:
-                ctx.wait(self.befall(ctx, fault))
-            return function(_watched(ctx, self, name), given)
+                self._befall_thread(ctx, fault)
+            done = function(_watched(ctx, self, name), given)
+            fault = self.faults.striking(name, ran=True)
+            if fault is not None:
+                self._befall_thread(ctx, fault)
+            return done
+
+    def _befall_thread(self, ctx: Context, fault: Fault) -> NoReturn:
+        if fault.kind is Kind.HANG:
+            self._hang(ctx)
+            self._closed.wait()
+            raise asyncio.CancelledError
+        ctx.wait(self.befall(ctx, fault))
+        raise AssertionError("a fault lets nothing go on")
 
     @contextmanager
     def _runs(self, ctx: Context, job: asyncio.Task[Any] | None) -> Iterator[None]:

@@ -89,6 +89,39 @@ async def test_a_worker_dies_at_a_step(when: Moment, charges: int, handler: obje
     assert calls.count("fetch_quote") == 1
 
 
+@pytest.mark.parametrize("intent_type", ["orders.pay", "orders.pay_in_thread"])
+async def test_a_worker_dies_when_its_handler_has_done_all(intent_type: str) -> None:
+    calls.clear()
+    async with Harness(orders) as harness:
+        harness.crash(intent_type, when="ran")
+        run = await harness.submit(intent_type, ORDER, until="ended")
+        run.succeeded("paid 7")
+        assert run.attempts == 1
+        assert len(run.events_of("step_handed_back")) == 1
+    assert len([call for call in calls if call.startswith("charge in")]) == 1  # it was recorded
+
+
+@pytest.mark.parametrize("intent_type", ["orders.pay", "orders.pay_in_thread"])
+async def test_a_handler_hangs_when_it_has_done_all(intent_type: str) -> None:
+    calls.clear()
+    async with Harness(orders) as harness:
+        harness.hang(intent_type, when="ran")
+        run = await harness.submit(intent_type, ORDER, until="ended")
+        run.succeeded("paid 7")
+        assert run.attempts == 2
+        (failed,) = run.events_of("step_failed")
+        assert failed.data["error"]["code"] in ("timeout", "heartbeat_timeout")
+
+
+async def test_a_step_hangs_when_it_has_done_its_work() -> None:
+    calls.clear()
+    async with Harness(orders) as harness:
+        harness.hang(pay, step="charge", when="ran")
+        run = await harness.submit(pay, ORDER)
+        run.succeeded("paid 7")
+    assert calls.count("charge in True") == 2
+
+
 async def test_a_worker_that_dies_takes_all_its_handlers_with_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -175,6 +208,8 @@ async def test_plans_are_checked() -> None:
         with pytest.raises(ValueError, match="count from 1"):
             harness.hang(approve, call=0)
         with pytest.raises(ValueError, match="needs the step"):
-            harness.crash(approve, when="ran")
+            harness.crash(approve, when="recorded")
         with pytest.raises(ValueError, match="soon"):
             harness.crash(approve, step="quote", when="soon")
+        with pytest.raises(ValueError, match="does not hang"):
+            harness.hang(approve, step="quote", when="recorded")
