@@ -91,10 +91,8 @@ async def test_a_withdrawal_is_tried_three_times(ledger: Ledger) -> None:
 
 async def test_a_withdrawal_of_which_nobody_knows_is_refunded_if_it_was(ledger: Ledger) -> None:
     async with Harness(bank) as harness:
-        run = await harness.submit(transfer, ORDER, until="accepted")
-        harness.hang(withdraw, times=3)
-        ledger.post(f"{run.execution_id}:withdraw", "85-150", -250)  # it has come there after all
-        await run.advance()
+        harness.hang(withdraw, times=3, when="ran")  # the money is gone, and nobody says so
+        run = await harness.submit(transfer, ORDER)
         run.compensated("withdraw")
         assert run.error is not None
         assert run.error.code == "timeout"
@@ -103,10 +101,8 @@ async def test_a_withdrawal_of_which_nobody_knows_is_refunded_if_it_was(ledger: 
 
 async def test_a_deposit_of_which_nobody_knows_is_not_paid_twice(ledger: Ledger) -> None:
     async with Harness(bank) as harness:
-        run = await harness.submit(transfer, ORDER, until="accepted")
-        harness.hang(deposit, times=3)
-        ledger.post(f"{run.execution_id}:deposit", "43-812", 250)
-        await run.advance()
+        harness.hang(deposit, times=3, when="ran")
+        run = await harness.submit(transfer, ORDER)
         run.compensated("deposit", "withdraw")
         assert balances(ledger) == BEFORE
 
@@ -134,9 +130,9 @@ async def test_a_refund_that_fails_waits_for_an_operator(ledger: Ledger) -> None
 
 async def test_what_the_target_has_spent_waits_for_an_operator(ledger: Ledger) -> None:
     async with Harness(bank) as harness:
-        run = await harness.submit(transfer, ORDER, until="accepted")
-        harness.hang(deposit, times=3)
-        ledger.post(f"{run.execution_id}:deposit", "43-812", 250)
+        harness.hang(deposit, times=3, when="ran")
+        run = await harness.submit(transfer, ORDER, until="started")
+        await harness.skip("1s")
         ledger.post("spent", "43-812", -250)
         await run.advance()
         run.stuck("insufficient_funds", step="compensate:deposit")
