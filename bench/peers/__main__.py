@@ -21,10 +21,13 @@ from bench.peers.load import checked
 from bench.peers.machine import machine
 from bench.peers.peer import Peer
 from bench.peers.results import Results, read
-from bench.peers.table import FAILED, NOT_YET, report
-from bench.peers.workloads import WORKLOADS, Options, Workload
+from bench.peers.table import FAILED, NOT_APPLICABLE, NOT_YET, report
+from bench.peers.workload import NOTHING, Options
+from bench.peers.workloads import DEFAULT as DEFAULT_WORKLOADS
+from bench.peers.workloads import WORKLOADS
 
 _USAGE = "bench/peers/run.sh [run] [OPTION ...] | list | table FILE | fsyncs [--peers ...]"
+_KILL_HELP = "parts to kill in w4: engine, worker, store, nothing (or projector, gateway: ours)"
 _COMMANDS = ("run", "list", "table", "fsyncs")
 
 
@@ -38,6 +41,10 @@ def _names(known: tuple[str, ...], text: str) -> list[str]:
 
 def _peers(text: str) -> list[str]:
     return _names(NAMES, text)
+
+
+def _parts(text: str) -> list[str]:
+    return _names((NOTHING, *dict.fromkeys(p for name in OURS for p in load(name).parts)), text)
 
 
 def _workloads(text: str) -> list[str]:
@@ -64,14 +71,18 @@ def _parser() -> argparse.ArgumentParser:
     known = Options()
     run.add_argument("--peers", type=_peers, default=list(DEFAULT), help=f"of {', '.join(NAMES)}")
     run.add_argument(
-        "--workloads", type=_workloads, default=["w1"], help=f"of {', '.join(WORKLOADS)}"
+        "--workloads",
+        type=_workloads,
+        default=list(DEFAULT_WORKLOADS),
+        help=f"of {', '.join(WORKLOADS)}; default: {','.join(DEFAULT_WORKLOADS)}",
     )
     run.add_argument("--seconds", type=float, default=known.seconds, help="of each closed loop")
-    run.add_argument("--warm", type=float, default=known.warm, help="seconds of load before w1, w2")
+    run.add_argument("--warm", type=float, default=known.warm, help="seconds of load before w1-w3")
     run.add_argument("--repeat", type=int, default=known.repeat, help="of each measurement, w1-w3")
     run.add_argument("--sequential", type=int, default=known.sequential, help="runs, one by one")
     run.add_argument("--concurrency", type=_numbers, default=known.concurrency, help="closed loops")
     run.add_argument("--runs", type=int, default=known.runs, help="runs in w4")
+    run.add_argument("--kill", type=_parts, default=["engine", "worker"], help=_KILL_HELP)
     run.add_argument("--timers", type=int, default=known.timers, help="timers in w5")
     run.add_argument("--out", type=Path, help="default: bench/results/local/peers-<UTC>.jsonl")
     run.add_argument("--work", type=Path, help="where the stacks keep data and logs")
@@ -104,7 +115,7 @@ async def _started(name: str, at: Path | None, keep: bool) -> AsyncIterator[tupl
             shutil.rmtree(peer.work, ignore_errors=True)
 
 
-async def _measure(name: str, key: str, role: str, opt: argparse.Namespace, out: Results) -> bool:
+async def _measure(name: str, key: str, part: str, opt: argparse.Namespace, out: Results) -> bool:
     """One workload on a fresh stack; whether it could be measured."""
     tag = {"peer": name, "workload": key}
     chosen = {field: getattr(opt, field) for field in Options.__dataclass_fields__}
@@ -114,7 +125,8 @@ async def _measure(name: str, key: str, role: str, opt: argparse.Namespace, out:
                 spent = round(sum(peer.processes.cpu_s().values()), 2)
                 row = {"what": "cold start to first run", "seconds": cold_s, "cpu_s": spent}
                 out.add({**tag, **row})
-            async for row in WORKLOADS[key].measure(peer, Options(**chosen), role):
+            workload = WORKLOADS[key]
+            async for row in workload.measure(peer, workload, Options(**chosen), part):
                 out.add({**tag, **row})
             peer.processes.check()
     except Exception as error:
@@ -124,9 +136,21 @@ async def _measure(name: str, key: str, role: str, opt: argparse.Namespace, out:
     return True
 
 
-def _stacks(name: str, workload: Workload) -> tuple[str, ...]:
-    """The roles to kill, each on a fresh stack; '' for none."""
-    return ("", *load(name).roles) if workload.kills else ("",)
+async def _measure_all(key: str, name: str, opt: argparse.Namespace, out: Results) -> bool:
+    """A workload on a peer, once or once for each part to kill; what cannot be done is said."""
+    workload, peer = WORKLOADS[key], load(name)
+    reason = peer.unsupported.get(workload.flow)
+    if reason:
+        out.add({"peer": name, "workload": key, "what": NOT_YET, "reason": reason})
+        return True
+    good = True
+    for part in opt.kill if workload.kills else (NOTHING,):
+        if part != NOTHING and part not in peer.parts:
+            reason = f"kill -9 {part}: {peer.whole.get(part, 'it has none')}"
+            out.add({"peer": name, "workload": key, "what": NOT_APPLICABLE, "reason": reason})
+            continue
+        good &= await _measure(name, key, part, opt, out)
+    return good
 
 
 async def _run(opt: argparse.Namespace) -> int:
@@ -145,12 +169,7 @@ async def _run(opt: argparse.Namespace) -> int:
     try:
         for key in opt.workloads:
             for name in opt.peers:
-                reason = load(name).unsupported.get(WORKLOADS[key].flow)
-                if reason:
-                    out.add({"peer": name, "workload": key, "what": NOT_YET, "reason": reason})
-                    continue
-                for role in _stacks(name, WORKLOADS[key]):
-                    good &= await _measure(name, key, role, opt, out)
+                good &= await _measure_all(key, name, opt, out)
     finally:
         titles = {key: workload.title for key, workload in WORKLOADS.items()}
         print(f"\n{report(out.rows, OURS, titles)}\n\nResults: {out.path}", flush=True)

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-STEPS = ("1", "2", "3")
 _POLL_S = 0.05
 
 
@@ -36,9 +35,9 @@ class Effects:
                 self.runs[what] += 1
             seen.append(float(at))
 
-    def distinct_steps(self) -> int:
-        """How many (run, step) have had their effect at least once."""
-        return sum(self.runs[step] for step in STEPS)
+    def distinct(self, *whats: str) -> int:
+        """How many effects of these kinds have come at least once, each of a run by itself."""
+        return sum(self.runs[what] for what in whats)
 
     def repeated(self, *whats: str) -> int:
         """How many effects of these kinds came more than once."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from bench.peers.clock import wall_clock
 from bench.peers.meter import Meter, percentiles_ms
 from bench.peers.peer import Peer
-from bench.peers.steps import ANSWERS, Json, payload
+from bench.peers.steps import FLOWS, Json, payload
 
 _RUN_TIMEOUT_S = 90.0  # above the 60 s that a server may hold a request
 _SUBMIT_TIMEOUT_S = 20.0
@@ -32,8 +32,8 @@ async def checked(peer: Peer, flow: str) -> None:
     """One run, whose answer must be the flow's."""
     run_id = next(run_ids(f"{flow}-check"))
     answer = await peer.run(flow, run_id, payload(run_id))
-    if answer != ANSWERS[flow]:
-        raise WrongAnswer(f"{flow} answered {answer!r}, not {ANSWERS[flow]!r}")
+    if answer != FLOWS[flow].answer:
+        raise WrongAnswer(f"{flow} answered {answer!r}, not {FLOWS[flow].answer!r}")
 
 
 async def sequential(peer: Peer, flow: str, n: int, warm: int) -> Json:
@@ -132,7 +132,7 @@ async def settle(peer: Peer, flow: str, submitted: Iterable[str], timeout_s: flo
 
     async def user() -> None:
         for run_id in todo:
-            if await _answer(peer.result, flow, run_id, end) != ANSWERS[flow]:
+            if await _answer(peer.result, flow, run_id, end) != FLOWS[flow].answer:
                 lost.append(run_id)
 
     await asyncio.gather(*(user() for _ in range(_SUBMITTERS)))
@@ -144,7 +144,7 @@ async def answered(peer: Peer, timeout_s: float) -> bool:
     end = time.monotonic() + timeout_s
     for run_id in run_ids("fresh"):
         limit = min(end, time.monotonic() + _TRY_TIMEOUT_S)
-        if await _answer(peer.run, "one", run_id, limit, tries=1) == ANSWERS["one"]:
+        if await _answer(peer.run, "one", run_id, limit, tries=1) == FLOWS["one"].answer:
             return True
         if time.monotonic() >= end:
             break

@@ -32,6 +32,14 @@ class Peer(ABC):
     note: ClassVar[str] = ""
     #: Started in this order; each can be killed and started again.
     roles: ClassVar[tuple[str, ...]] = ("server", "worker")
+    #: What can be killed in the middle of runs -> its role. ``engine`` decides what comes next,
+    #: ``worker`` runs the user's code, ``store`` keeps what the engine decided. Where one process
+    #: is two of them, it stands under the first, and ``whole`` says so.
+    parts: ClassVar[Mapping[str, str]] = {"engine": "server", "worker": "worker"}
+    #: Part -> why it cannot be killed by itself.
+    whole: ClassVar[Mapping[str, str]] = {
+        "store": "the server keeps it: it is killed as the engine"
+    }
     #: Flow -> why this engine cannot run it yet. Such a workload is reported, not measured.
     unsupported: ClassVar[Mapping[str, str]] = {}
 

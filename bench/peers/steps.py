@@ -10,6 +10,7 @@ A run's payload is a JSON object of about 300 bytes. The flows are:
 
 import asyncio
 import os
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -17,7 +18,6 @@ from bench.peers.clock import wall_clock
 
 Json = dict[str, Any]
 
-FLOWS = ("one", "saga", "comp", "slow", "timer")
 STEP_SLEEP_S = 0.05
 TIMER_SLEEP_S = 10.0
 
@@ -40,13 +40,24 @@ def result(step: int) -> Json:
     return {"ok": True, "step": step}
 
 
-# What each flow returns; every peer is held to it before it is measured.
-ANSWERS: dict[str, Json] = {
-    "one": result(1),
-    "saga": result(3),
-    "comp": {"ok": False, "compensated": 2},
-    "slow": result(3),
-    "timer": result(1),
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """How it is told that a run has ended, and what of it is counted."""
+
+    #: What a run returns; every peer is held to it before it is measured.
+    answer: Json
+    #: The effects of its steps, if they have any.
+    steps: tuple[str, ...] = ()
+    #: The effect after which its code does nothing more.
+    last: str = ""
+
+
+FLOWS = {
+    "one": Flow(result(1)),
+    "saga": Flow(result(3)),
+    "comp": Flow({"ok": False, "compensated": 2}),
+    "slow": Flow(result(3), ("1", "2", "3"), "done"),
+    "timer": Flow(result(1), (), "wake"),
 }
 
 

@@ -16,8 +16,9 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "sequential": ("p50_ms", "p95_ms", "p99_ms", "cpu_s_per_1k", "other_cores"),
     "closed": ("per_s", "p50_ms", "p99_ms", "cpu_s_per_1k", "stack_cores", "other_cores", "failed"),
     "kill": (
-        *("n", "at_s", "steps_at_kill", "first_step_after_s", "first_run_after_s", "effects_s"),
-        *("settled_s", "lost", "steps_repeated", "tails_repeated", "cpu_s_per_1k", "other_cores"),
+        *("killed", "n", "at_s", "steps_at_kill", "first_step_after_s", "first_run_after_s"),
+        *("effects_s", "settled_s", "lost", "steps", "steps_repeated", "tails_repeated"),
+        *("cpu_s_per_1k", "other_cores"),
     ),
     "timers": (
         *("submit_s", "late_submit_p50_ms", "late_submit_p99_ms", "late_start_p50_ms"),
@@ -49,6 +50,7 @@ _TITLES = {
 #: quiet machine shows 0.05 to 0.2 here: the kernel's own work for the stack is among it.
 QUIET_CORES = 0.3
 NOT_YET = "not yet"
+NOT_APPLICABLE = "not applicable"
 FAILED = "failed"
 _DASH = "–"
 
@@ -109,7 +111,7 @@ def _tables(rows: Sequence[Json], ours: Sequence[str], titles: dict[str, str]) -
         workload, what = row.get("workload"), row["what"]
         if workload is None:
             continue
-        if what in (NOT_YET, FAILED):
+        if what in (NOT_YET, NOT_APPLICABLE, FAILED):
             line = f"- {row['peer']}: {what}: {row['reason']}"
             if line not in remarks.setdefault(workload, []):
                 remarks[workload].append(line)
@@ -152,8 +154,13 @@ def _title(column: str) -> str:
 
 
 def _cell(rows: Sequence[Json], column: str) -> str:
-    values = [row.get(column) for row in rows]
-    return " / ".join(_DASH if value is None else f"{value:g}" for value in values)
+    return " / ".join(_text(row.get(column)) for row in rows)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return _DASH
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def _times(ours: Sequence[Json], theirs: Sequence[Json], column: str) -> str:

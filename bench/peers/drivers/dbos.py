@@ -7,6 +7,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,6 +16,8 @@ from bench.peers.peer import python, source_env
 from bench.peers.ports import HOST, free_ports
 from bench.peers.steps import Json
 
+_LIBRARY = "the engine is a library in the worker: it is killed as the worker"
+
 
 class DbosSqlite(HttpPeer):
     """The default database."""
@@ -22,6 +25,11 @@ class DbosSqlite(HttpPeer):
     name = "dbos"
     durability = "SQLite, rollback journal, synchronous=FULL (library defaults): fsync each commit"
     roles: ClassVar[tuple[str, ...]] = ("worker",)
+    parts: ClassVar[Mapping[str, str]] = {"worker": "worker"}
+    whole: ClassVar[Mapping[str, str]] = {
+        "engine": _LIBRARY,
+        "store": "SQLite is a library in the worker",
+    }
 
     def __init__(self, work: Path) -> None:
         super().__init__(work)
@@ -62,6 +70,8 @@ class DbosPostgres(DbosSqlite):
     name = "dbos-pg"
     durability = "PostgreSQL defaults (fsync=on, synchronous_commit=on): fsync on each group commit"
     roles = ("server", "worker")
+    parts: ClassVar[Mapping[str, str]] = {"worker": "worker", "store": "server"}
+    whole: ClassVar[Mapping[str, str]] = {"engine": _LIBRARY}
 
     def __init__(self, work: Path) -> None:
         super().__init__(work)

@@ -48,7 +48,7 @@ def test_effects_are_read_once_each_and_across_partial_lines(tmp_path: Path) -> 
             effects.read()
     effects.read()
     assert effects.times == {("a", "1"): [2.0, 3.0], ("a", "2"): [2.5], ("b", "done"): [4.0]}
-    assert effects.distinct_steps() == 2
+    assert effects.distinct("1", "2", "3") == 2
     assert effects.repeated("1", "2", "3") == 1
     assert effects.repeated("done") == 0
     assert effects.first("1") == {"a": 2.0}

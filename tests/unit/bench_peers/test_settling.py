@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from bench.peers.load import WrongAnswer, answered, checked, settle
 from bench.peers.peer import Peer
-from bench.peers.steps import ANSWERS, Json
+from bench.peers.steps import FLOWS, Json
 
 
 class Flaky(Peer):
@@ -45,7 +45,7 @@ class Flaky(Peer):
         self.asked[run_id] += 1
         if self.asked.total() <= self.failures:
             raise ConnectionError("down")
-        return {"ok": False} if run_id in self.wrong else ANSWERS[flow]
+        return {"ok": False} if run_id in self.wrong else FLOWS[flow].answer
 
 
 async def test_nothing_is_lost_that_is_answered_after_failures(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import pytest
 from bench.peers.steps import Json
-from bench.peers.table import FAILED, NOT_YET, QUIET_CORES, markdown, ratio, report
+from bench.peers.table import FAILED, NOT_APPLICABLE, NOT_YET, QUIET_CORES, markdown, ratio, report
 
 OURS = ("symphainy", "symphainy-fsync")
 TITLES = {"w1": "one step", "w3": "compensated"}
@@ -85,6 +85,18 @@ def test_without_us_there_are_no_ratios() -> None:
     assert "ratio" not in report([row("restate", p50_ms=1.0)], OURS, TITLES).splitlines()
 
 
+def test_the_same_part_is_compared_whatever_its_process_is_called() -> None:
+    killed = {"what": "kill -9 engine", "workload": "w4"}
+    rows = [
+        row("symphainy", **killed, killed="owner", settled_s=3.0, steps_repeated=4),
+        row("restate", **killed, killed="server", settled_s=6.0, steps_repeated=0),
+    ]
+    text = report(rows, OURS, TITLES)
+    (line,) = lines_with(text, "symphainy / restate")
+    assert cells(line)[2] == "0.50"
+    assert cells(lines_with(text, "restate")[0])[1] == "server"
+
+
 def test_repeats_stand_in_one_cell_in_their_order() -> None:
     text = report([row("dbos", p50_ms=3.5), row("dbos", p50_ms=3.25)], OURS, TITLES)
     assert "3.5 / 3.25" in text
@@ -96,7 +108,7 @@ def test_the_machine_s_other_load_is_in_every_table_of_timings() -> None:
         assert "other cores" in lines_with(text, "peer")[0], what
 
 
-@pytest.mark.parametrize("kind", [NOT_YET, FAILED])
+@pytest.mark.parametrize("kind", [NOT_YET, NOT_APPLICABLE, FAILED])
 def test_what_was_not_measured_is_said_once_with_its_reason(kind: str) -> None:
     missing = row("symphainy", kind, "w3", reason="no compensations")
     text = report([missing, missing, row("dbos", workload="w3", p50_ms=9.0)], OURS, TITLES)
