@@ -77,7 +77,7 @@ bench: $(STAMP)  ## The system beside a bare Kafka pipeline, then the owner agai
 	$(BIN)/python -m bench.owner
 
 bench-peers: $(STAMP) ## The system beside Restate, DBOS and Temporal, in one run
-	bench/peers/run.sh
+	bench/peers/run.sh $(if $(PEERS),--peers $(PEERS)) $(if $(WORKLOADS),--workloads $(WORKLOADS))
 
 lock: $(UV)      ## Resolve requirements.lock anew (hash-pinned, without addresses)
 	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --quiet \

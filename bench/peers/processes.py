@@ -73,6 +73,15 @@ class Processes:
         self._running.pop(role).wait()
         psutil.wait_procs(tree, timeout=10)  # a lock file may name a pid until it is reaped
 
+    def restart_child(self, role: str, program: str) -> None:
+        """kill -9 of the role's child that runs ``program``; it is started again as it was, as a
+        role of its own."""
+        (child,) = (one for one in self.tree(role)[1:] if Path(one.exe()).name == program)
+        argv, env = child.cmdline(), child.environ()
+        child.send_signal(signal.SIGKILL)
+        psutil.wait_procs([child], timeout=10)  # its ports and locks are free when it is reaped
+        self.spawn(program, argv, env)
+
     def cpu_s(self) -> dict[str, float]:
         """CPU seconds by role since the first start, those of killed processes included."""
         roles = {**self._spent, **dict.fromkeys(self._running, 0.0)}

@@ -3,6 +3,7 @@
 - A percentile is one of the values.
 - Side effects are read once each, across partial lines; those before the reader do not count.
 - A role's CPU time survives its kill.
+- A child of a role is killed and started again as it was, while the role lives on.
 - A role that ends by itself is told with the end of its log.
 """
 
@@ -69,6 +70,27 @@ def test_cpu_time_survives_the_kill(tmp_path: Path) -> None:
     processes.kill("worker")
     assert processes.cpu_s()["worker"] >= before >= _SEEN_S
     assert processes.roles == ()
+
+
+def test_a_child_of_a_role_is_killed_and_started_again_as_it_was(tmp_path: Path) -> None:
+    processes = Processes(tmp_path)
+    child = f"[{sys.executable!r}, '-c', 'import time; time.sleep(60)']"
+    parent = f"import subprocess\nsubprocess.Popen({child}).wait()\nimport time; time.sleep(60)"
+    processes.spawn("services", [sys.executable, "-c", parent], {})
+    end = time.monotonic() + 30
+    while len(processes.tree("services")) < 2 and time.monotonic() < end:
+        time.sleep(0.02)
+    root, before = processes.tree("services")
+    argv = before.cmdline()
+    processes.restart_child("services", Path(before.exe()).name)
+    try:
+        (again,) = (role for role in processes.roles if role != "services")
+        assert not before.is_running()
+        assert root.is_running()
+        assert processes.tree(again)[0].cmdline() == argv
+    finally:
+        for role in processes.roles:
+            processes.kill(role)
 
 
 def test_a_role_that_ends_by_itself_is_told_with_its_log(tmp_path: Path) -> None:
