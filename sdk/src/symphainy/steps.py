@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any, get_type_hints
+from weakref import WeakKeyDictionary
 
 from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
@@ -22,6 +23,9 @@ NAME_LIMIT = 200
 # All checkpoints travel with the next delivery, beside a payload of at most 256 KiB and 64 KiB of
 # metadata and context, in one record of at most 1 MiB.
 CHECKPOINTS_LIMIT_BYTES = 524_288
+# What reads a function's results, made once for each: it costs more than all else that a step
+# costs the worker. Weakly, since a handler may make its functions anew in every run.
+_READS: WeakKeyDictionary[Callable[..., Any], Callable[[bytes], Any]] = WeakKeyDictionary()
 _UNREADABLE = (
     "Roll the code back, or let the annotation read what is recorded, say with a default for a new "
     "field. Give a handler that does other things a new intent type."
@@ -139,8 +143,7 @@ def reader(name: str, function: Callable[..., Any]) -> Callable[[bytes], Any]:
     while isinstance(function, partial):
         function = function.func
     try:
-        declared = _returns(function)
-        read = TypeAdapter(declared).validate_json
+        read = _reads(function)
     except (NameError, TypeError, PydanticSchemaGenerationError) as error:
         raise ContractViolation(
             f"The return annotation of step {name!r} cannot be read back from JSON: {error}",
@@ -166,6 +169,15 @@ def read_signal(name: str, model: Any, data: bytes) -> Any:
             code="signal_unreadable",
             cure="Send what the handler asks for.",
         ) from error
+
+
+def _reads(function: Callable[..., Any]) -> Callable[[bytes], Any]:
+    if not inspect.isfunction(function):  # a class would be kept alive by what reads it
+        return TypeAdapter(_returns(function)).validate_json
+    read = _READS.get(function)
+    if read is None:
+        read = _READS[function] = TypeAdapter(_returns(function)).validate_json
+    return read
 
 
 def _returns(function: Callable[..., Any]) -> Any:

@@ -2,22 +2,25 @@
 
 - A step runs, is recorded, and only then returns; a recorded step returns without running.
 - What the handler sees is the same both times.
+- What reads a function's results is made once, and does not keep the function.
 - Names are used once; a result that cannot be recorded is a broken contract.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 from datetime import date
 from functools import partial
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from tests.unit.sdk.fakes import run
 
-from symphainy import Context, Handler, Outcome, Realm, Reference
+from symphainy import Context, Handler, Outcome, Realm, Reference, steps
 from symphainy.steps import CHECKPOINTS_LIMIT_BYTES
 from symphainy_schemas.records import Checkpoint
 
@@ -215,3 +218,30 @@ async def test_steps_may_run_side_by_side() -> None:
         return Outcome(result=lengths)
 
     assert (await run(read, b"{}")).result == [0, 1, 2, 3, 4]
+
+
+def test_what_reads_a_function_s_results_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+
+    def adapter(declared: Any) -> TypeAdapter[Any]:
+        made.append(declared)
+        return TypeAdapter(declared)
+
+    def make() -> dict[str, int]:
+        return {}
+
+    monkeypatch.setattr(steps, "TypeAdapter", adapter)
+    for function in (make, partial(make), make):
+        assert steps.reader("make", function)(b'{"a": 1}') == {"a": 1}
+    assert len(made) == 1
+
+
+def test_what_reads_a_function_s_results_does_not_keep_the_function() -> None:
+    def make() -> dict[str, int]:
+        return {}
+
+    kept = weakref.ref(make)
+    steps.reader("make", make)
+    del make
+    gc.collect()
+    assert kept() is None
