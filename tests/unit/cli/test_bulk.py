@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -164,6 +165,15 @@ def test_nothing_found_is_said_and_no_failure(monkeypatch: pytest.MonkeyPatch) -
     assert (result.exit_code, "0 found: nothing" in result.stdout) == (0, True)
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C is heard also where the tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_ctrl_c_tells_what_was_done_and_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     gateway = Gateway(20)
     gateway.interrupt_at = 5
