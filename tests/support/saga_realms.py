@@ -44,10 +44,16 @@ async def ship(ctx: Context, payload: Parcel) -> dict[str, str]:
     return {"sent": payload.hold, "for": payload.receipt}
 
 
-@stock.intent("stock.toggle")
-async def toggle(ctx: Context, payload: Order) -> dict[str, str]:
-    """Set an item aside, or put it back: of a plan, what undoes itself."""
-    return {"toggled": payload.item}
+@stock.intent("stock.hold")
+async def hold(ctx: Context, payload: Order) -> dict[str, str]:
+    """What can be undone."""
+    return {"held": payload.item}
+
+
+@hold.compensate
+async def free(ctx: Context, done: dict[str, str] | None) -> None:
+    """Knows what was held."""
+    assert done == {"held": "lamp"}
 
 
 @stock.intent("stock.inspect")

@@ -38,8 +38,15 @@ from symphainy_transport.topics import JOURNAL, STATE, Topics, TopicSpec
 
 TIMEOUT_S = 15.0
 CREATE_S = 60.0
-"""A controller that just came back lets its brokers register first."""
+"""In all: a controller that just came back lets its brokers register first."""
 ASK_AGAIN_S = 0.05
+_PASSING = (
+    KafkaError._TIMED_OUT,
+    KafkaError._TIMED_OUT_QUEUE,
+    KafkaError._TRANSPORT,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.NOT_CONTROLLER,
+)
 _NOT_ALLOWED = (
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -78,27 +85,42 @@ class Cluster:
         Raises:
             Unavailable: Kafka did not answer, or refused.
         """
-        found = self._metadata()
         wanted = self.specs() if specs is None else specs
-        missing = [spec for spec in wanted if spec.name not in found.topics]
-        if not missing:
-            return []
-        replication = self._replication(len(found.brokers))
+        deadline = time.monotonic() + CREATE_S
+        created: set[str] = set()
+        while True:
+            # Asked anew each time: a controller that was away is found by nobody who asked then.
+            found = self._metadata()
+            missing = [spec for spec in wanted if spec.name not in found.topics]
+            if not missing:
+                break
+            topics = [
+                _new_topic(s, self._replication(len(found.brokers)), extra or {}) for s in missing
+            ]
+            refused = self._create(topics, created)
+            if refused is None:
+                break
+            passes = _passes(refused) or not found.brokers
+            if not passes or time.monotonic() >= deadline:
+                raise Unavailable(f"Topics could not be created: {refused}") from refused
+            time.sleep(ASK_AGAIN_S)
+        self._await(created)
+        return sorted(created)
+
+    def _create(self, topics: list[NewTopic], created: set[str]) -> KafkaException | None:
+        """Create topics, and add their names; why the last of those was refused that were."""
         futures: Mapping[str, Future[None]] = self._admin.create_topics(
-            [_new_topic(spec, replication, extra or {}) for spec in missing],
-            operation_timeout=CREATE_S,
-            request_timeout=CREATE_S,
+            topics, operation_timeout=TIMEOUT_S, request_timeout=TIMEOUT_S
         )
-        created = []
+        refused = None
         for name, future in futures.items():
             try:
                 future.result()  # the request has its own limit, and says what it waited for
-                created.append(name)
+                created.add(name)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise Unavailable(f"Topic {name} could not be created: {error}") from error
-        self._await(futures.keys())
-        return sorted(created)
+                    refused = error
+        return refused
 
     def check(self) -> list[Finding]:
         """What is not as it must be, the fatal ones first.
@@ -131,7 +153,7 @@ class Cluster:
         _refuse(uneven(counts, self._settings.partitions, self._topics))
 
     def _replication(self, brokers: int) -> int:
-        return self._settings.replication_factor or min(WANTED_REPLICATION, brokers)
+        return self._settings.replication_factor or max(1, min(WANTED_REPLICATION, brokers))
 
     def _await(self, names: Iterable[str]) -> None:
         """Wait until brokers know what the controller has created: milliseconds, or more under
@@ -216,6 +238,12 @@ class Cluster:
             f"Kafka did not answer at {self._settings.kafka_bootstrap_servers}: {error}",
             cure="Check SYMPHAINY_KAFKA_BOOTSTRAP_SERVERS and that the brokers run.",
         )
+
+
+def _passes(error: KafkaException) -> bool:
+    """Whether it may go another time: somebody is away, or there is no broker just now."""
+    cause: KafkaError = error.args[0]
+    return cause.retriable() or cause.code() in _PASSING
 
 
 def _new_topic(spec: TopicSpec, replication: int, extra: Mapping[str, str]) -> NewTopic:

@@ -19,11 +19,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.integration.system.test_waiting import begin, in_status, shown, waits_for
+from tests.integration.system.test_waiting import begin, in_status, waits_for
 from tests.support.saga_realms import GOOD_CARD, PRICE
 from tests.support.system import System, eventually, isolated
 
-from symphainy_runtime.configuration import ConfigReader, write_config
+from symphainy_runtime.configuration import write_config
 from symphainy_runtime.local import Endpoints
 from symphainy_schemas.records import Capability, Determinism, PlannedStep, Recovery
 from symphainy_schemas.templates import reference
@@ -75,9 +75,9 @@ PLANS = (
     ),
     plan("orders.inspect", step("look", "stock.inspect", ITEM)),
     plan(
-        "orders.toggle",
-        step("toggle", "stock.toggle", ITEM),
-        step("charge", "bank.charge", {**PAYMENT, "amount": 1}, "toggle"),
+        "orders.hold",
+        step("hold", "stock.hold", ITEM),
+        step("charge", "bank.charge", {**PAYMENT, "amount": 1}, "hold"),
     ),
 )
 
@@ -209,48 +209,16 @@ def test_what_has_not_failed_and_has_done_nothing_is_compensated(shop: System) -
 
 
 def test_what_was_done_is_undone(shop: System) -> None:
-    """The SDK declares no compensation yet: here a handler undoes itself, and the plan that says so
-    is journaled before the worker, started anew, registers the handler without it."""
-    entry = registered(shop, "stock.toggle")
-    undone_by_itself = msgspec.structs.replace(
-        entry, version=entry.version + 1, compensation=entry.handler
-    )
-    write_config(shop.settings, undone_by_itself)
-    execution = in_plan(shop, {"toggle": entry.handler})
-    shop.supervisor.kill("stock")
-    shop.again("stock")
+    execution = begin(shop, "orders.hold", BAD)
     in_status(shop, execution, "stuck")
-    assert saga(shop, execution)["steps"]["toggle"]["compensation"]["status"] == "not_begun"
+    before = saga(shop, execution)["steps"]["hold"]["compensation"]
+    assert (before["handler"], before["status"]) == ("free", "not_begun")
     run(shop, ["symphainy", "saga", "compensate", execution])
     found = in_status(shop, execution, "compensated")
     assert found["error"]["code"] == "card_declined"
-    undo = saga(shop, execution)["steps"]["toggle"]["compensation"]
+    undo = saga(shop, execution)["steps"]["hold"]["compensation"]
     assert (undo["status"], undo["attempt"]) == ("succeeded", 1)
     assert "undone" in run(shop, ["symphainy", "saga", "show", execution])
-
-
-def registered(system: System, intent_type: str) -> Capability:
-    """The capability in force."""
-    reader = ConfigReader(system.settings, "test")
-    reader.catch_up()
-    reader.close()
-    return reader.configuration.capabilities[intent_type]
-
-
-def in_plan(system: System, undone_by: dict[str, str]) -> str:
-    """An execution whose plan says what undoes its steps: of those begun before the owner had read
-    that, none does."""
-    begun: list[str] = []
-
-    def says_so() -> bool:
-        begun.append(begin(system, "orders.toggle", BAD))
-        eventually(lambda: shown(system, begun[-1])["plan"] is not None, "its plan is shown")
-        steps = saga(system, begun[-1])["steps"]
-        told = {name: steps[name]["compensation"] for name in undone_by}
-        return {name: one and one["handler"] for name, one in told.items()} == undone_by
-
-    eventually(says_so, "the owner has read the newer capability")
-    return begun[-1]
 
 
 def attempts(system: System, execution: str) -> int:
