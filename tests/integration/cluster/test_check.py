@@ -16,8 +16,10 @@ import os
 import re
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from tests.integration.cluster.conftest import SPOILT, Spoiler
 from tests.support.system import eventually, isolated
 
@@ -155,6 +157,30 @@ def test_nobody_there_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for ask in (Cluster(nobody).check, Cluster(nobody).check_partitions, Cluster(nobody).identity):
         with pytest.raises(Unavailable, match="did not answer"):
             ask()
+
+
+def test_topics_are_asked_for_again_while_the_controller_is_away(
+    settings: RuntimeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = settings.model_copy(update={"topic_prefix": f"{settings.topic_prefix}again."})
+    cluster = Cluster(wanted)
+    create, away = cluster._create, [KafkaException(KafkaError(KafkaError._TIMED_OUT))]
+
+    def at_first_away(topics: Any, created: set[str]) -> KafkaException | None:
+        return away.pop() if away else create(topics, created)
+
+    monkeypatch.setattr(cluster, "_create", at_first_away)
+    made = cluster.create()
+    assert made == sorted(spec.name for spec in cluster.specs())
+    assert not [f for f in cluster.check() if f.fatal]
+
+
+def test_a_refusal_for_good_is_told_at_once(settings: RuntimeSettings) -> None:
+    wanted = settings.model_copy(
+        update={"topic_prefix": f"{settings.topic_prefix}many.", "replication_factor": 7}
+    )
+    with pytest.raises(Unavailable, match="replication factor"):
+        Cluster(wanted).create()
 
 
 def test_a_broker_that_stops_answering_in_between_is_unavailable(
