@@ -165,6 +165,14 @@ def repeated_tasks(book: Book) -> list[Place]:
     return [found.place for several in _by_number(book).values() for found in several[1:]]
 
 
+def stand_twice(book: Book) -> frozenset[tuple[str, str, int, str]]:
+    """The deliveries (execution, step, number, token) whose task stands there again."""
+    several = (key for key, found in _by_number(book).items() if len(found) > 1)
+    return frozenset(
+        (execution, step, number, token) for _, execution, step, number, token in several
+    )
+
+
 def _by_number(book: Book) -> dict[tuple[int, str, str, int, str], list[Read[Task]]]:
     by_number: dict[tuple[int, str, str, int, str], list[Read[Task]]] = defaultdict(list)
     for found in book.logs.tasks:
