@@ -300,7 +300,6 @@ STATE = State(
                 result=b"{}",
                 begun=True,
                 given_up=True,
-                completed_at=43,
                 lost=2,
                 input=b"[]",
             ),

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, Message, TopicPartition
 from bench.owner.feeding import STALL_S, Stalled
 from symphainy_processors.admission.decide import Known, admit
 from symphainy_processors.fold.evolve import evolve_execution
-from symphainy_processors.fold.plans import find_step
+from symphainy_processors.fold.plans import MAIN_STEP, find_step
 from symphainy_processors.moment import Moment
 from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.saga import decide as saga
@@ -33,7 +33,7 @@ from symphainy_transport.topics import DAY_MS, JOURNAL, Topics
 
 OWNER = "bench-planter"
 NOTE = "x" * 240  # a payload of about 300 bytes, as in the other benchmarks
-_NOT_YET = Error(code="retryable_error", message="not yet", step=saga.MAIN_STEP, retryable=True)
+_NOT_YET = Error(code="retryable_error", message="not yet", step=MAIN_STEP, retryable=True)
 Due = Callable[[int], int]  # of the n-th execution: ms since the epoch, 0 for ready at once
 
 
@@ -111,7 +111,7 @@ class Planter:
         yield heading, saga.on_report(state, self._failed(state, due_at - now), Moment(now, 0.5))
 
     def _failed(self, state: ExecutionState, after_ms: int) -> StepReport:
-        step = find_step(state, saga.MAIN_STEP)
+        step = find_step(state, MAIN_STEP)
         assert step is not None
         return StepReport(
             kind=ReportKind.FAILED,

@@ -87,7 +87,6 @@ class StepState(Struct, frozen=True, gc=False, kw_only=True):
     result: bytes | None = None
     begun: bool = False
     given_up: bool = False
-    completed_at: int = -1
     lost: int = 0
     input: bytes = b""
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from symphainy_processors.fold.plans import MAIN_STEP
 from symphainy_schemas import templates
 from symphainy_schemas.records import Capability, Error, Intent, PlannedStep, PlanStep, Policy
-
-ONLY_STEP = "main"
 
 
 def resolved(capability: Capability, entries: Mapping[str, Capability]) -> tuple[PlanStep, ...]:
@@ -17,7 +16,7 @@ def resolved(capability: Capability, entries: Mapping[str, Capability]) -> tuple
     if not capability.compensation:
         return ()
     alone = PlannedStep(
-        step=ONLY_STEP, intent_type=capability.name, needs=(), input=b"", condition=b""
+        step=MAIN_STEP, intent_type=capability.name, needs=(), input=b"", condition=b""
     )
     return (_step(alone, capability),)
 
@@ -44,14 +43,7 @@ def problem(
                 field="/intent_type",
                 cure="Let the step's handler invoke it, or state its steps here.",
             )
-    picks = any(
-        templates.PAYLOAD in templates.sources(template)
-        for one in capability.plan
-        for template in (one.input, one.condition)
-    )
-    if intent.payload_ref is not None and (
-        picks or templates.PAYLOAD in templates.sources(capability.output)
-    ):
+    if intent.payload_ref is not None and _picks(capability):
         return Error(
             code="payload_too_large",
             message=f"The steps of {capability.name} get parts of the payload, and this one is too "
@@ -60,6 +52,12 @@ def problem(
             cure="Send a reference to the large part in its place.",
         )
     return None
+
+
+def _picks(capability: Capability) -> bool:
+    """Whether a plan has parts of the payload carried to where it says."""
+    stated = [t for one in capability.plan for t in (one.input, one.condition)]
+    return any(templates.PAYLOAD in templates.sources(t) for t in (*stated, capability.output))
 
 
 def _step(one: PlannedStep, entry: Capability) -> PlanStep:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from symphainy_processors.fold.plans import is_undoing, realm_of
+from symphainy_processors.fold.plans import OVER, is_undoing, realm_of
 from symphainy_schemas.state import (
     ExecutionState,
     ExecutionStatus,
@@ -31,7 +31,6 @@ DEADLINE = ""  # stands where the step does, in the timer of an execution's dead
 _NUL = b"\0"
 _OUTSTANDING = frozenset({StepStatus.DISPATCHED, StepStatus.STARTED})
 _IDLE = frozenset({StepStatus.SUSPENDED, StepStatus.HELD})
-_OVER = frozenset({StepStatus.SUCCEEDED, StepStatus.SKIPPED})
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Body).decode
 
@@ -110,7 +109,7 @@ def is_idle(body: Body | None) -> bool:
     for step in body.steps:  # that has ended has none
         if step.status in _IDLE:
             idle = True
-        elif step.status not in _OVER:
+        elif step.status not in OVER:
             return False
     return idle
 

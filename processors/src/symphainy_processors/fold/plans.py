@@ -18,6 +18,11 @@ from symphainy_schemas.ids import undone_by
 from symphainy_schemas.records import PlanStep, Recovery
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 
+MAIN_STEP = "main"
+"""The one step of an execution that a handler answers."""
+OVER = frozenset({StepStatus.SUCCEEDED, StepStatus.SKIPPED})
+"""A step has ended so that others may begin."""
+
 
 class Policy(Protocol):
     """How often and for how long a step is tried; ms."""

@@ -181,7 +181,6 @@ def _succeeded(
         open=still_open,
         result=event.result if state.plan else None,
         begun=False,
-        completed_at=offset,
     )
 
 

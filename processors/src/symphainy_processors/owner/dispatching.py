@@ -14,8 +14,8 @@ from symphainy_processors.dispatch.rules import Limits, Line, Ready
 from symphainy_processors.dispatch.window import Waits
 from symphainy_processors.fold.layout import LineKey, is_ready
 from symphainy_processors.fold.partition import PartitionState
-from symphainy_processors.fold.plans import concurrency_of, realm_of
-from symphainy_processors.saga.decide import MAIN_STEP, WAITING
+from symphainy_processors.fold.plans import MAIN_STEP, concurrency_of, realm_of
+from symphainy_processors.saga.decide import WAITING
 from symphainy_runtime.journal.writer import Heading
 from symphainy_schemas import events as e
 from symphainy_schemas.records import Tenant

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from symphainy_processors.fold import plans
 from symphainy_processors.fold.evolve import UNPLACED, ahead
-from symphainy_processors.fold.plans import find_step
+from symphainy_processors.fold.plans import OVER, find_step
 from symphainy_processors.saga import cancelling
 from symphainy_schemas import events as e
 from symphainy_schemas import ids
@@ -37,7 +37,6 @@ _IN_MOTION = frozenset(
         StepStatus.HELD,
     }
 )
-_OVER = frozenset({StepStatus.SUCCEEDED, StepStatus.SKIPPED})
 
 
 def after(state: ExecutionState, events: Events, now: int) -> Events:
@@ -109,7 +108,7 @@ def _beginning(state: ExecutionState) -> Iterator[e.Event]:
         if find_step(state, one.step) is not None:
             continue
         needed = [find_step(state, need) for need in one.needs]
-        if any(step is None or step.status not in _OVER for step in needed):
+        if any(step is None or step.status not in OVER for step in needed):
             continue
         all_skipped = bool(needed) and all(
             step is not None and step.status is StepStatus.SKIPPED for step in needed
@@ -165,7 +164,7 @@ def _undone(state: ExecutionState, step: str) -> bool:
 def _all_done(state: ExecutionState) -> bool:
     """Whether there is nothing left to stop: what was asked then came too late."""
     known = {step.step: step for step in state.steps}
-    return all(one.step in known and known[one.step].status in _OVER for one in state.plan)
+    return all(one.step in known and known[one.step].status in OVER for one in state.plan)
 
 
 def _moves(state: ExecutionState) -> bool:

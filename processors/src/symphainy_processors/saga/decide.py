@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from symphainy_processors.fold.plans import Policy, find_step, is_undoing, policy_of
+from symphainy_processors.fold.plans import MAIN_STEP, Policy, find_step, is_undoing, policy_of
 from symphainy_processors.fold.steps import LOST_IN_COMPANY
 from symphainy_processors.moment import Moment
 from symphainy_processors.saga import advancing, cancelling, pausing, waiting
@@ -20,7 +20,6 @@ from symphainy_schemas.ids import undone_by
 from symphainy_schemas.records import REDELIVERED, Error, ReportKind, StepReport
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 
-MAIN_STEP = "main"
 # A hand-back is answered at once, unless deliveries pile up: then the realm cannot run it now.
 PROMPT_REDELIVERIES = 3
 REDELIVERY_BACKOFF_MS = 500

@@ -95,7 +95,7 @@ PLANTS = (
         "skipped-never-over",
         "15",
         "A step that was skipped is taken for one that has not ended.",
-        (Patch(advancing, "_OVER", _succeeded_alone),),
+        (Patch(advancing, "OVER", _succeeded_alone),),
     ),
     Plant(
         "failed-goes-on",
