@@ -102,6 +102,9 @@ class _Log:
         self.tasks.append(task)
         sent()
 
+    def submit(self, partition: int, intent: Intent, sent: Sent) -> None:
+        raise AssertionError("nothing is invoked")
+
     def notify(self, notice: CancelNotice) -> None:
         raise AssertionError("nothing is cancelled")
 

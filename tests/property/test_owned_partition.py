@@ -121,6 +121,9 @@ class Log:
     def send(self, task: Task, sent: Sent) -> None:
         self.sending.append((task, sent))
 
+    def submit(self, partition: int, intent: Intent, sent: Sent) -> None:
+        raise AssertionError("nothing is invoked")
+
     def notify(self, notice: CancelNotice) -> None:
         self.notices.append(notice)
 

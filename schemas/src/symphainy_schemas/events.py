@@ -56,6 +56,7 @@ class IntentReceived(_Event, frozen=True, kw_only=True):
     created_at: int
     traceparent: str = ""
     priority: int = 3
+    awaited_by: str = ""
 
 
 class IntentRejected(_Event, frozen=True):
@@ -378,6 +379,33 @@ class ExecutionCompensated(_Event, frozen=True):
     error: Error | None = None
 
 
+class ChildInvoked(_Event, frozen=True):
+    """A handler stated an intent; its effect is that intent in the write-ahead log. The id of its
+    execution, `child`, is recorded under the name, like a checkpoint."""
+
+    step: str
+    attempt: int
+    delivery: int
+    name: str
+    child: str
+    intent_id: str
+    intent_type: str
+    realm: str
+    payload: bytes
+    awaited: bool
+
+
+class ChildEnded(_Event, frozen=True):
+    """An execution that this one invoked, and whose end it awaits, has ended.
+
+    `outcome` is JSON: its status, and its result or error. It is kept for the step that waits, like
+    a signal's data.
+    """
+
+    child: str
+    outcome: bytes
+
+
 Event = (
     OwnershipTaken
     | IntentReceived
@@ -422,6 +450,8 @@ Event = (
     | ExecutionStuck
     | StepRetryRequested
     | ExecutionCompensated
+    | ChildInvoked
+    | ChildEnded
 )
 
 
@@ -444,6 +474,15 @@ class JournalRecord(Struct, frozen=True, gc=False, kw_only=True):
     execution_id: str = ""
     correlation_id: str = ""
     events: tuple[Event, ...] = ()
+
+
+JOURNAL = "journal"
+"""The topic that a cause names where a decision follows from another one of the same journal."""
+
+
+def follows(record: JournalRecord) -> bool:
+    """Whether the decision follows from another one, about another execution, in the same turn."""
+    return record.cause is not None and record.cause.topic == JOURNAL
 
 
 def event_type(event: Event) -> str:

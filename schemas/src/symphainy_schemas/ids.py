@@ -43,6 +43,12 @@ def execution_id(tenant_id: str, session_id: str, intent_id: str, partition: int
     return f"exe-{partition}-{digest.hexdigest()}"
 
 
+def child_intent_id(token: str, name: str) -> str:
+    """The id of an intent that a handler states under `name` in the attempt of that token: the same
+    in all its deliveries, and for nobody else to guess."""
+    return f"child-{blake2b(f'{token}/{name}'.encode(), digest_size=16).hexdigest()}"
+
+
 def partition_of(partitioned_id: str) -> int:
     """The partition that a session or execution id carries.
 

@@ -125,6 +125,7 @@ class ReportKind(StrEnum):
     MARKER = "marker"
     UNKNOWN = "unknown"
     SUSPENDED = "suspended"
+    INVOKED = "invoked"
 
 
 # Why a worker hands a delivery back: it found the task when it took over a partition, so another
@@ -142,6 +143,16 @@ class Wait(Struct, frozen=True, gc=False):
     name: str
     until: int
     signal: str = ""
+
+
+class Call(Struct, frozen=True, gc=False):
+    """An intent that a handler states; `payload` is JSON. `awaited`: whether it waits for the
+    end."""
+
+    intent_type: str
+    realm: str
+    payload: bytes
+    awaited: bool
 
 
 class StepReport(Struct, frozen=True, gc=False, kw_only=True):
@@ -168,6 +179,7 @@ class StepReport(Struct, frozen=True, gc=False, kw_only=True):
     retry_after_ms: int = -1
     queued_ms: int = -1
     waits: tuple[Wait, ...] = ()
+    call: Call | None = None
 
 
 class CancelNotice(Struct, frozen=True, gc=False, kw_only=True):

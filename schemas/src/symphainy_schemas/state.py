@@ -98,6 +98,13 @@ class Signal(Struct, frozen=True, gc=False):
     data: bytes
 
 
+class Child(Struct, frozen=True, gc=False):
+    """An execution whose end is awaited by one that invoked it, in that step."""
+
+    execution_id: str
+    step: str
+
+
 class ExecutionState(
     Struct, frozen=True, gc=False, kw_only=True, tag_field="-type", tag="symphainy.ExecutionState"
 ):
@@ -145,6 +152,9 @@ class ExecutionState(
     output: bytes = b""
     undo: bool = False
     failure: Error | None = None
+    awaited_by: str = ""
+    children: tuple[Child, ...] = ()
+    called: tuple[int, ...] = ()
 
     @property
     def to_end(self) -> bool:
@@ -176,6 +186,7 @@ class StateMarker(
     steps_next: int
     acted_to: int = -1
     at: int = 0
+    turn: tuple[int, ...] = ()
 
 
 class State(Struct, frozen=True, gc=False, kw_only=True):

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from symphainy.artifacts import Artifacts
 from symphainy.client import Client
 from symphainy.compensation import Compensation
-from symphainy.context import Context, Intent
+from symphainy.context import Context
 from symphainy.errors import (
     ApiError,
     Cancelled,
+    ChildFailed,
+    ChildTimeout,
     ContractViolation,
     DeclarationError,
     RetryableError,
@@ -28,6 +30,7 @@ from symphainy.realm import Realm
 from symphainy.reference import Reference
 from symphainy.results import Asked, ExecutionError, ExecutionResult
 from symphainy.sagas import Saga, SagaCompensation, SagaStep
+from symphainy.stated import Intent
 from symphainy_schemas.records import Determinism, Recovery
 
 if TYPE_CHECKING:
@@ -48,6 +51,8 @@ __all__ = [
     "Artifacts",
     "Asked",
     "Cancelled",
+    "ChildFailed",
+    "ChildTimeout",
     "Client",
     "Compensation",
     "Condition",

@@ -7,81 +7,35 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent import futures
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from msgspec import Struct
+from pydantic import BaseModel
 
 from symphainy.artifacts import Artifacts, Store
 from symphainy.durations import duration_ms
-from symphainy.errors import SignalTimeout
+from symphainy.errors import ChildTimeout, SignalTimeout
+from symphainy.invoking import call_of, child_of, recorded_child, result_of
 from symphainy.replay import MARK
+from symphainy.stated import Intent, moment
 from symphainy.steps import Steps, read_signal, reader
 from symphainy.supervision import Supervision
-from symphainy_schemas.records import Task, Wait
+from symphainy_schemas.records import Call, Task, Wait
+
+if TYPE_CHECKING:
+    from symphainy.handlers import Handler
+    from symphainy.invoking import Target
+    from symphainy.outcome import Outcome
+    from symphainy.plans.declaring import DeclaredPlan
 
 T = TypeVar("T")
+PayloadT = TypeVar("PayloadT", bound=BaseModel)
 P = ParamSpec("P")
-
-
-class Intent(Struct, frozen=True):
-    """The intent that is being executed. What is JSON is decoded anew at each access."""
-
-    _task: Task
-    _payload: bytes
-
-    def __repr__(self) -> str:
-        return f"Intent({self.intent_type}, {self.intent_id})"
-
-    @property
-    def intent_id(self) -> str:
-        """The intent's id, its idempotency key within tenant and session."""
-        return self._task.intent_id
-
-    @property
-    def intent_type(self) -> str:
-        """`{realm}.{action}`."""
-        return self._task.intent_type
-
-    @property
-    def realm(self) -> str:
-        """The realm that executes it."""
-        return self._task.realm
-
-    @property
-    def session_id(self) -> str:
-        """The session in which it was stated."""
-        return self._task.session_id
-
-    @property
-    def tenant_id(self) -> str:
-        """The tenant for whom it was stated."""
-        return self._task.tenant_id
-
-    @property
-    def payload(self) -> Any:
-        """The payload as JSON values, before any contract."""
-        return json.loads(self._payload)
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """Source and whatever the producer added."""
-        return _object(self._task.metadata)
-
-    @property
-    def solution_context(self) -> dict[str, Any]:
-        """Solution-level context, handed through; empty if there is none."""
-        return _object(self._task.solution_context)
-
-    @property
-    def created_at(self) -> datetime:
-        """When the producer stated it, by its clock, in UTC."""
-        return _moment(self._task.created_at)
 
 
 class Context(Struct, frozen=True):
@@ -181,7 +135,7 @@ class Context(Struct, frozen=True):
         self._supervision.steps().replay.unbind()
         if not self._task.timeout_ms:
             return None
-        return _moment(self._supervision.started_at + self._task.timeout_ms)
+        return moment(self._supervision.started_at + self._task.timeout_ms)
 
     @property
     def cancel_requested(self) -> bool:
@@ -292,6 +246,89 @@ class Context(Struct, frozen=True):
             raise SignalTimeout(f"No signal {name!r} came within {timeout}.")
         return read_signal(name, model, data)
 
+    @overload
+    async def invoke(
+        self,
+        target: str | Handler[PayloadT, Any] | DeclaredPlan[PayloadT],
+        payload: PayloadT | Mapping[str, Any],
+        *,
+        wait: Literal[False],
+    ) -> str: ...
+    @overload
+    async def invoke(
+        self,
+        target: str
+        | Handler[PayloadT, Awaitable[Outcome]]
+        | Handler[PayloadT, Outcome]
+        | DeclaredPlan[PayloadT],
+        payload: PayloadT | Mapping[str, Any],
+        *,
+        timeout: timedelta | str | None = None,  # noqa: ASYNC109 (the runtime keeps the time)
+    ) -> Any: ...
+    @overload
+    async def invoke(
+        self,
+        target: Handler[PayloadT, Awaitable[T]],
+        payload: PayloadT | Mapping[str, Any],
+        *,
+        timeout: timedelta | str | None = None,  # noqa: ASYNC109 (the runtime keeps the time)
+    ) -> T: ...
+    @overload
+    async def invoke(
+        self,
+        target: Handler[PayloadT, T],
+        payload: PayloadT | Mapping[str, Any],
+        *,
+        timeout: timedelta | str | None = None,  # noqa: ASYNC109 (the runtime keeps the time)
+    ) -> T: ...
+    async def invoke(
+        self,
+        target: Target,
+        payload: Any,
+        *,
+        wait: bool = True,
+        timeout: timedelta | str | None = None,  # noqa: ASYNC109 (the runtime keeps the time)
+    ) -> Any:
+        """State an intent of the same session, and wait for its end without holding a worker.
+
+        `target` is a handler or a plan, where its code is at hand, or an intent type. The intent is
+        stated once, however often this handler is run again; it is admitted like any other, in the
+        same session, for the same principal, and has an execution of its own. Returns what that has
+        returned, read as the handler's model, else as JSON values. Several at once
+        (`asyncio.gather`) run side by side, at most 100.
+
+        With `wait=False` it returns that execution's id, and the two go their own ways. Otherwise
+        what is invoked does not outlive this: where this handler's step or execution goes on no
+        more, it is cancelled.
+
+        Raises:
+            ChildFailed: it has not succeeded; the error says how it ended, and why.
+            ChildTimeout: it has not ended within `timeout`. It goes on.
+            ContractViolation: it is no intent, or the payload is none or too large.
+            ValueError: the timeout is no duration.
+        """
+        until = 0 if timeout is None else self._until(timeout)
+        steps = self._supervision.steps()
+        call = call_of(target, payload, steps.inline_limit_bytes, awaited=wait)
+        name, recorded = steps.open_next(lambda n: f"invoke:{call.intent_type}:{n}")
+        child = await self._stated(name, call, recorded)
+        if not wait:
+            return child
+        outcome = await self._wait(lambda _: f"{name}:ended", until, child)
+        if not outcome:
+            raise ChildTimeout(f"{call.intent_type} ({child}) has not ended within {timeout}.")
+        return result_of(target, call.intent_type, child, outcome)
+
+    async def _stated(self, name: str, call: Call, recorded: bytes | None) -> str:
+        """The execution of what is invoked under a name; stated, unless that is recorded."""
+        if recorded is not None:
+            return recorded_child(recorded)
+        steps = self._supervision.steps()
+        with self._supervision.at_work(), steps.replay.asked(name):
+            await self._mark(steps, name)
+            await self._supervision.call(name, call)
+        return child_of(self._task, name)
+
     def _until(self, duration: timedelta | str) -> int:
         return self._supervision.now_ms() + duration_ms(duration)
 
@@ -339,11 +376,3 @@ class Context(Struct, frozen=True):
             return asyncio.run_coroutine_threadsafe(awaited, loop).result()
         except futures.CancelledError:  # an Exception, other than asyncio's
             raise asyncio.CancelledError from None
-
-
-def _object(data: bytes) -> dict[str, Any]:
-    return cast(dict[str, Any], json.loads(data)) if data else {}
-
-
-def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)

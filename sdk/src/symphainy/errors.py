@@ -54,6 +54,37 @@ class SignalTimeout(RetryableError):
     code = "signal_timeout"
 
 
+class ChildTimeout(RetryableError):
+    """What was invoked had not ended in time; it goes on until the handler's own execution, or its
+    step, has ended. A handler that lets this pass is retried as its policy declares."""
+
+    code = "child_timeout"
+
+
+class ChildFailed(TerminalError):
+    """What was invoked has not succeeded; its error says why.
+
+    `status` is how it ended (`failed`, `rejected`, `cancelled`, `compensated`), `code` and
+    `message` are its error's. That is recorded: another attempt would meet it again.
+    """
+
+    code = "child_failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        execution_id: str,
+        status: str,
+        code: str = "",
+        field: str = "",
+        cure: str = "",
+    ) -> None:
+        super().__init__(message, code=code, field=field, cure=cure)
+        self.execution_id = execution_id
+        self.status = status
+
+
 class JournalMismatch(RetryableError):
     """The code that runs is not the code that the execution's journal is of.
 

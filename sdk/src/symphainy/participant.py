@@ -8,10 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, RootModel, TypeAdapter, ValidationError
 
-from symphainy.context import Context, Intent
+from symphainy.context import Context
 from symphainy.errors import ContractViolation
 from symphainy.outcome import Event, Outcome, StateChange
 from symphainy.reference import Reference
+from symphainy.stated import Intent
 
 
 class RuntimeParticipant(ABC):

@@ -25,11 +25,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
-from symphainy.errors import JournalMismatch, SignalTimeout
+from symphainy.errors import ChildFailed, ChildTimeout, JournalMismatch, SignalTimeout
 from symphainy.values import to_json
 
 MARK = "journal:branched"
-_OURS = re.compile(rf"sleep:\d+|signal:.+:\d+|{MARK}")
+_OURS = re.compile(rf"sleep:\d+|signal:.+:\d+|invoke:[^:]+:\d+(:ended)?|{MARK}")
+# What comes of these is the same in every run.
+_RECORDED = (SignalTimeout, ChildTimeout, ChildFailed)
 _SHOWN = 80
 # The step whose function runs, also in the tasks and threads that it begins.
 _INSIDE: ContextVar[str] = ContextVar("symphainy_inside_step")
@@ -71,7 +73,7 @@ class Replay:
 
     def handling(self, error: BaseException | None) -> None:
         """Where the handler asks, it handles an error, which another run may not meet."""
-        if error is not None and not isinstance(error, SignalTimeout):  # that one is recorded
+        if error is not None and not isinstance(error, _RECORDED):
             self._why = self._why or {"handling": type(error).__name__}
 
     @contextmanager
@@ -140,4 +142,7 @@ def is_ours(name: str) -> bool:
 def described(name: str) -> str:
     """A recorded name as people say it."""
     shown = name if len(name) <= _SHOWN else name[: _SHOWN - 1] + "…"
-    return f"{'wait' if is_ours(name) else 'step'} {shown!r}"
+    kind = "wait" if is_ours(name) else "step"
+    if name.startswith("invoke:") and kind == "wait":
+        kind = "invocation"
+    return f"{kind} {shown!r}"

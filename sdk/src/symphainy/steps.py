@@ -39,7 +39,7 @@ class Steps:
         self._carried = {checkpoint.name: checkpoint.result for checkpoint in carried}
         self._opened: set[str] = set()
         self._bytes = sum(len(name) + len(result) for name, result in self._carried.items())
-        self._inline_limit_bytes = inline_limit_bytes
+        self.inline_limit_bytes = inline_limit_bytes
         self.replay = Replay(self._carried)
         """Whether the handler asks for what was recorded."""
 
@@ -56,7 +56,8 @@ class Steps:
             raise ContractViolation(
                 f"{name!r:.80} is no step name: waits are recorded under such names.",
                 code="bad_step_name",
-                cure="Name it otherwise than sleep:<n>, signal:<name>:<n> and journal:branched.",
+                cure="Name it otherwise than sleep:<n>, signal:<name>:<n>, invoke:<type>:<n> and "
+                "journal:branched.",
             )
         return self._open(name)
 
@@ -122,7 +123,7 @@ class Steps:
             ContractViolation: it is no JSON, or too large.
         """
         what = f"The result of step {name!r}"
-        data = check_size(to_json(value, what), self._inline_limit_bytes, what, "step_too_large")
+        data = check_size(to_json(value, what), self.inline_limit_bytes, what, "step_too_large")
         self._bytes += len(name) + len(data)
         if self._bytes > CHECKPOINTS_LIMIT_BYTES:
             raise ContractViolation(

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from symphainy.steps import Steps
-from symphainy_schemas.records import Wait
+from symphainy_schemas.records import Call, Wait
 
 T = TypeVar("T")
 
@@ -49,6 +49,10 @@ class Supervision(Protocol):
 
     async def record(self, name: str, result: bytes) -> None:
         """Report a checkpoint; return when it is recorded for good."""
+        ...
+
+    async def call(self, name: str, call: Call) -> None:
+        """Report an invocation; return when it is recorded for good."""
         ...
 
     async def report_progress(self, message: str) -> None:

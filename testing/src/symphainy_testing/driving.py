@@ -130,7 +130,7 @@ class Driver:
         """
         await self.settle()
         while not done():
-            own = due(self.owner.execution(execution_id))
+            own = _first(*(due(state) for state in self.owner.family(execution_id)))
             hangs = any(worker.hangs for worker in self.workers)
             at = _first(own, self._time.next_alarm() if hangs else None)
             if at is None:

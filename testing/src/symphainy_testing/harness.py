@@ -281,7 +281,8 @@ class Harness(Planning):
             case "accepted":
                 return True
             case "started" | "waiting":
-                return rests(state) or (until == "started" and self._runs_now(run))
+                family = self._owner.family(run.execution_id)
+                return all(map(rests, family)) or (until == "started" and self._runs_now(run))
             case "ended":
                 return False
 

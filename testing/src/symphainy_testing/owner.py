@@ -84,6 +84,7 @@ class Log:
         self._time = time
         self._appending: deque[tuple[bytes, Appended]] = deque()
         self._sending: deque[tuple[Task, Sent]] = deque()
+        self._stating: deque[tuple[Intent, Sent]] = deque()
 
     def append(self, partition: int, key: bytes, value: bytes, appended: Appended) -> None:
         """Append to the journal at the next `serve`."""
@@ -92,6 +93,10 @@ class Log:
     def send(self, task: Task, sent: Sent) -> None:
         """Send a task at the next `serve`."""
         self._sending.append((task, sent))
+
+    def submit(self, partition: int, intent: Intent, sent: Sent) -> None:
+        """State an intent at the next `serve`."""
+        self._stating.append((intent, sent))
 
     def notify(self, notice: CancelNotice) -> None:
         """Tell the realm's worker that what it may run is to end."""
@@ -110,11 +115,15 @@ class Log:
 
     def serve(self, timeout_s: float) -> None:
         """Everything that was written has come to stand."""
-        while self._appending or self._sending:
+        while len(self):
             if self._appending:
                 value, appended = self._appending.popleft()
                 self.journal.append(value)
                 appended(len(self.journal) - 1, self._time.now)
+            elif self._stating:
+                intent, sent = self._stating.popleft()
+                self.intents.append(encode(intent))
+                sent()
             else:
                 task, sent = self._sending.popleft()
                 self.tasks[task.realm].append(encode(task))
@@ -131,7 +140,7 @@ class Log:
 
     def __len__(self) -> int:
         """How much is not acknowledged yet."""
-        return len(self._appending) + len(self._sending)
+        return len(self._appending) + len(self._sending) + len(self._stating)
 
 
 class Owner:
@@ -160,6 +169,9 @@ class Owner:
     def state(self, intent: Intent) -> str:
         """Somebody states an intent, which is decided in the next turn; its execution's id."""
         self._log.intents.append(encode(intent))
+        return self._know(intent)
+
+    def _know(self, intent: Intent) -> str:
         name = ids.execution_id(intent.tenant_id, intent.session_id, intent.intent_id, PARTITION)
         self._known[name] = None
         return name
@@ -179,6 +191,8 @@ class Owner:
 
     def _take(self, topic: str, records: list[bytes], position: int) -> int:
         for offset in range(position, len(records)):
+            if topic == INTENTS:
+                self._know(decode(records[offset], Intent))
             self._owned.take(Input(topic, PARTITION, offset, None, records[offset]))
             self._log.serve(0)
         return len(records)
@@ -188,6 +202,17 @@ class Owner:
     def execution(self, execution_id: str) -> ExecutionState | None:
         """The execution as the journal has it."""
         return self._state.execution(execution_id)
+
+    def family(self, execution_id: str) -> list[ExecutionState]:
+        """The execution, and those whose end it waits for, directly or not, that have not ended."""
+        found: list[ExecutionState] = []
+        left = [execution_id]
+        while left:
+            state = self._state.execution(left.pop())
+            if state is not None and not state.status.ended:
+                found.append(state)
+                left += (child.execution_id for child in state.children)
+        return found
 
     def live(self) -> list[ExecutionState]:
         """The executions that have not ended."""

@@ -91,6 +91,8 @@ class Recording:
             if kind in ("step_checkpointed", "step_resumed"):
                 answers.append(Checkpoint(data["name"], _result(kind, data)))
                 waits = tuple(name for name in waits if name != data["name"])
+            elif kind == "child_invoked":
+                answers.append(Checkpoint(data["name"], msgspec.json.encode(data["child"])))
             elif kind == "step_suspended":
                 waits = tuple(wait["name"] for wait in data["waits"])
             elif kind in _ENDS:

@@ -28,7 +28,7 @@ from symphainy.realm import Realm
 from symphainy.replay import MARK
 from symphainy.steps import Steps
 from symphainy.worker.threads import Threads
-from symphainy_schemas.records import Error, Wait
+from symphainy_schemas.records import Call, Error, Wait
 from symphainy_testing.recording import Recording
 from symphainy_testing.worker import INLINE_LIMIT_BYTES
 from symphainy_transport.artifacts import ArtifactStore
@@ -246,6 +246,10 @@ class _Teller:
         """Nothing is recorded that is not yet."""
         raise AssertionError(f"{name} is not recorded")
 
+    async def call(self, name: str, call: Call) -> None:
+        """Nothing is invoked that is not yet."""
+        raise AssertionError(f"{name} is not recorded")
+
     async def report_progress(self, message: str) -> None:
         """Nobody watches."""
 
@@ -271,6 +275,11 @@ class _Replayed(Context, frozen=True):
         """What was recorded of the step, once it is its turn."""
         await self._teller.asked(name)
         return await super().step(name, fn, *args, **kwargs)
+
+    async def _stated(self, name: str, call: Call, recorded: bytes | None) -> str:
+        """What was recorded of the invocation, once it is its turn."""
+        await self._teller.asked(name)
+        return await super()._stated(name, call, recorded)
 
     async def _wait(self, named: Callable[[int], str], until: int, signal: str) -> bytes:
         """What was recorded of the wait, once it is its turn."""

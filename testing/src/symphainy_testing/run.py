@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from symphainy_schemas import events as e
 from symphainy_testing.telling import Told, Until
 
 
@@ -15,6 +16,15 @@ class Run(Told):
 
     def __repr__(self) -> str:
         return f"Run({self.intent_type}, {self.execution_id}, {self.status})"
+
+    @property
+    def children(self) -> tuple[Run, ...]:
+        """What its handlers have invoked, in order, awaited or not; each once it is decided."""
+        stage, invoked = self._stage, self._events(e.ChildInvoked)
+        known = (one for one in invoked if stage.execution(one.child) is not None)
+        return tuple(
+            Run(one.child, one.intent_type, self.tenant_id, self.session_id, stage) for one in known
+        )
 
     # --- what may be asked of it --------------------------------------------------------------
 

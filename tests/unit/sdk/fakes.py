@@ -81,6 +81,7 @@ class FakeSupervision:
         self.started_at = NOW
         self.recorded: list[tuple[str, bytes]] = []
         self.told: list[str] = []
+        self.called: list[tuple[str, records.Call]] = []
         self.cancel_requested = False
         self.waits: list[Wait] = []
         self._steps = Steps(carried, INLINE_LIMIT)
@@ -100,6 +101,9 @@ class FakeSupervision:
 
     async def record(self, name: str, result: bytes) -> None:
         self.recorded.append((name, result))
+
+    async def call(self, name: str, call: records.Call) -> None:
+        self.called.append((name, call))
 
     async def report_progress(self, message: str) -> None:
         self.told.append(message)

@@ -25,7 +25,7 @@ from symphainy import (
     Retry,
     RuntimeParticipant,
 )
-from symphainy.context import Intent
+from symphainy.stated import Intent
 
 
 class File(BaseModel):

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from symphainy_schemas import events as e
+from symphainy_schemas import ids
 from symphainy_schemas.records import Error, Intent
 from symphainy_schemas.state import ExecutionState, SessionState
 
@@ -103,6 +104,10 @@ def _read_signal(intent: Intent) -> Asked | Error:
     if not isinstance(name, str) or not 0 < len(name) <= NAME_LIMIT or not name.isprintable():
         return _violation(
             "/payload/name", f"A signal's name is 1 to {NAME_LIMIT} printable characters."
+        )
+    if ids.is_execution_id(name):
+        return _violation(
+            "/payload/name", "What begins exe- tells of the end of an execution; use another name."
         )
     data = msgspec.json.encode(stated.get("data"))
     if len(data) > DATA_BYTES:

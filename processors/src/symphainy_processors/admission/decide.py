@@ -14,6 +14,7 @@ import msgspec
 
 from symphainy_processors.admission import control, planning
 from symphainy_processors.admission.control import Target
+from symphainy_processors.fold.family import child_of, parent_problem
 from symphainy_processors.fold.plans import concurrency_key
 from symphainy_schemas import events as e
 from symphainy_schemas import ids
@@ -37,6 +38,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     capability: Capability | None
     contract: Contract | None
     target: Target | None = None  # of which a control intent asks something
+    parent: ExecutionState | None = None  # that says it invoked it
     entries: Mapping[str, Capability] = {}  # of the steps of the capability's plan
 
 
@@ -45,11 +47,12 @@ def admit(intent: Intent, known: Known) -> Events:
     digest = _payload_hash(intent)
     if known.execution is not None:
         return (e.IntentRepeated(same_payload=known.execution.payload_sha256 == digest),)
-    received = _received(intent, digest)
+    received = _received(intent, digest, _awaited_by(intent, known))
     problem = _structure(intent, known)
     if problem is None and intent.realm == RUNTIME_REALM:
         return (received, *control.decide(intent, known.session, known.target))
     problem = problem or control.session_problem(known.session, intent)
+    problem = problem or parent_problem(known.parent, _execution_id(intent, known))
     problem = problem or _capability(intent, known)
     if problem is not None:
         return (received, e.IntentRejected(error=problem))
@@ -67,7 +70,18 @@ def _payload_hash(intent: Intent) -> bytes:
     return sha256(intent.payload).digest()
 
 
-def _received(intent: Intent, digest: bytes) -> e.IntentReceived:
+def _execution_id(intent: Intent, known: Known) -> str:
+    return ids.execution_id(intent.tenant_id, intent.session_id, intent.intent_id, known.partition)
+
+
+def _awaited_by(intent: Intent, known: Known) -> str:
+    """Who waits for its end: what it says is its cause, if that has invoked it."""
+    parent = known.parent
+    awaits = parent is not None and child_of(parent, _execution_id(intent, known)) is not None
+    return intent.causation_id if awaits else ""
+
+
+def _received(intent: Intent, digest: bytes, awaited_by: str) -> e.IntentReceived:
     return e.IntentReceived(
         intent_id=intent.intent_id,
         intent_type=intent.intent_type,
@@ -82,6 +96,7 @@ def _received(intent: Intent, digest: bytes) -> e.IntentReceived:
         created_at=intent.created_at,
         traceparent=intent.traceparent,
         priority=intent.priority,
+        awaited_by=awaited_by,
     )
 
 

@@ -14,7 +14,9 @@ class Checkpoint(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The state after the valid record at `offset` (rule 17).
 
     `live` counts the executions that have not ended, `idle` those of them of which nothing is under
-    way (see `layout.is_idle`). `identity` names cluster, topic and its id.
+    way (see `layout.is_idle`). `turn` tells where those of the last turn's decisions stand
+    from which something may follow for other executions. `identity` names cluster, topic and its
+    id.
     """
 
     term: int = -1
@@ -27,6 +29,7 @@ class Checkpoint(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     at: int = 0
     live: int = 0
     idle: int = 0
+    turn: tuple[int, ...] = ()
     identity: str = ""
     format: int = FORMAT
     evolve_version: int = 0

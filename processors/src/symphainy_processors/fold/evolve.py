@@ -11,10 +11,17 @@ from typing import cast
 
 from msgspec.structs import replace
 
+from symphainy_processors.fold.family import STOPPED, child_of
 from symphainy_processors.fold.plans import find_step, is_undoing
 from symphainy_processors.fold.steps import STEP_EVENTS, StepEvent, evolve_step, with_step
 from symphainy_schemas import events as e
-from symphainy_schemas.state import ExecutionState, ExecutionStatus, SessionState, Signal
+from symphainy_schemas.state import (
+    Child,
+    ExecutionState,
+    ExecutionStatus,
+    SessionState,
+    Signal,
+)
 
 EVOLVE_VERSION = 1
 
@@ -34,7 +41,7 @@ def evolve_execution(
         step = evolve_step(before, state, record, offset, of_step)
         state = with_step(state, step)
         beside = BESIDE_ITS_STEP.get(kind)
-        return state if beside is None else beside(state, record, event)
+        return state if beside is None else beside(state, record, event, offset)
     changed = EXECUTION_EVENTS.get(kind)
     return state if changed is None else changed(state, record, event)
 
@@ -93,6 +100,7 @@ def _received(record: e.JournalRecord, event: e.IntentReceived) -> ExecutionStat
         created_at=event.created_at,
         traceparent=event.traceparent,
         priority=event.priority,
+        awaited_by=event.awaited_by,
         status=ExecutionStatus.ACCEPTED,
         started_at=record.at,
     )
@@ -121,16 +129,21 @@ def _resolved(
     )
 
 
-def _ended(state: ExecutionState, status: ExecutionStatus, at: int) -> ExecutionState:
-    """What the dedupe window needs stays; the rest is in the journal."""
+def _ended(
+    state: ExecutionState, status: ExecutionStatus, record: e.JournalRecord
+) -> ExecutionState:
+    """What the dedupe window needs stays, and what intents that it stated still need; the rest is
+    in the journal."""
+    called = _not_sent(state.called, record)
     return replace(
         state,
         status=status,
-        ended_at=at,
+        ended_at=record.at,
+        called=called,
         payload=b"",
         payload_ref=None,
         metadata=b"",
-        solution_context=b"",
+        solution_context=state.solution_context if called else b"",
         steps=(),
         state={},
         signals=(),
@@ -138,6 +151,34 @@ def _ended(state: ExecutionState, status: ExecutionStatus, at: int) -> Execution
         output=b"",
         failure=None,
     )
+
+
+def _not_sent(called: tuple[int, ...], record: e.JournalRecord) -> tuple[int, ...]:
+    return tuple(offset for offset in called if offset > record.acted_to)
+
+
+def _invoked(
+    state: ExecutionState, record: e.JournalRecord, event: e.ChildInvoked, offset: int
+) -> ExecutionState:
+    known = state.children
+    return replace(
+        state,
+        children=(*known, Child(event.child, event.step)) if event.awaited else known,
+        called=(*_not_sent(state.called, record), offset),
+    )
+
+
+def _child_ended(
+    state: ExecutionState, record: e.JournalRecord, event: e.ChildEnded
+) -> ExecutionState:
+    """Its outcome is kept for the step that waits, unless that goes on no more."""
+    ended = child_of(state, event.child)
+    step = None if ended is None else find_step(state, ended.step)
+    signals = state.signals
+    if step is not None and step.status not in STOPPED:
+        signals = (*signals, Signal(event.child, event.outcome))
+    left = tuple(one for one in state.children if one.execution_id != event.child)
+    return replace(state, children=left, signals=signals)
 
 
 def _changed(
@@ -158,18 +199,20 @@ def _started(
 
 
 def _suspended(
-    state: ExecutionState, record: e.JournalRecord, event: e.StepSuspended
+    state: ExecutionState, record: e.JournalRecord, event: e.StepSuspended, offset: int
 ) -> ExecutionState:
     return _going_on(state, ExecutionStatus.WAITING)
 
 
 def _stopped(
-    state: ExecutionState, record: e.JournalRecord, event: e.StepCancelled
+    state: ExecutionState, record: e.JournalRecord, event: e.StepCancelled, offset: int
 ) -> ExecutionState:
     return _going_on(state, ExecutionStatus.RUNNING)
 
 
-def _come(state: ExecutionState, record: e.JournalRecord, event: e.StepResumed) -> ExecutionState:
+def _come(
+    state: ExecutionState, record: e.JournalRecord, event: e.StepResumed, offset: int
+) -> ExecutionState:
     """A signal that was waited for is used up."""
     state = _going_on(state, ExecutionStatus.RUNNING)
     signals = list(state.signals)
@@ -185,21 +228,21 @@ def _going_on(state: ExecutionState, status: ExecutionStatus) -> ExecutionState:
 
 
 def _retried(
-    state: ExecutionState, record: e.JournalRecord, event: e.StepRetryRequested
+    state: ExecutionState, record: e.JournalRecord, event: e.StepRetryRequested, offset: int
 ) -> ExecutionState:
     undoing = is_undoing(state)
     return replace(
         state,
         status=ExecutionStatus.COMPENSATING if undoing else ExecutionStatus.RUNNING,
         failure=state.failure if undoing else None,
-        controlled_at=_cause_offset(record),
+        controlled_at=_controlled_at(state, record),
     )
 
 
 def _undo_requested(
     state: ExecutionState, record: e.JournalRecord, event: e.CompensationRequested
 ) -> ExecutionState:
-    return replace(state, undo=True, controlled_at=_cause_offset(record))
+    return replace(state, undo=True, controlled_at=_controlled_at(state, record))
 
 
 def _undo_started(
@@ -219,13 +262,13 @@ def _signalled(
     state: ExecutionState, record: e.JournalRecord, event: e.SignalReceived
 ) -> ExecutionState:
     signals = (*state.signals, Signal(event.name, event.data))
-    return replace(state, signals=signals, controlled_at=_cause_offset(record))
+    return replace(state, signals=signals, controlled_at=_controlled_at(state, record))
 
 
 def _cancel_requested(
     state: ExecutionState, record: e.JournalRecord, event: e.CancelRequested
 ) -> ExecutionState:
-    return replace(state, cancel_reason=event.reason, controlled_at=_cause_offset(record))
+    return replace(state, cancel_reason=event.reason, controlled_at=_controlled_at(state, record))
 
 
 def _deadline_passed(
@@ -237,23 +280,26 @@ def _deadline_passed(
 def _paused(
     state: ExecutionState, record: e.JournalRecord, event: e.ExecutionPaused
 ) -> ExecutionState:
-    return replace(state, paused=True, controlled_at=_cause_offset(record))
+    return replace(state, paused=True, controlled_at=_controlled_at(state, record))
 
 
 def _resumed(
     state: ExecutionState, record: e.JournalRecord, event: e.ExecutionResumed
 ) -> ExecutionState:
-    return replace(state, paused=False, controlled_at=_cause_offset(record))
+    return replace(state, paused=False, controlled_at=_controlled_at(state, record))
 
 
-def _cause_offset(record: e.JournalRecord) -> int:
-    """Of the control intent that a record applies."""
-    return -1 if record.cause is None else record.cause.offset
+def _controlled_at(state: ExecutionState, record: e.JournalRecord) -> int:
+    """The offset of the control intent that a record applies; what follows from another decision
+    applies none."""
+    if record.cause is None or e.follows(record):
+        return state.controlled_at
+    return record.cause.offset
 
 
 def _ends(status: ExecutionStatus) -> Callable[..., ExecutionState]:
     def end(state: ExecutionState, record: e.JournalRecord, event: e.Event) -> ExecutionState:
-        return _ended(state, status, record.at)
+        return _ended(state, status, record)
 
     return end
 
@@ -264,6 +310,7 @@ BESIDE_ITS_STEP: Mapping[type, Callable[..., ExecutionState]] = {
     e.StepResumed: _come,
     e.StepCancelled: _stopped,
     e.StepRetryRequested: _retried,
+    e.ChildInvoked: _invoked,
 }
 """How some events change the execution beside the step that they are of."""
 EXECUTION_EVENTS: Mapping[type, Callable[..., ExecutionState]] = {
@@ -283,5 +330,6 @@ EXECUTION_EVENTS: Mapping[type, Callable[..., ExecutionState]] = {
     e.CompensationStarted: _undo_started,
     e.ExecutionStuck: _stuck,
     e.ExecutionCompensated: _ends(ExecutionStatus.COMPENSATED),
+    e.ChildEnded: _child_ended,
 }
 """How each event that is not of one step changes its execution; the others leave it as it is."""

@@ -26,6 +26,7 @@ _EXECUTION, _SESSION = b"e", b"s"
 EXPIRY = b"x"  # ended_at: when the dedupe window began
 OUTSTANDING = b"o"  # dispatched_at: what a worker may have
 READY = b"q"  # realm, tenant, priority, ready_at: what waits for its turn
+CALLED = b"k"  # where an intent was stated that may not stand in the write-ahead log yet
 TIMER = b"t"  # due_at
 DEADLINE = ""  # stands where the step does, in the timer of an execution's deadline
 _NUL = b"\0"
@@ -79,9 +80,10 @@ def index_keys(body: Body | None) -> frozenset[bytes]:
     """The index keys that follow from a state."""
     if body is None or isinstance(body, SessionState):
         return frozenset()
+    called = [_at(CALLED, offset, body.execution_id, "") for offset in body.called]
     if body.status.ended:
-        return frozenset((expiry_key(body.ended_at, body.execution_id),))
-    keys = [key for step in body.steps for key in _step_keys(body, step)]
+        return frozenset((expiry_key(body.ended_at, body.execution_id), *called))
+    keys = called + [key for step in body.steps for key in _step_keys(body, step)]
     if deadline := deadline_of(body):
         keys.append(deadline_key(body, deadline))
     return frozenset(keys)

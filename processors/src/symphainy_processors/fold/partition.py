@@ -22,12 +22,19 @@ from symphainy_processors.fold.evolve import (
     evolve_execution,
     evolve_session,
 )
+from symphainy_processors.fold.family import may_owe
 from symphainy_processors.fold.layout import Body, LineKey
 from symphainy_processors.fold.plans import find_step
-from symphainy_runtime.journal.validity import Validity
+from symphainy_runtime.journal.validity import Validity, takes_ownership
 from symphainy_runtime.state.memory import MemoryStore
 from symphainy_runtime.state.store import StateStore
-from symphainy_schemas.events import ExecutionStarted, JournalRecord, SessionClosed, SessionOpened
+from symphainy_schemas.events import (
+    ExecutionStarted,
+    JournalRecord,
+    SessionClosed,
+    SessionOpened,
+    follows,
+)
 from symphainy_schemas.state import ExecutionState, SessionState, StepState, StepStatus
 
 _SESSION_EVENTS = frozenset({SessionOpened, SessionClosed, ExecutionStarted})
@@ -73,6 +80,7 @@ class PartitionState:
         self.last_at = self.settled.at
         self.live = self.settled.live
         self.idle = self.settled.idle
+        self._turn = self.settled.turn
         # What `state` in Kafka must still be told: the ids flushed with changes after that offset.
         # A dict: the collector goes through a set, which holds a million ids after an outage.
         self.changed: dict[str, None] = {}
@@ -156,9 +164,20 @@ class PartitionState:
             self.acted_to = record.acted_to
         if record.at > self.last_at:
             self.last_at = record.at
+        if self._turn or changes:
+            self._turn = self._go_on(record, standing.offset, changes)
         for change in changes:
             self._take_up(change)
         return Applied(self._place(standing), changes)
+
+    def _go_on(
+        self, record: JournalRecord, offset: int, changes: tuple[Change, ...]
+    ) -> tuple[int, ...]:
+        """The turn after a record. An owner that takes over finishes its predecessor's first."""
+        turn = self._turn if follows(record) or takes_ownership(record) else ()
+        state = changes[0].after if changes else None
+        owes = isinstance(state, ExecutionState) and may_owe(state)
+        return (*turn, offset) if owes else turn
 
     def _take_up(self, change: Change) -> None:
         after = change.after
@@ -190,6 +209,7 @@ class PartitionState:
             at=self.last_at,
             live=self.live,
             idle=self.idle,
+            turn=self._turn,
         )
 
     def _changes(self, record: JournalRecord, offset: int) -> tuple[Change, ...]:
@@ -237,6 +257,7 @@ class PartitionState:
         expired = self._expired()
         for ended_at, name in expired:
             batch += [(layout.expiry_key(ended_at, name), None), (layout.state_key(name), None)]
+        batch += [(key, None) for key in self._sent()]
         batch.append((layout.CHECKPOINT, pack_checkpoint(self._stamped())))
         self.store.write(batch)
         self._flushed(expired)
@@ -259,11 +280,24 @@ class PartitionState:
             self.changed[name] = None
 
     def _expired(self) -> list[tuple[int, str]]:
-        """Ended executions that have left the dedupe window by settled time, a bounded number."""
+        """Ended executions that have left the dedupe window by settled time, a bounded number; none
+        of which a successor may still need something."""
+        if self.settled.turn:
+            return []
         end = layout.expiry_key(max(0, self.settled.at - self._window_ms), "")
         found = self.store.scan(layout.EXPIRY, end, EXPIRED_A_FLUSH)
         entries = [layout.read_expiry_key(key) for key, _ in found]
-        return [(ended_at, name) for ended_at, name in entries if name not in self._dirty]
+        kept = {at.execution_id for at in self._called(self.settled.acted_to)} if entries else {}
+        return [
+            (ended_at, name)
+            for ended_at, name in entries
+            if name not in self._dirty and name not in kept
+        ]
+
+    def _sent(self) -> list[bytes]:
+        """Index keys of intents that stand in the write-ahead log by now, a bounded number."""
+        end = layout.at_number(layout.CALLED, self.settled.acted_to + 1)
+        return [key for key, _ in self.store.scan(layout.CALLED, end, EXPIRED_A_FLUSH)]
 
     def _stamped(self) -> Checkpoint:
         return replace(self.settled, identity=self._identity, evolve_version=EVOLVE_VERSION)
@@ -302,6 +336,20 @@ class PartitionState:
         for state, step in self.outstanding():
             if step.status is StepStatus.DISPATCHED and step.dispatched_at > self.acted_to:
                 yield state, step
+
+    def not_sent(self) -> Iterator[int]:
+        """Where intents were stated that may not stand in the write-ahead log yet (rule 11), in
+        order. All must be flushed."""
+        for at in self._called(self.acted_to):
+            yield at.number
+
+    def _called(self, acted_to: int) -> Iterator[layout.StepKey]:
+        start = layout.at_number(layout.CALLED, acted_to + 1)
+        end = layout.end_of(layout.CALLED)
+        while found := self.store.scan(start, end, 1_000):
+            for key, _ in found:
+                yield layout.read_place(layout.CALLED, key)
+            start = layout.behind(found[-1][0])
 
     def lines(self) -> Iterator[LineKey]:
         """The queues that hold ready steps. All must be flushed."""

@@ -139,8 +139,8 @@ def input_of(state: ExecutionState, step: str) -> bytes:
 
 
 def output_of(state: ExecutionState) -> bytes:
-    """A plan's result; empty where that is its only step's."""
-    if len(state.plan) == 1 and not state.output:
+    """A plan's result; empty where that is its only step's, and nobody is told of it."""
+    if len(state.plan) == 1 and not state.output and not state.awaited_by:
         return b""
     if state.output:
         return templates.resolve(state.output, _Sources(state))

@@ -37,6 +37,7 @@ StepEvent = (
     | e.StepSkipped
     | e.StepClosed
     | e.StepRetryRequested
+    | e.ChildInvoked
 )
 
 
@@ -161,6 +162,17 @@ def _checkpointed(
     state: ExecutionState,
 ) -> StepState:
     recorded = (*step.checkpoints, Checkpoint(event.name, event.result))
+    return replace(_lives(step, record, state), checkpoints=recorded)
+
+
+def _invoked(
+    step: StepState,
+    event: e.ChildInvoked,
+    record: e.JournalRecord,
+    offset: int,
+    state: ExecutionState,
+) -> StepState:
+    recorded = (*step.checkpoints, Checkpoint(event.name, f'"{event.child}"'.encode()))
     return replace(_lives(step, record, state), checkpoints=recorded)
 
 
@@ -365,5 +377,6 @@ STEP_EVENTS: Mapping[type, Callable[..., StepState]] = {
     e.StepSkipped: _skipped,
     e.StepClosed: _all_closed,
     e.StepRetryRequested: _retry_requested,
+    e.ChildInvoked: _invoked,
 }
 """How each event changes its step; a test holds it against `StepEvent`."""

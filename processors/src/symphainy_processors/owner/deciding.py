@@ -20,12 +20,14 @@ from symphainy_processors.moment import Moment
 from symphainy_processors.owner.dispatching import Dispatching, first
 from symphainy_processors.owner.dispatching import waiting as waiting_item
 from symphainy_processors.owner.figures import Figures
+from symphainy_processors.owner.following import Following
 from symphainy_processors.owner.ledger import Ledger
 from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.owner.ports import Port, World
 from symphainy_processors.saga import decide as saga
 from symphainy_runtime.journal.writer import Heading, Positions
 from symphainy_schemas.events import (
+    JOURNAL,
     CapabilityResolved,
     Event,
     Position,
@@ -73,6 +75,7 @@ class Deciding:
         self._figures = shell.figures
         self._world, self._options = shell.world, shell.options
         self._since_record = 0
+        self.following = Following(state, self.moment, self._decide_what_follows)
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -105,6 +108,7 @@ class Deciding:
         follows = saga.on_admitted(events)
         if not follows:
             self._record(heading, events, moment)
+            self._follow(heading, events)
             return
         (ready,) = follows
         item = first(heading, events, self.ledger.next_offset)
@@ -162,6 +166,16 @@ class Deciding:
             raise
         for item in waits:
             self.dispatching.wait(item)
+        self._follow(heading, events)
+
+    def _follow(self, heading: Heading, events: Events) -> None:
+        self.following.decided(heading.execution_id, events, self.ledger.next_offset - 1)
+
+    def _decide_what_follows(
+        self, before: ExecutionState, events: Events, moment: Moment, offset: int
+    ) -> None:
+        cause = Position(JOURNAL, self.ledger.partition, offset)
+        self.decide(before, heading_of(before, cause, -1), events, moment)
 
     def decide_due(
         self, state: ExecutionState, step: StepState | None, events: Events, moment: Moment

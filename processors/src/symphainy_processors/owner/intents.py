@@ -123,6 +123,7 @@ class Intents:
             execution=self._state.execution(execution_id, moment.now),
             session=self._state.session(intent.session_id),
             target=target,
+            parent=self._state.execution(intent.causation_id) if intent.causation_id else None,
             tenant_exists=self._world.tenant(intent.tenant_id) is not None,
             capability=capability,
             contract=self._contracts.of(capability) if capability is not None else None,

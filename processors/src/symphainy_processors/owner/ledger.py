@@ -9,22 +9,23 @@ from __future__ import annotations
 import logging
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from symphainy_processors.fold.partition import Applied, PartitionState
 from symphainy_processors.owner.ports import Port
-from symphainy_processors.owner.tasks import notices_for, task_for
+from symphainy_processors.owner.tasks import intent_for, notices_for, task_for
 from symphainy_runtime.journal.validity import Validity
 from symphainy_runtime.journal.writer import Heading, JournalWriter, Positions
 from symphainy_schemas.events import (
     CancelRequested,
+    ChildInvoked,
     CompensationRequested,
     DeadlinePassed,
     Event,
     StepDispatched,
 )
-from symphainy_schemas.records import CancelNotice
+from symphainy_schemas.records import CancelNotice, Intent
 from symphainy_schemas.state import ExecutionState
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class _Pending:
     applied: Applied
     written_at: int
     dispatches: Dispatches
+    calls: tuple[Intent, ...]
     notices: tuple[CancelNotice, ...]
 
 
@@ -60,7 +62,7 @@ class Ledger:
         self.lost = False
         self.decided = 0
         self.clock_ahead = False
-        self._partition = partition
+        self.partition = partition
         self._state = state
         self._port = port
         self._clock = clock
@@ -72,7 +74,7 @@ class Ledger:
         self._unsent: dict[int, int] = {}
         self._held_at = state.acted_to
         self._held_until = -1
-        self._last_dispatch = -1
+        self._last_effect = -1
         self.recorded_at = state.last_at
         self._recorded_acted_to = state.acted_to
 
@@ -101,7 +103,7 @@ class Ledger:
     @property
     def has_news_of_effects(self) -> bool:
         """Whether a record now would say that more effects are acknowledged."""
-        return self._recorded_acted_to < self._last_dispatch <= self.acted_to
+        return self._recorded_acted_to < self._last_effect <= self.acted_to
 
     def hold_acted_to(self) -> None:
         """`acted_to` stays where the last owner left it until `release_acted_to`.
@@ -135,11 +137,12 @@ class Ledger:
         self._recorded_acted_to = record.acted_to
         self.decided += 1
         dispatches = self._dispatches(heading.execution_id, events)
-        if dispatches:
-            self._last_dispatch = offset
+        calls = self._calls(heading.execution_id, events, now)
+        if dispatches or calls:
+            self._last_effect = offset
         notices = self._notices(heading.execution_id, events, offset)
-        self._pending.append(_Pending(applied, self._clock(), dispatches, notices))
-        self._port.append(self._partition, heading.execution_id.encode(), value, self._appended)
+        self._pending.append(_Pending(applied, self._clock(), dispatches, calls, notices))
+        self._port.append(self.partition, heading.execution_id.encode(), value, self._appended)
 
     def _dispatches(self, execution_id: str, events: tuple[Event, ...]) -> Dispatches:
         found = [event for event in events if isinstance(event, StepDispatched)]
@@ -148,6 +151,21 @@ class Ledger:
         state = self._state.execution(execution_id)
         assert state is not None
         return tuple((state, event) for event in found)
+
+    def _calls(self, execution_id: str, events: tuple[Event, ...], now: int) -> tuple[Intent, ...]:
+        found = [event for event in events if isinstance(event, ChildInvoked)]
+        if not found:
+            return ()
+        state = self._state.execution(execution_id)
+        assert state is not None
+        return tuple(intent_for(state, event, now) for event in found)
+
+    def send_again(self, offset: int, calls: Sequence[Intent]) -> None:
+        """State intents of a predecessor's decision that may not stand in the log yet; before
+        anything is decided, and in order."""
+        self._unsent[offset] = len(calls)
+        for intent in calls:
+            self._port.submit(self.partition, intent, lambda: self._sent(offset))
 
     def _notices(
         self, execution_id: str, events: tuple[Event, ...], offset: int
@@ -167,7 +185,7 @@ class Ledger:
         if offset != counted_for:
             log.warning(
                 "partition %d: append expected at %d is at %s; dropping the term",
-                self._partition,
+                self.partition,
                 counted_for,
                 offset,
             )
@@ -179,10 +197,12 @@ class Ledger:
         self._acked = offset
         for notice in pending.notices:  # not counted in `acted_to`: nothing depends on them
             self._port.notify(notice)
-        if pending.dispatches:
-            self._unsent[offset] = len(pending.dispatches)
+        if pending.dispatches or pending.calls:
+            self._unsent[offset] = len(pending.dispatches) + len(pending.calls)
+            for intent in pending.calls:
+                self._port.submit(self.partition, intent, lambda: self._sent(offset))
             for state, dispatched in pending.dispatches:
-                task = task_for(state, dispatched, self._partition, offset, self._skew_ms)
+                task = task_for(state, dispatched, self.partition, offset, self._skew_ms)
                 self._port.send(task, lambda: self._sent(offset))
 
     def _judge_clock(self, ahead_ms: int) -> None:
@@ -192,7 +212,7 @@ class Ledger:
             log.warning(
                 "partition %d: this clock is %d ms ahead of the broker's; no timer fires until it "
                 "is set right",
-                self._partition,
+                self.partition,
                 ahead_ms,
             )
         self.clock_ahead = ahead

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Mapping
 
 from symphainy_processors.fold.partition import PartitionState
 from symphainy_processors.owner import letters, poison
@@ -14,19 +15,22 @@ from symphainy_processors.owner.deciding import Deciding, Shell, heading_of
 from symphainy_processors.owner.intents import Intents
 from symphainy_processors.owner.ledger import Ledger
 from symphainy_processors.owner.ports import Input
-from symphainy_processors.owner.tasks import notices_for
+from symphainy_processors.owner.tasks import intent_for, notices_for
 from symphainy_processors.owner.timeouts import Timeouts
 from symphainy_processors.saga import decide as saga
 from symphainy_runtime.journal.validity import Validity
 from symphainy_runtime.state.store import StoreBroken
 from symphainy_schemas.codec import decode
 from symphainy_schemas.errors import UnreadableRecord
-from symphainy_schemas.events import Position
+from symphainy_schemas.events import ChildInvoked, JournalRecord, Position
 from symphainy_schemas.records import Intent, ReportKind, StepReport
 from symphainy_schemas.state import StepStatus
 from symphainy_transport.topics import INTENTS, STEPS
 
 log = logging.getLogger(__name__)
+
+
+NOTHING: Mapping[int, JournalRecord] = {}
 
 
 class OwnedPartition:
@@ -39,9 +43,11 @@ class OwnedPartition:
         term: Validity,
         before: Validity,
         shell: Shell,
+        left: Mapping[int, JournalRecord] = NOTHING,
     ) -> None:
         """Own `partition`; `term` is the standing after our OwnershipTaken (rule 1), `before` the
-        one right before it. `state` is flushed."""
+        one right before it. `state` is flushed. `left` are the decisions of which the last owner
+        may have left something undone: intents to state, and its last turn."""
         self.partition = partition
         self.state = state
         self.ledger = Ledger(
@@ -52,6 +58,7 @@ class OwnedPartition:
         self._intents = Intents(partition, self._deciding, shell)
         self._port, self._options = shell.port, shell.options
         self._timeouts = Timeouts(shell.owner, term.offset, shell.options.marker_again_ms)
+        self._left = left
         self._taking_over = False
         self._unsent: dict[tuple[str, str], int] = {}  # what a takeover has still to deliver anew
         self._lettering = False
@@ -208,8 +215,22 @@ class OwnedPartition:
         if self._unsent:
             self._taking_over = True
             self.ledger.hold_acted_to()
+        self._finish_turn()
         self._mark(self._deciding.now())
         self._deciding.dispatch()
+
+    def _finish_turn(self) -> None:
+        """State the intents that the last owner may not have stated (rule 11), and decide what it
+        had no time to decide of its last turn."""
+        for offset in self.state.not_sent():
+            record = self._left[offset]
+            parent = self.state.execution(record.execution_id)
+            assert parent is not None
+            called = [one for one in record.events if isinstance(one, ChildInvoked)]
+            self.ledger.send_again(offset, [intent_for(parent, c, record.at) for c in called])
+        turn = self.state.settled.turn
+        self._deciding.following.finish((offset, self._left[offset]) for offset in turn)
+        self._left = {}
 
     def _tell_again(self) -> None:
         """The last owner may have died before it told whoever runs what is to end."""

@@ -42,6 +42,13 @@ def report(state: ExecutionState, poisoned: StepReport, error: Exception) -> tup
     return failed, e.ExecutionStuck(error=told) if state.plan else e.ExecutionFailed(error=told)
 
 
+def following(state: ExecutionState, error: Exception) -> tuple[e.Event, ...]:
+    """What follows from another execution's decision cannot be decided: it fails, or is held for an
+    operator if there is a plan."""
+    told = _error(error)
+    return (e.ExecutionStuck(error=told) if state.plan else e.ExecutionFailed(error=told),)
+
+
 def _error(error: Exception) -> Error:
     if isinstance(error, CallerError):
         return Error(code=error.code, message=error.message, field=error.field, cure=error.cure)

@@ -16,6 +16,7 @@ from symphainy_schemas.records import (
     CancelNotice,
     Capability,
     DeadLetter,
+    Intent,
     StepReport,
     Task,
     Tenant,
@@ -42,6 +43,11 @@ class Port(Protocol):
 
     def send(self, task: Task, sent: Sent) -> None:
         """Send a task, retried until Kafka acknowledges it; then call `sent`."""
+        ...
+
+    def submit(self, partition: int, intent: Intent, sent: Sent) -> None:
+        """State an intent on that partition of the write-ahead log, retried until Kafka
+        acknowledges it; then call `sent`."""
         ...
 
     def notify(self, notice: CancelNotice) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -21,7 +22,9 @@ from symphainy_processors.owner.rows import Loading, checkpoint_of
 from symphainy_runtime.journal.chain import Chain, JournalTampered
 from symphainy_runtime.journal.validity import Validity, judge, record_hash, takes_ownership
 from symphainy_runtime.state.store import StateStore
+from symphainy_schemas.codec import decode
 from symphainy_schemas.errors import OperatorError
+from symphainy_schemas.events import JournalRecord
 
 log = logging.getLogger(__name__)
 Steps = Generator[None, None, None]
@@ -84,6 +87,31 @@ class Restoring:
             yield
         restored.read_to = max(restored.read_to, end)
         state.flush()
+
+    def records(
+        self, p: int, offsets: AbstractSet[int]
+    ) -> Generator[None, None, dict[int, JournalRecord]]:
+        """The records at these offsets, which were folded: they are valid.
+
+        Raises:
+            OperatorError: retention has passed one.
+        """
+        found: dict[int, JournalRecord] = {}
+        if not offsets:
+            return found
+        for batch in self._records(p, min(offsets), max(offsets) + 1):
+            for offset, value in batch:
+                if offset in offsets:
+                    found[offset] = decode(value, JournalRecord)
+            yield
+        if gone := offsets - found.keys():
+            raise OperatorError(
+                f"Journal partition {p} has lost the decision at {min(gone)}, whose effects Kafka "
+                "may not have.",
+                code="journal_expired",
+                cure="See docs/operations.md, Expired positions.",
+            )
+        return found
 
     def changed_between(
         self, p: int, after: int, to: int

@@ -34,6 +34,7 @@ def marker_of(checkpoint: Checkpoint) -> State:
             steps_next=checkpoint.steps_next,
             acted_to=checkpoint.acted_to,
             at=checkpoint.at,
+            turn=checkpoint.turn,
         ),
     )
 
@@ -51,6 +52,7 @@ def checkpoint_of(marker: State, live: int, idle: int) -> Checkpoint:
         steps_next=body.steps_next,
         acted_to=body.acted_to,
         at=body.at,
+        turn=body.turn,
         live=live,
         idle=idle,
     )

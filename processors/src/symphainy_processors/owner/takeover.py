@@ -84,8 +84,13 @@ class Takeover:
             return None
         if p not in self._named():
             return None
+        state = restored.state
+        left = {*state.settled.turn, *state.not_sent()}
+        records = yield from self._restoring.records(p, left)
+        if p not in self._named():
+            return None
         return OwnedPartition(
-            p, restored.state, restored.standing, restored.before_term, self._shell
+            p, state, restored.standing, restored.before_term, self._shell, records
         )
 
     def _check_inputs(self, p: int, restored: Restored) -> None:

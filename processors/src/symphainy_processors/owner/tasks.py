@@ -1,4 +1,4 @@
-"""What workers are sent of journaled decisions: tasks, and notices of what is to end.
+"""What is sent of journaled decisions: tasks, notices of what is to end, intents of handlers.
 
 Built from the state as decided, sent after the append.
 """
@@ -14,10 +14,12 @@ from symphainy_processors.fold.plans import (
     realm_of,
 )
 from symphainy_processors.fold.steps import LOST_IN_COMPANY
-from symphainy_schemas.events import StepDispatched
+from symphainy_schemas.events import ChildInvoked, StepDispatched
 from symphainy_schemas.ids import undone_by
-from symphainy_schemas.records import CancelNotice, Task
+from symphainy_schemas.records import CancelNotice, Intent, Task
 from symphainy_schemas.state import ExecutionState
+
+_BY_A_HANDLER = b'{"source":"handler"}'
 
 
 def task_for(
@@ -61,6 +63,26 @@ def task_for(
         compensates=entry.compensates,
         result=None if undone is None else undone.result,
         alone=step.lost >= LOST_IN_COMPANY,
+    )
+
+
+def intent_for(state: ExecutionState, event: ChildInvoked, at: int) -> Intent:
+    """The one effect of a ChildInvoked journaled at `at`, ms since the epoch."""
+    return Intent(
+        intent_id=event.intent_id,
+        intent_type=event.intent_type,
+        realm=event.realm,
+        session_id=state.session_id,
+        tenant_id=state.tenant_id,
+        principal=state.principal,
+        correlation_id=state.correlation_id,
+        causation_id=state.execution_id,
+        payload=event.payload,
+        metadata=_BY_A_HANDLER,
+        solution_context=state.solution_context,
+        created_at=at,
+        traceparent=state.traceparent,
+        priority=state.priority,
     )
 
 

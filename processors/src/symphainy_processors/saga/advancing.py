@@ -169,7 +169,8 @@ def _all_done(state: ExecutionState) -> bool:
 
 def _moves(state: ExecutionState) -> bool:
     """Whether something of it may still start or run, or goes on by itself."""
-    return any(step.status in _IN_MOTION or step.open for step in state.steps)
+    moves = any(step.status in _IN_MOTION or step.open for step in state.steps)
+    return moves or bool(state.children)  # of a step that goes on no more they are asked to end
 
 
 def _held(state: ExecutionState, step: StepState) -> Error:

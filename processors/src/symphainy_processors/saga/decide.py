@@ -14,7 +14,7 @@ from typing import assert_never
 from symphainy_processors.fold.plans import MAIN_STEP, Policy, find_step, is_undoing, policy_of
 from symphainy_processors.fold.steps import LOST_IN_COMPANY
 from symphainy_processors.moment import Moment
-from symphainy_processors.saga import advancing, cancelling, pausing, waiting
+from symphainy_processors.saga import advancing, calling, cancelling, pausing, waiting
 from symphainy_schemas import events as e
 from symphainy_schemas.ids import undone_by
 from symphainy_schemas.records import REDELIVERED, Error, ReportKind, StepReport
@@ -69,12 +69,10 @@ def _on_report(
     if step.status is StepStatus.SUSPENDED and report.kind is ReportKind.FAILED:
         return _closed(state, step, report)  # the attempt goes on when what it waits for has come
     match report.kind:
-        case ReportKind.STARTED:
-            return _started(state, step, report) if current else ()
-        case ReportKind.CHECKPOINT:
-            return _checkpointed(state, step, report, moment) if current else ()
-        case ReportKind.PROGRESS:
-            return _progressed(report) if current else ()
+        case ReportKind.STARTED | ReportKind.CHECKPOINT | ReportKind.PROGRESS:
+            return _lives(state, step, report, moment) if current else ()
+        case ReportKind.INVOKED:
+            return _invoked(state, step, report, moment)
         case ReportKind.SUCCEEDED:
             return _succeeded(state, step, report, moment)
         case ReportKind.FAILED:
@@ -212,6 +210,14 @@ def _closed(state: ExecutionState, step: StepState, report: StepReport) -> Event
     return (closed,) if ended is None else (closed, ended)
 
 
+def _lives(state: ExecutionState, step: StepState, report: StepReport, moment: Moment) -> Events:
+    if report.kind is ReportKind.STARTED:
+        return _started(state, step, report)
+    if report.kind is ReportKind.PROGRESS:
+        return _progressed(report)
+    return _checkpointed(state, step, report, moment)
+
+
 def _started(state: ExecutionState, step: StepState, report: StepReport) -> Events:
     lives = step.status is StepStatus.DISPATCHED or report.delivery in step.open
     return (_start_event(report),) if lives and _may_start(state, step) else ()
@@ -247,14 +253,7 @@ def _checkpointed(
     start = (_start_event(report),) if _may_start(state, step) else ()
     taken = waiting.checkpoints_bytes(state, step) + len(report.result)
     if taken > waiting.CHECKPOINTS_BYTES:
-        error = Error(
-            code="checkpoints_too_large",
-            message=f"The results of this step's ctx.step calls, and its signals, take {taken} "
-            "bytes.",
-            step=step.step,
-            cure=f"Keep them under {waiting.CHECKPOINTS_BYTES} bytes: return references to "
-            "artifacts.",
-        )
+        error = waiting.checkpoints_too_large(step, taken)
         failed = _attempt_failed(state, step, report.delivery, error, moment)
         return (*start, *failed)
     event = e.StepCheckpointed(
@@ -265,6 +264,15 @@ def _checkpointed(
         result=report.result,
     )
     return (*start, event)
+
+
+def _invoked(state: ExecutionState, step: StepState, report: StepReport, moment: Moment) -> Events:
+    starts = report.delivery == step.delivery and _may_start(state, step)
+    start = (_start_event(report),) if starts else ()
+    said = calling.invoked(state, step, report)
+    if isinstance(said, Error):
+        return (*start, *_attempt_failed(state, step, report.delivery, said, moment))
+    return (*start, *said) if said else ()
 
 
 def _progressed(report: StepReport) -> Events:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from symphainy_schemas import events as e
-from symphainy_schemas.records import StepReport, Wait
+from symphainy_schemas.records import Error, StepReport, Wait
 from symphainy_schemas.state import ExecutionState, Signal, StepState, StepStatus
 
 Events = tuple[e.Event, ...]
@@ -45,12 +45,21 @@ def due(step: StepState, now: int) -> Events:
 
 def signalled(state: ExecutionState, event: e.SignalReceived, now: int) -> Events:
     """A signal has come; the first step that waits for it goes on."""
+    return (event, *_arrived(state, Signal(event.name, event.data), now))
+
+
+def child_ended(state: ExecutionState, event: e.ChildEnded, now: int) -> Events:
+    """What was invoked has ended; the step that waits for that goes on."""
+    return (event, *_arrived(state, Signal(event.child, event.outcome), now))
+
+
+def _arrived(state: ExecutionState, signal: Signal, now: int) -> Events:
     for step in state.steps:
         if step.status is StepStatus.SUSPENDED:
-            come = _come(step, step.waits, (Signal(event.name, event.data),), now)
+            come = _come(step, step.waits, (signal,), now)
             if come:
-                return (event, *come)
-    return (event,)
+                return come
+    return ()
 
 
 def has_room(state: ExecutionState, event: e.SignalReceived) -> bool:
@@ -64,6 +73,16 @@ def checkpoints_bytes(state: ExecutionState, step: StepState) -> int:
     """What a step's checkpoints take, and the signals that may become some."""
     recorded = sum(len(known.result) for known in step.checkpoints)
     return recorded + sum(len(signal.data) for signal in state.signals)
+
+
+def checkpoints_too_large(step: StepState, taken: int) -> Error:
+    """That a step's checkpoints take more than one task can carry."""
+    return Error(
+        code="checkpoints_too_large",
+        message=f"The results of this step's ctx.step calls, and its signals, take {taken} bytes.",
+        step=step.step,
+        cure=f"Keep them under {CHECKPOINTS_BYTES} bytes: return references to artifacts.",
+    )
 
 
 def _come(step: StepState, waits: Iterable[Wait], signals: tuple[Signal, ...], now: int) -> Events:

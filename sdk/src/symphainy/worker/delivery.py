@@ -24,7 +24,7 @@ from symphainy.worker.ledger import Lease
 from symphainy.worker.limits import Limits
 from symphainy.worker.reports import progress_text, told
 from symphainy.worker.suspension import Suspension
-from symphainy_schemas.records import ReportKind, StepReport, Task, Wait
+from symphainy_schemas.records import Call, ReportKind, StepReport, Task, Wait
 
 T = TypeVar("T")
 _log = logging.getLogger("symphainy.worker")
@@ -177,6 +177,10 @@ class Delivery:
         """Report a checkpoint; returns when Kafka has acknowledged it."""
         await self._acknowledgement(ReportKind.CHECKPOINT, name, result)
 
+    async def call(self, name: str, call: Call) -> None:
+        """Report an invocation; returns when Kafka has acknowledged it."""
+        await self._acknowledgement(ReportKind.INVOKED, name, b"", call)
+
     async def report_progress(self, message: str) -> None:
         """Report progress; returns when Kafka has acknowledged it."""
         await self._acknowledgement(ReportKind.PROGRESS, progress_text(message), b"")
@@ -231,11 +235,13 @@ class Delivery:
                 code="delivery_ended",
             )
 
-    async def _acknowledgement(self, kind: ReportKind, name: str, result: bytes) -> None:
+    async def _acknowledgement(
+        self, kind: ReportKind, name: str, result: bytes, call: Call | None = None
+    ) -> None:
         self._check_open()
         self.announce()
         acknowledged, sent_at = self._ground.loop.create_future(), self._ground.timers.time()
-        self._send(kind, partial(_resolve, acknowledged), name, result)
+        self._send(kind, partial(_resolve, acknowledged), name, result, call)
         with self._suspensions().at_work():
             await acknowledged
         self._limits.sign(sent_at)
@@ -262,8 +268,9 @@ class Delivery:
         acknowledged: Callable[[], None],
         name: str = "",
         result: bytes = b"",
+        call: Call | None = None,
     ) -> None:
-        report = self._told(kind, name=name, result=result)
+        report = self._told(kind, name=name, result=result, call=call)
         self._ground.send(report, self.task, acknowledged)
 
     def _told(
@@ -274,6 +281,7 @@ class Delivery:
         result: bytes = b"",
         end: Succeeded | Failed | None = None,
         waits: tuple[Wait, ...] = (),
+        call: Call | None = None,
     ) -> StepReport:
         return told(
             self.task,
@@ -286,6 +294,7 @@ class Delivery:
             result=result,
             end=end,
             waits=waits,
+            call=call,
         )
 
     def _expired(self, end: Failed) -> None:

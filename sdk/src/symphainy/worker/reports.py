@@ -6,7 +6,7 @@ from confluent_kafka import Message
 
 from symphainy.invocation import MESSAGE_LIMIT, Failed, Succeeded
 from symphainy_schemas.errors import SymphainyError
-from symphainy_schemas.records import DeadLetter, ReportKind, StepReport, Task, Wait
+from symphainy_schemas.records import Call, DeadLetter, ReportKind, StepReport, Task, Wait
 
 # A sign of life with words, not a log: one line on a console.
 PROGRESS_LIMIT = 1_000
@@ -25,6 +25,7 @@ def told(
     result: bytes = b"",
     end: Succeeded | Failed | None = None,
     waits: tuple[Wait, ...] = (),
+    call: Call | None = None,
 ) -> StepReport:
     """A report about `task`; `end` if it is the final one of a handler that ran.
 
@@ -55,6 +56,7 @@ def told(
         error=None if failure is None else failure.error,
         retry_after_ms=-1 if failure is None else failure.retry_after_ms,
         waits=waits,
+        call=call,
     )
 
 

@@ -16,6 +16,7 @@ from symphainy_schemas.records import (
     CancelNotice,
     Capability,
     DeadLetter,
+    Intent,
     StepReport,
     Task,
     Tenant,
@@ -25,7 +26,7 @@ from symphainy_simulation.world.logs import Log
 from symphainy_simulation.world.process import Process
 from symphainy_simulation.world.producing import Producer
 from symphainy_simulation.world.universe import Universe
-from symphainy_transport.topics import CANCELS, DEAD_LETTERS, JOURNAL, STEPS
+from symphainy_transport.topics import CANCELS, DEAD_LETTERS, INTENTS, JOURNAL, STEPS
 
 TASK_PARTITIONS = 2
 BATCHES = (1, 2, 5, 20, 100)
@@ -113,6 +114,12 @@ class SimPort:
                 sent()
 
         self.producer.produce(log, key, value, done)
+
+    def submit(self, partition: int, intent: Intent, sent: Sent) -> None:
+        """State an intent, retried."""
+        self._host.call()
+        log = self._universe.log(INTENTS, partition)
+        self._send(log, intent.session_id.encode(), encode(intent), sent)
 
     def notify(self, notice: CancelNotice) -> None:
         """Tell workers what is to end, retried; in some worlds in vain."""

@@ -18,10 +18,10 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from symphainy_processors.owner.ports import Appended, Sent
 from symphainy_schemas.codec import encode
 from symphainy_schemas.errors import Unavailable
-from symphainy_schemas.records import CancelNotice, DeadLetter, StepReport, Task
+from symphainy_schemas.records import CancelNotice, DeadLetter, Intent, StepReport, Task
 from symphainy_transport.clients import producer
 from symphainy_transport.settings import TransportSettings
-from symphainy_transport.topics import CANCELS, DEAD_LETTERS, JOURNAL, STEPS, Topics
+from symphainy_transport.topics import CANCELS, DEAD_LETTERS, INTENTS, JOURNAL, STEPS, Topics
 
 log = logging.getLogger(__name__)
 # Below SESSION_TIMEOUT_MS, so that a dead owner's last append cannot come long after its
@@ -192,6 +192,11 @@ class KafkaPort:
         partition = self._turn % count if count else BY_KEY
         self._send(topic, encode(task), task.execution_id.encode(), partition, sent)
 
+    def submit(self, partition: int, intent: Intent, sent: Sent) -> None:
+        """State an intent on that partition until it is acknowledged."""
+        topic, key = self._topics.name(INTENTS), intent.session_id.encode()
+        self._send(topic, encode(intent), key, partition, sent, again_to=partition)
+
     def notify(self, notice: CancelNotice) -> None:
         """Tell workers that what they may run is to end."""
         topic, key = self._topics.name(CANCELS), notice.execution_id.encode()
@@ -229,14 +234,22 @@ class KafkaPort:
             return self._counts[topic]
         return len(found.topics[topic].partitions)
 
-    def _send(self, topic: str, value: bytes, key: bytes, partition: int, sent: Sent) -> None:
+    def _send(
+        self,
+        topic: str,
+        value: bytes,
+        key: bytes,
+        partition: int,
+        sent: Sent,
+        again_to: int = BY_KEY,
+    ) -> None:
         def delivered(error: KafkaError | None, message: Message | None) -> None:
             if message is not None and error is None and message.offset() is not None:
                 self._waiting -= 1
                 sent()
                 return
             log.warning("sending to %s again after: %s", topic, error or "no offset")
-            again = _Outgoing(topic, value, key, BY_KEY, delivered)
+            again = _Outgoing(topic, value, key, again_to, delivered)
             self._again.append((time.monotonic() + RESEND_S, again))
 
         self._waiting += 1
