@@ -68,7 +68,7 @@ class WorkerProcess:
         self._running: dict[tuple[int, int], Job] = {}
         self._noticed = Noticed(self.process.clock.monotonic)
         self._doubt = self._new_doubt()
-        self._stopping = False
+        self._stopping = self._again = False
         self._committed_at = 0
         self._pumping = False
 
@@ -82,8 +82,9 @@ class WorkerProcess:
     # --- life -----------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin a new life, unless it lives."""
+        """Begin a new life, unless it lives; after its end, if it is stopping."""
         if self.process.alive:
+            self._again = self._stopping
             return
         self.process.begin()
         process = self.process
@@ -97,7 +98,7 @@ class WorkerProcess:
         self._leases, self._positions, self._running = {}, {}, {}
         self._noticed = Noticed(process.clock.monotonic)
         self._doubt = self._new_doubt()
-        self._stopping = self._pumping = False
+        self._stopping = self._pumping = self._again = False
         self._hear_notices()
         self._seat = self.realm.group.join(process)
         process.later(0, self._tick)
@@ -131,6 +132,8 @@ class WorkerProcess:
         assert self._seat is not None
         self._seat.leave()
         self._gone(MS)
+        if self._again:
+            self.start()
 
     # --- reading --------------------------------------------------------------------------------
 
