@@ -9,6 +9,7 @@ from symphainy_schemas.codec import Record
 from symphainy_schemas.records import (
     ApiKey,
     Artifact,
+    Call,
     CancelNotice,
     Capability,
     Checkpoint,
@@ -30,6 +31,7 @@ from symphainy_schemas.records import (
     Wait,
 )
 from symphainy_schemas.state import (
+    Child,
     ExecutionState,
     ExecutionStatus,
     Signal,
@@ -40,6 +42,7 @@ from symphainy_schemas.state import (
 
 SESSION = "ses-3-" + "0a" * 16
 EXECUTION = "exe-3-" + "0b" * 16
+CHILD = "exe-3-" + "0c" * 16
 REFERENCE = Reference("artifact://acme/" + "ab" * 32, b"\xab" * 32, 70_000, "application/json")
 ERROR = Error(
     code="contract_violation",
@@ -123,6 +126,7 @@ REPORT = StepReport(
     queued_ms=12,
     retry_after_ms=250,
     waits=(Wait("approved", 1_790_000_000_900, "approved"),),
+    call=Call("billing.charge", "billing", b'{"amount":5}', awaited=True),
 )
 
 POLICY = Policy(
@@ -167,6 +171,7 @@ EVENTS: tuple[e.Event, ...] = (
         created_at=1,
         traceparent="",
         priority=2,
+        awaited_by=CHILD,
     ),
     e.IntentRejected(error=ERROR),
     e.IntentRepeated(same_payload=True),
@@ -236,6 +241,19 @@ EVENTS: tuple[e.Event, ...] = (
     e.ExecutionStuck(error=ERROR),
     e.StepRetryRequested(step="charge", input=b"{}", reason="mended", principal="ann"),
     e.ExecutionCompensated(error=ERROR),
+    e.ChildInvoked(
+        step="main",
+        attempt=1,
+        delivery=1,
+        name="invoke:billing.charge:1",
+        child=CHILD,
+        intent_id="child-" + "0d" * 16,
+        intent_type="billing.charge",
+        realm="billing",
+        payload=b'{"amount":5}',
+        awaited=True,
+    ),
+    e.ChildEnded(child=CHILD, outcome=b'{"status":"succeeded","result":{},"error":null}'),
 )
 
 JOURNAL = e.JournalRecord(
@@ -318,6 +336,9 @@ STATE = State(
         output=b"{}",
         undo=True,
         failure=ERROR,
+        awaited_by=CHILD,
+        children=(Child(CHILD, "main"),),
+        called=(41,),
     ),
 )
 
@@ -337,6 +358,9 @@ PLAIN = replace(
     output=b"",
     undo=False,
     failure=None,
+    awaited_by="",
+    children=(),
+    called=(),
 )
 """An execution of one step, of which nobody wants anything."""
 

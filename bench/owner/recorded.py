@@ -16,7 +16,7 @@ from symphainy_processors.fold.partition import PartitionState
 from symphainy_processors.owner.deciding import Shell
 from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.owner.partition import OwnedPartition
-from symphainy_processors.owner.ports import Appended, Input, Sent
+from symphainy_processors.owner.ports import Appended, Input, Sent, SentOnce
 from symphainy_runtime.journal.validity import Validity, judge
 from symphainy_runtime.journal.writer import Positions, ownership_taken
 from symphainy_schemas import ids
@@ -98,9 +98,9 @@ class _Log:
         self.journal.append(value)
         appended(len(self.journal) - 1, BEGAN_MS)
 
-    def send(self, task: Task, sent: Sent) -> None:
+    def send(self, task: Task, sent: SentOnce) -> None:
         self.tasks.append(task)
-        sent()
+        sent(True)
 
     def submit(self, partition: int, intent: Intent, sent: Sent) -> None:
         raise AssertionError("nothing is invoked")

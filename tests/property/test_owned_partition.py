@@ -29,7 +29,7 @@ from symphainy_processors.fold.partition import PartitionState
 from symphainy_processors.owner.deciding import Shell
 from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.owner.partition import OwnedPartition
-from symphainy_processors.owner.ports import Appended, Input, Sent
+from symphainy_processors.owner.ports import Appended, Input, Sent, SentOnce
 from symphainy_runtime.journal.validity import Validity, judge
 from symphainy_runtime.journal.writer import Positions, ownership_taken
 from symphainy_schemas import events as e
@@ -113,12 +113,12 @@ class Log:
         self.letters: list[DeadLetter] = []
         self.notices: list[CancelNotice] = []
         self.flying: list[tuple[bytes, Appended]] = []
-        self.sending: list[tuple[Task | DeadLetter, Sent]] = []
+        self.sending: list[tuple[Task | DeadLetter, SentOnce]] = []
 
     def append(self, partition: int, key: bytes, value: bytes, appended: Appended) -> None:
         self.flying.append((value, appended))
 
-    def send(self, task: Task, sent: Sent) -> None:
+    def send(self, task: Task, sent: SentOnce) -> None:
         self.sending.append((task, sent))
 
     def submit(self, partition: int, intent: Intent, sent: Sent) -> None:
@@ -131,7 +131,7 @@ class Log:
         self.steps.append(encode(marker))
 
     def dead_letter(self, letter: DeadLetter, sent: Sent) -> None:
-        self.sending.append((letter, sent))
+        self.sending.append((letter, lambda _: sent()))
 
     def next_turn(self) -> None:
         """Nothing depends on it."""
@@ -156,7 +156,14 @@ class Log:
     def deliver(self) -> None:
         one, sent = self.sending.pop(0)
         self.arrive(one)
-        sent()
+        sent(True)
+
+    def doubt(self, arrives: bool) -> None:
+        """A task's delivery report says lost; it may stand there all the same."""
+        one, sent = self.sending.pop(0)
+        if arrives:
+            self.arrive(one)
+        sent(False)
 
     def arrive(self, one: Task | DeadLetter) -> None:
         if isinstance(one, Task):
@@ -338,6 +345,11 @@ class PartitionUnderFire(RuleBasedStateMachine):
     @precondition(lambda self: self.log.sending)
     def kafka_acknowledges_a_task(self) -> None:
         self.log.deliver()
+
+    @rule(arrives=st.booleans())
+    @precondition(lambda self: self.log.sending and isinstance(self.log.sending[0][0], Task))
+    def a_task_times_out(self, arrives: bool) -> None:
+        self.log.doubt(arrives)
 
     @rule(landing=st.integers(0, 3), sent=st.integers(0, 3), late=st.integers(0, 2))
     def owner_dies(self, landing: int, sent: int, late: int) -> None:

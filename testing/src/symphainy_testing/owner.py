@@ -17,7 +17,7 @@ from symphainy_processors.fold.partition import PartitionState
 from symphainy_processors.owner.deciding import Shell
 from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.owner.partition import OwnedPartition
-from symphainy_processors.owner.ports import Appended, Input, Sent
+from symphainy_processors.owner.ports import Appended, Input, Sent, SentOnce
 from symphainy_runtime.journal.validity import Validity, judge
 from symphainy_runtime.journal.writer import Positions, ownership_taken
 from symphainy_schemas import ids
@@ -83,14 +83,14 @@ class Log:
         self.notices: dict[str, list[CancelNotice]] = {realm: [] for realm in self.tasks}
         self._time = time
         self._appending: deque[tuple[bytes, Appended]] = deque()
-        self._sending: deque[tuple[Task, Sent]] = deque()
+        self._sending: deque[tuple[Task, SentOnce]] = deque()
         self._stating: deque[tuple[Intent, Sent]] = deque()
 
     def append(self, partition: int, key: bytes, value: bytes, appended: Appended) -> None:
         """Append to the journal at the next `serve`."""
         self._appending.append((value, appended))
 
-    def send(self, task: Task, sent: Sent) -> None:
+    def send(self, task: Task, sent: SentOnce) -> None:
         """Send a task at the next `serve`."""
         self._sending.append((task, sent))
 
@@ -125,9 +125,9 @@ class Log:
                 self.intents.append(encode(intent))
                 sent()
             else:
-                task, sent = self._sending.popleft()
+                task, told = self._sending.popleft()
                 self.tasks[task.realm].append(encode(task))
-                sent()
+                told(True)
 
     def flush(self, timeout_s: float) -> int:
         """As `serve`; nothing is missing then."""

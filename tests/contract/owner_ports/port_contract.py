@@ -58,7 +58,7 @@ class PortContract:
             answers: list[Answer] = []
             sent: list[str] = []
             port.append(0, b"k", b"v", lambda *answer, to=answers: to.append(answer))
-            port.send(TASK, lambda to=sent: to.append("task"))  # type: ignore[misc]
+            port.send(TASK, lambda _, to=sent: to.append("task"))  # type: ignore[misc]
             port.dead_letter(LETTER, lambda to=sent: to.append("letter"))  # type: ignore[misc]
             until(
                 harness,
@@ -83,7 +83,7 @@ class PortContract:
 
         def appended(number: int, offset: int | None, _: int) -> None:
             answers.append(offset)
-            port.send(replace(TASK, delivery=number), lambda: sent.append(number))
+            port.send(replace(TASK, delivery=number), lambda _: sent.append(number))
             if number < 50:
                 port.append(0, b"k", b"%d" % (number + 1), partial(appended, number + 1))
 
@@ -97,7 +97,7 @@ class PortContract:
         port = harness.owner("o1").port
         sent: list[str] = []
         port.next_turn()
-        port.send(TASK, lambda: sent.append("task"))
+        port.send(TASK, lambda taken: sent.append("task" if taken else "doubt"))
         port.next_turn()
         port.dead_letter(LETTER, lambda: sent.append("letter"))
         until(harness, lambda: len(sent) == 2, "both are sent", lambda: port.serve(0.02))
@@ -132,30 +132,38 @@ class PortContract:
         until(harness, lambda: answers, "it is answered", lambda: port.serve(0.02))
         assert answers == [0]
 
-    def test_a_log_that_does_not_answer_is_doubt_for_appends_alone(self, harness: Harness) -> None:
+    def test_a_log_that_does_not_answer_is_doubt_for_appends_and_tasks(
+        self, harness: Harness
+    ) -> None:
         port = harness.owner("o1").port
         answers: list[tuple[int, int | None, int]] = []
         sent: list[str] = []
         _warm_up(harness, port)
         before = len(harness.read("journal"))
+        tasks = len(harness.read(TASKS))
         assert len(harness.read("cancels")) == 1  # the reader knows the topic before the freeze
 
         harness.freeze()
         for number in range(20):
             port.append(0, b"k", b"%d" % number, lambda o, at, n=number: answers.append((n, o, at)))  # type: ignore[misc]
             port.serve(0.001)
-        port.send(TASK, lambda: sent.append("task"))
+        told: list[bool] = []
+        port.send(TASK, told.append)
         port.dead_letter(LETTER, lambda: sent.append("letter"))
         port.notify(NOTICE)
         assert port.flush(0.05) == len(port) >= 23
         until(harness, lambda: len(answers) == 20, "all are in doubt", lambda: port.serve(0.02))
         assert answers == [(number, None, 0) for number in range(20)]
         assert sent == []
-        assert len(port) == 3
+        until(harness, lambda: told, "the task is in doubt", lambda: port.serve(0.02))
+        assert told == [False]
+        assert len(port) == 2
 
         harness.thaw()
         until(harness, lambda: len(port) == 0, "the others are sent", lambda: port.serve(0.02))
-        assert len(sent) == 2
+        assert sent == ["letter"]
+        assert told == [False], "it is told of once, and not sent again"
+        assert len(harness.read(TASKS)) <= tasks + 1
         assert len(harness.read("cancels")) == 2
         again: list[int | None] = []
         until(
@@ -175,7 +183,7 @@ def _warm_up(harness: Harness, port: Port) -> None:
     """Connected, and told which topics there are: a world that does not answer tells nothing."""
     done: list[str] = []
     port.append(0, b"", b"-1", lambda *_: done.append("append"))
-    port.send(TASK, lambda: done.append("task"))
+    port.send(TASK, lambda _: done.append("task"))
     port.dead_letter(LETTER, lambda: done.append("letter"))
     port.notify(NOTICE)
     until(harness, lambda: len(done) == 3, "the port is connected", lambda: port.serve(0.02))

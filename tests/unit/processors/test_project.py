@@ -99,6 +99,7 @@ def test_every_event_of_a_step_but_the_end_of_an_old_delivery_shows_a_status() -
     silent = {
         e.DeliveryClosed,
         e.StepClosed,
+        e.ChildInvoked,  # of any delivery of the attempt
         e.StepRetryRequested,  # it is ready in the same record
         e.CompensationSucceeded,  # the step that undid it shows it
         e.CompensationFailed,

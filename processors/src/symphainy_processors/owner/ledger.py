@@ -11,6 +11,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from symphainy_processors.fold.partition import Applied, PartitionState
 from symphainy_processors.owner.ports import Port
@@ -62,6 +63,7 @@ class Ledger:
         self.lost = False
         self.decided = 0
         self.clock_ahead = False
+        self.in_doubt: list[tuple[str, str, int]] = []
         self.partition = partition
         self._state = state
         self._port = port
@@ -203,7 +205,7 @@ class Ledger:
                 self._port.submit(self.partition, intent, lambda: self._sent(offset))
             for state, dispatched in pending.dispatches:
                 task = task_for(state, dispatched, self.partition, offset, self._skew_ms)
-                self._port.send(task, lambda: self._sent(offset))
+                self._port.send(task, partial(self._told, state.execution_id, task.step, offset))
 
     def _judge_clock(self, ahead_ms: int) -> None:
         """Too far ahead of the broker's it fires nothing, and says so (rule 9)."""
@@ -216,6 +218,19 @@ class Ledger:
                 ahead_ms,
             )
         self.clock_ahead = ahead
+
+    def _told(self, execution_id: str, step: str, offset: int, acknowledged: bool) -> None:
+        """In doubt it may stand there or not: what was dispatched is then delivered anew, under a
+        number of its own, and counts as not sent until that is decided (rules 11 and 12)."""
+        if acknowledged:
+            self._sent(offset)
+        else:
+            self.in_doubt.append((execution_id, step, offset))
+
+    def delivered_anew(self, offset: int) -> None:
+        """A delivery in doubt is dealt with."""
+        if offset in self._unsent:  # else it is a predecessor's
+            self._sent(offset)
 
     def _sent(self, offset: int) -> None:
         left = self._unsent[offset] - 1

@@ -135,13 +135,15 @@ class OwnedPartition:
 
     def _on_marker(self, marker: StepReport) -> None:
         for execution_id, name in self._timeouts.read(marker):
-            unsent = self._unsent.pop((execution_id, name), None)
+            unsent = self._unsent.get((execution_id, name))
             found = self.state.step(execution_id, name)
-            if found is None:
-                continue
-            state, step = found
-            if step.status is StepStatus.DISPATCHED and step.dispatched_at == unsent:
-                self._deciding.deliver_again(state, step)
+            if found is not None:
+                state, step = found
+                again = step.status is StepStatus.DISPATCHED and step.dispatched_at == unsent
+                if again:
+                    self._deciding.deliver_again(state, step)
+            self._dealt_with(execution_id, name)
+            if found is None or again:
                 continue
             if step.due_at > marker.at:  # it went on meanwhile; that time has its own marker
                 continue
@@ -181,6 +183,7 @@ class OwnedPartition:
         if self.lost:
             return False
         now = self._deciding.now()
+        self._doubt()
         more = not self.ledger.clock_ahead and self._fire(now)  # else nothing fires (rule 9)
         self._mark(now)
         if not more:  # else what is due goes first; what ends meanwhile lets others go
@@ -198,6 +201,23 @@ class OwnedPartition:
             events = saga.on_deadline(state, now) if step is None else saga.on_due(state, step, now)
             self._deciding.decide_due(state, step, events, self._deciding.moment())
         return decided == self._options.due_per_tick
+
+    def _doubt(self) -> None:
+        """Deliver anew what may never have come to stand, once all is read that workers have
+        reported of it if it did (rule 14)."""
+        doubtful, self.ledger.in_doubt = self.ledger.in_doubt, []
+        for execution_id, name, offset in doubtful:
+            self._unsent[execution_id, name] = offset
+            found = self.state.step(execution_id, name)
+            if found is None:
+                self._dealt_with(execution_id, name)
+            else:
+                self._timeouts.add(execution_id, found[1])
+
+    def _dealt_with(self, execution_id: str, name: str) -> None:
+        offset = self._unsent.pop((execution_id, name), None)
+        if offset is not None:
+            self.ledger.delivered_anew(offset)
 
     def _mark(self, now: int) -> None:
         marker = self._timeouts.marker(now)

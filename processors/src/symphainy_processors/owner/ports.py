@@ -26,6 +26,7 @@ from symphainy_transport.clock import Clock
 
 Appended = Callable[[int | None, int], None]
 Sent = Callable[[], None]
+SentOnce = Callable[[bool], None]
 MARKER_KEY = b"marker"  # of the `state` topic; ids begin with exe- or ses-
 
 
@@ -41,8 +42,12 @@ class Port(Protocol):
         """
         ...
 
-    def send(self, task: Task, sent: Sent) -> None:
-        """Send a task, retried until Kafka acknowledges it; then call `sent`."""
+    def send(self, task: Task, sent: SentOnce) -> None:
+        """Send a task, retried while Kafka certainly has not taken it; then call `sent`: with True
+        when it is acknowledged, with False when that is in doubt.
+
+        What is in doubt is not sent again: it would stand there twice, under one number.
+        """
         ...
 
     def submit(self, partition: int, intent: Intent, sent: Sent) -> None:

@@ -39,7 +39,7 @@ def event_document(
 
 
 _HIDDEN = frozenset({"payload", "token", "solution_context", "metadata", "input"})
-_JSON_MEMBERS = frozenset({"result", "data", "value", "attributes", "output"})
+_JSON_MEMBERS = frozenset({"result", "data", "value", "attributes", "output", "outcome"})
 
 
 def _members(event: e.Event) -> dict[str, Any]:

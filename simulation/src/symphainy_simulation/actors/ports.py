@@ -10,7 +10,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Protocol
 
-from symphainy_processors.owner.ports import Appended, Sent
+from symphainy_processors.owner.ports import Appended, Sent, SentOnce
 from symphainy_schemas.codec import encode
 from symphainy_schemas.records import (
     CancelNotice,
@@ -98,17 +98,17 @@ class SimPort:
         log = self._universe.log(JOURNAL, partition)
         self.producer.produce(log, key or None, value, appended)
 
-    def send(self, task: Task, sent: Sent) -> None:
-        """Send a task, retried."""
+    def send(self, task: Task, sent: SentOnce) -> None:
+        """Send a task, once."""
         self._host.call()
         topic = f"tasks.{task.realm}"
         log = self._universe.log(topic, self._turn % TASK_PARTITIONS)
-        self._send(log, task.execution_id.encode(), encode(task), sent)
+        key = task.execution_id.encode()
+        self.producer.produce(log, key, encode(task), lambda offset, _: sent(offset is not None))
 
     def _send(self, log: Log, key: bytes, value: bytes, sent: Sent) -> None:
         def done(offset: int | None, at_ms: int) -> None:
             if offset is None:
-                self._universe.task_duplicates += log.topic.startswith("tasks.")
                 self._send(log, key, value, sent)
             else:
                 sent()

@@ -59,7 +59,7 @@ def _is_undone(event: e.Event) -> TypeGuard[e.StepSucceeded]:
 def _starts(book: Book) -> Iterator[Violation]:
     twice = stand_twice(book)
     for start in book.history.starts:
-        # A send in doubt was sent again: the second task is nobody's but its worker's, until
+        # The transport has repeated it: the second task is nobody's but its worker's, until
         # `start_by` (docs/journal-protocol.md, What is not covered).
         if (start.execution_id, start.step, start.delivery, start.token) in twice:
             continue

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from symphainy_processors.owner.ports import Appended, Sent
+from symphainy_processors.owner.ports import Appended, Sent, SentOnce
 from symphainy_schemas.codec import encode
 from symphainy_schemas.errors import Unavailable
 from symphainy_schemas.records import CancelNotice, DeadLetter, Intent, StepReport, Task
@@ -40,6 +40,24 @@ BY_KEY = -1  # the partitioner chooses
 RECOUNT_TURNS = 10_000  # partitions are seldom added: seen within seconds of load, asked rarely
 UNKNOWN_TURNS = 100  # a topic that is not there yet is asked for more often, not in every turn
 METADATA_TIMEOUT_S = 2.0
+
+# Told before a record was handed to a broker, or by one that has refused it.
+NOT_TAKEN = frozenset(
+    {
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError._QUEUE_FULL,
+        KafkaError._PURGE_QUEUE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError.POLICY_VIOLATION,
+    }
+)
 
 Delivered = Callable[[KafkaError | None, Message | None], None]
 
@@ -182,20 +200,21 @@ class KafkaPort:
         self._waiting += 1
         self._produce(_Outgoing(self._journal, value, key, partition, delivered))
 
-    def send(self, task: Task, sent: Sent) -> None:
-        """Send a task until it is acknowledged."""
+    def send(self, task: Task, sent: SentOnce) -> None:
+        """Send a task until it is acknowledged, or in doubt."""
         topic = self._topics.tasks(task.realm)
         if topic not in self._counts:
             self._counts[topic] = 0
             self._recount_at = self._turn + 1
         count = self._counts[topic]
         partition = self._turn % count if count else BY_KEY
-        self._send(topic, encode(task), task.execution_id.encode(), partition, sent)
+        key = task.execution_id.encode()
+        self._send(topic, encode(task), key, partition, lambda: sent(True), lambda: sent(False))
 
     def submit(self, partition: int, intent: Intent, sent: Sent) -> None:
         """State an intent on that partition until it is acknowledged."""
         topic, key = self._topics.name(INTENTS), intent.session_id.encode()
-        self._send(topic, encode(intent), key, partition, sent, again_to=partition)
+        self._send(topic, encode(intent), key, partition, sent)
 
     def notify(self, notice: CancelNotice) -> None:
         """Tell workers that what they may run is to end."""
@@ -241,19 +260,26 @@ class KafkaPort:
         key: bytes,
         partition: int,
         sent: Sent,
-        again_to: int = BY_KEY,
+        in_doubt: Sent | None = None,
     ) -> None:
+        """Again and again; in doubt only what may stand there twice, which has no `in_doubt`."""
+        again = _Outgoing(topic, value, key, partition, lambda *told: delivered(*told))
+
         def delivered(error: KafkaError | None, message: Message | None) -> None:
             if message is not None and error is None and message.offset() is not None:
                 self._waiting -= 1
                 sent()
                 return
+            if in_doubt is not None and (error is None or error.code() not in NOT_TAKEN):
+                log.warning("whether %s has a record is in doubt: %s", topic, error or "no offset")
+                self._waiting -= 1
+                in_doubt()
+                return
             log.warning("sending to %s again after: %s", topic, error or "no offset")
-            again = _Outgoing(topic, value, key, again_to, delivered)
             self._again.append((time.monotonic() + RESEND_S, again))
 
         self._waiting += 1
-        self._produce(_Outgoing(topic, value, key, partition, delivered))
+        self._produce(again)
 
     def _produce(self, outgoing: _Outgoing) -> None:
         if self._backlog or not self._enqueue(outgoing):
