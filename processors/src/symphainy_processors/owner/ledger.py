@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from symphainy_processors.fold.partition import Applied, PartitionState
+from symphainy_processors.fold.plans import is_stopping
 from symphainy_processors.owner.ports import Port
 from symphainy_processors.owner.tasks import notices_for, task_for
 from symphainy_runtime.journal.validity import Validity
@@ -23,6 +24,7 @@ from symphainy_schemas.events import (
     DeadlinePassed,
     Event,
     StepDispatched,
+    StepFailed,
 )
 from symphainy_schemas.records import CancelNotice
 from symphainy_schemas.state import ExecutionState
@@ -125,6 +127,7 @@ class Ledger:
         """
         record, value = self._writer.write(now, heading, events, positions, self.acted_to)
         offset = self._next_offset
+        may_stop = self._may_stop(heading.execution_id, events)
         try:
             applied = self._state.apply(record, self._writer.standing(offset))
         except Exception:
@@ -137,7 +140,7 @@ class Ledger:
         dispatches = self._dispatches(heading.execution_id, events)
         if dispatches:
             self._last_dispatch = offset
-        notices = self._notices(heading.execution_id, events, offset)
+        notices = self._notices(heading.execution_id, offset) if may_stop else ()
         self._pending.append(_Pending(applied, self._clock(), dispatches, notices))
         self._port.append(self._partition, heading.execution_id.encode(), value, self._appended)
 
@@ -149,11 +152,19 @@ class Ledger:
         assert state is not None
         return tuple((state, event) for event in found)
 
-    def _notices(
-        self, execution_id: str, events: tuple[Event, ...], offset: int
-    ) -> tuple[CancelNotice, ...]:
-        if not any(isinstance(event, _REQUESTS) for event in events):
-            return ()
+    def _may_stop(self, execution_id: str, events: tuple[Event, ...]) -> bool:
+        """Whether a decision may be the one after which the execution is to end: somebody asks for
+        that, or a step fails and others of its plan run. Asked before it is applied: what stops
+        already was told."""
+        if any(isinstance(event, _REQUESTS) for event in events):
+            return True
+        if not any(isinstance(event, StepFailed) for event in events):
+            return False
+        state = self._state.execution(execution_id)
+        return state is not None and bool(state.plan) and not is_stopping(state)
+
+    def _notices(self, execution_id: str, offset: int) -> tuple[CancelNotice, ...]:
+        """For what runs of it, if it is to end by now."""
         state = self._state.execution(execution_id)
         assert state is not None
         return notices_for(state, offset)
