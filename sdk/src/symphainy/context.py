@@ -21,7 +21,7 @@ from symphainy.artifacts import Artifacts, Store
 from symphainy.durations import duration_ms
 from symphainy.errors import SignalTimeout
 from symphainy.replay import MARK
-from symphainy.steps import Steps, read_signal, reader
+from symphainy.steps import Steps, read_payload, read_signal, reader
 from symphainy.supervision import Supervision
 from symphainy_schemas.records import Task, Wait
 
@@ -67,6 +67,16 @@ class Intent(Struct, frozen=True):
     def payload(self) -> Any:
         """The payload as JSON values, before any contract."""
         return json.loads(self._payload)
+
+    def read(self, model: type[T]) -> T:
+        """The payload read as `model`: a pydantic model, or a type such as `dict[str, int]`.
+
+        A handler has it as its argument; this is for its compensation.
+
+        Raises:
+            ContractViolation: `payload_unreadable`, it is no `model`.
+        """
+        return cast(T, read_payload(model, self._payload))
 
     @property
     def metadata(self) -> dict[str, Any]:
