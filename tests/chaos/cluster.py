@@ -85,7 +85,7 @@ class ChaosCluster:
         self.system.up("projector")
         self.system.up("gateway")
         for name in self.workers:
-            self.system.worker(REALM, name)
+            self.system.worker(REALM, name, named=True)
         self._locks = {name: threading.Lock() for name in (*self.roles, "kafka", "valkey")}
 
     def stop(self) -> None:

@@ -130,7 +130,10 @@ def _unlike(life: Life, gateway: httpx.Client) -> list[str]:
         "ExecutionFailed": "failed",
         "ExecutionCancelled": "cancelled",
         "ExecutionCompensated": "compensated",
-    }.get(type(life.end.event).__name__ if life.end is not None else "", "running")
+    }.get(
+        type(life.end.event).__name__ if life.end is not None else "",
+        "stuck" if life.is_stuck else "running",
+    )
     found = []
     if document.get("status") != status:
         found.append(f"{path}: status {document.get('status')}, the journal says {status}")

@@ -200,6 +200,12 @@ async def submits(gateway: Client) -> None:
     await gateway.submit(planned, Other(), session_id="s")  # type: ignore[misc]  # pyright: ignore[reportArgumentType]
 
 
+async def undoes(ctx: Context) -> None:
+    other: Other = ctx.intent.read(File)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    print(other)
+    ctx.intent.read(File(path="a"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 Retry(attempts="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

@@ -104,6 +104,11 @@ def returns_mapping(ctx: Context, payload: File) -> Mapping[str, str]:
 @returns_model.compensate
 async def discards_model(ctx: Context, done: Text | None) -> None:
     print(ctx.compensates, ctx.step_name)
+    assert_type(ctx.intent.read(File), File)
+    assert_type(ctx.intent.read(dict[str, str]), dict[str, str])
+
+
+assert_type(Retry(attempts=None).attempts, int)
 
 
 @returns_outcome.compensate(retry=Retry(attempts=3), timeout="1m", heartbeat=None)
@@ -166,7 +171,7 @@ def all_of_it(file: PlanInput[File]) -> Plan:
 
 @realm.plan("cross_realm.all", recovery=Recovery.RETRY_FORWARD)
 def named_only(file: PlanInput[File]) -> Plan:
-    return Plan([Step("a", "elsewhere.read")])
+    return Plan([Step("a", "elsewhere.read")], in_order=True)
 
 
 async def plans(gateway: Client, file: File) -> None:

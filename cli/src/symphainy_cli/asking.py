@@ -17,11 +17,13 @@ from symphainy_cli.output import out, show_json
 from symphainy_schemas.errors import CallerError
 
 Execution = Annotated[str, typer.Argument(help="exe-<partition>-<32 hex>")]
+Ask = Callable[[Client, str, str], Awaitable[Asked]]
+"""What asks an execution something, and why: a method of the client."""
 Reason = Annotated[str, typer.Option(help="For the record.")]
 
 
 def ask(
-    verb: Callable[[Client, str, str], Awaitable[Asked]],
+    verb: Ask,
     execution: str,
     reason: str,
     where: tuple[str, str],

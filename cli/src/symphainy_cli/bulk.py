@@ -7,17 +7,18 @@ here.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Annotated
 
 import typer
 
 from symphainy import Asked, Client
 from symphainy_cli import many
-from symphainy_cli.asking import Reason, json_given
+from symphainy_cli.asking import Ask, Reason, json_given
 from symphainy_cli.bulk_run import Job, Options, run
 from symphainy_cli.connection import Key, Url
 from symphainy_cli.filters import Filters, From, Session, Status, To, Type
-from symphainy_cli.many import Target
+from symphainy_cli.many import Choose, Target
 from symphainy_cli.output import Json
 from symphainy_schemas import ids
 
@@ -38,109 +39,40 @@ def register(parent: typer.Typer) -> None:
     parent.add_typer(app, name="bulk")
 
 
-@app.command()
-def cancel(
-    session: Session = "",
-    type_: Type = "",
-    status: Status = "",
-    from_: From = "",
-    to: To = "",
-    reason: Reason = "",
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    at_once: AtOnce = AT_ONCE,
-    url: Url = "",
-    key: Key = "",
-    json: Json = False,
-) -> None:
-    """Ask for the end of executions under way. Exits 1 if one was refused or is unknown."""
+def _verb(name: str, ask: Ask, choose: Choose, says: str) -> None:
+    """Add the verb that asks `ask` of what `choose` lets through."""
 
-    async def ask(client: Client, target: Target) -> Asked:
-        return await client.cancel(target.execution_id, reason)
+    @app.command(name, help=f"{says} Exits 1 if one was refused or is unknown.")
+    def verb(
+        session: Session = "",
+        type_: Type = "",
+        status: Status = "",
+        from_: From = "",
+        to: To = "",
+        reason: Reason = "",
+        dry_run: DryRun = False,
+        yes: Yes = False,
+        at_once: AtOnce = AT_ONCE,
+        url: Url = "",
+        key: Key = "",
+        json: Json = False,
+    ) -> None:
+        def asking(client: Client, target: Target) -> Awaitable[Asked]:
+            return ask(client, target.execution_id, reason)
 
-    filters = Filters(session, type_, status, from_, to)
-    run(
-        Job("cancel", filters, many.to_cancel, ask),
-        Options(dry_run, yes, at_once, (url, key), json),
-    )
+        filters = Filters(session, type_, status, from_, to)
+        run(Job(name, filters, choose, asking), Options(dry_run, yes, at_once, (url, key), json))
 
 
-@app.command()
-def pause(
-    session: Session = "",
-    type_: Type = "",
-    status: Status = "",
-    from_: From = "",
-    to: To = "",
-    reason: Reason = "",
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    at_once: AtOnce = AT_ONCE,
-    url: Url = "",
-    key: Key = "",
-    json: Json = False,
-) -> None:
-    """Let executions rest that are under way. Exits 1 if one was refused or is unknown."""
-
-    async def ask(client: Client, target: Target) -> Asked:
-        return await client.pause(target.execution_id, reason)
-
-    filters = Filters(session, type_, status, from_, to)
-    run(Job("pause", filters, many.to_pause, ask), Options(dry_run, yes, at_once, (url, key), json))
-
-
-@app.command()
-def resume(
-    session: Session = "",
-    type_: Type = "",
-    status: Status = "",
-    from_: From = "",
-    to: To = "",
-    reason: Reason = "",
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    at_once: AtOnce = AT_ONCE,
-    url: Url = "",
-    key: Key = "",
-    json: Json = False,
-) -> None:
-    """Let executions go on that rest. Exits 1 if one was refused or is unknown."""
-
-    async def ask(client: Client, target: Target) -> Asked:
-        return await client.resume(target.execution_id, reason)
-
-    filters = Filters(session, type_, status, from_, to)
-    run(
-        Job("resume", filters, many.to_resume, ask),
-        Options(dry_run, yes, at_once, (url, key), json),
-    )
-
-
-@app.command()
-def compensate(
-    session: Session = "",
-    type_: Type = "",
-    status: Status = "",
-    from_: From = "",
-    to: To = "",
-    reason: Reason = "",
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    at_once: AtOnce = AT_ONCE,
-    url: Url = "",
-    key: Key = "",
-    json: Json = False,
-) -> None:
-    """Have undone what executions with a plan did. Exits 1 if one was refused or is unknown."""
-
-    async def ask(client: Client, target: Target) -> Asked:
-        return await client.compensate(target.execution_id, reason)
-
-    filters = Filters(session, type_, status, from_, to)
-    run(
-        Job("compensate", filters, many.to_compensate, ask),
-        Options(dry_run, yes, at_once, (url, key), json),
-    )
+_verb("cancel", Client.cancel, many.to_cancel, "Ask for the end of executions under way.")
+_verb("pause", Client.pause, many.to_pause, "Let executions rest that are under way.")
+_verb("resume", Client.resume, many.to_resume, "Let executions go on that rest.")
+_verb(
+    "compensate",
+    Client.compensate,
+    many.to_compensate,
+    "Have undone what executions with a plan did.",
+)
 
 
 @app.command()

@@ -14,8 +14,10 @@ from symphainy_cli.asking import Execution, Reason, ask, json_given, object_give
 from symphainy_cli.connection import Key, Url, gateway
 from symphainy_cli.filters import Filters, From, Session, Status, To, Type
 from symphainy_cli.output import Json, out, show_json, show_line, show_table
+from symphainy_schemas.state import ExecutionStatus
 
 app = typer.Typer(help="Executions.", no_args_is_help=True)
+_LOOK = "an operator is to decide; see symphainy saga show."
 
 
 def register(parent: typer.Typer) -> None:
@@ -43,7 +45,7 @@ def submit(
     key: Key = "",
     json: Json = False,
 ) -> None:
-    """Submit an intent and show its result. Exits 1 if it ended without success."""
+    """Submit an intent and show its result. Exits 1 if it ended without success, or is stuck."""
     body = object_given(payload, "--payload")
 
     async def run() -> dict[str, Any]:
@@ -52,10 +54,15 @@ def submit(
             result = await client.submit(
                 intent_type, body, session_id=in_session, wait=wait, intent_id=intent_id
             )
+            if result.status == ExecutionStatus.STUCK:  # what an operator can do is not in that
+                result = await client.status(result.execution_id)
             return result.model_dump(mode="json")
 
     document = asyncio.run(run())
     show_json(document) if json else _show(document)
+    action = (document["error"] or {}).get("operator_action", "")
+    if document["status"] == ExecutionStatus.STUCK and not json:
+        out.print(f"stuck: {action or _LOOK}", highlight=False, soft_wrap=True)
     if document["status"] in ("failed", "rejected", "cancelled", "compensated", "stuck"):
         raise typer.Exit(1)
 

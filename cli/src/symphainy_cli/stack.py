@@ -72,7 +72,8 @@ class DevStack:
         self._role("gateway", "up", "gateway")
         for realm in self._realms:
             self._say(f"starting worker {realm}")
-            self._role(f"worker-{realm.replace(':', '-')}", "worker", realm)
+            name = f"worker-{realm.replace(':', '-')}"
+            self._role(name, "worker", realm, "--name", f"dev-{name}")
         content = DevFile(
             pid=os.getpid(),
             url=self._url,

@@ -33,7 +33,8 @@ VERBS: Mapping[str, Verb] = {
         "worker", "Run a realm's handlers until SIGTERM or Ctrl-C; running ones are drained."
     ),
     "submit": Verb(
-        "executions", "Submit an intent and show its result. Exits 1 if it ended without success."
+        "executions",
+        "Submit an intent and show its result. Exits 1 if it ended without success, or is stuck.",
     ),
     "watch": Verb("executions", "Follow an execution's events until it ends."),
     "signal": Verb(

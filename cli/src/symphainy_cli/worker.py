@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 def worker(
     target: Annotated[str, typer.Argument(help="module:realm, importable from this folder.")],
     concurrency: Annotated[int, typer.Option(help="Handlers at once.", min=1)] = 256,
-    name: Annotated[str, typer.Option(help="Name of this worker; default: host and pid.")] = "",
+    name: Annotated[
+        str, typer.Option(help="Unique and stable name of this process; default: host and pid.")
+    ] = "",
 ) -> None:
     """Run a realm's handlers until SIGTERM or Ctrl-C; running ones are drained."""
     log_to_stderr()
@@ -32,7 +34,7 @@ def worker(
             target,
             kafka_settings(),
             concurrency=concurrency,
-            worker_id=name,
+            name=name,
             on_ready=lambda: say_ready("worker", target),
         )
     )

@@ -65,7 +65,7 @@ class Metrics:
         )
         waits = Counter(
             "symphainy_gateway_waits",
-            "Waits for an execution's end, by whether it came in time.",
+            "Waits until an execution has ended or is stuck, by whether that came in time.",
             ("outcome",),
             registry=self._registry,
         )

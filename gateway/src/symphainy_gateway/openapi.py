@@ -204,7 +204,7 @@ SESSION_ID = _parameter(
 WAIT = _parameter(
     "query",
     "wait",
-    "How long to wait for the end, at most 5 minutes.",
+    "How long to wait until it has ended or is stuck, at most 5 minutes.",
     _pattern(WAIT_PATTERN, "10s"),
 )
 IDEMPOTENCY_KEY = _parameter(

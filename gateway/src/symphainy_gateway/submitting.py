@@ -18,7 +18,7 @@ from symphainy_gateway.intents import RUNTIME_REALM, Submission
 from symphainy_gateway.metrics import Metrics
 from symphainy_gateway.pressure import Pressure
 from symphainy_gateway.problems import Refused, rejection
-from symphainy_gateway.waiters import Waiters, decided, ended
+from symphainy_gateway.waiters import Waiters, at_rest, decided, ended
 from symphainy_runtime.read_model.notifications import Watch
 from symphainy_runtime.read_model.reader import Document
 from symphainy_schemas import ids
@@ -79,7 +79,7 @@ class Submitter:
         self._metrics = metrics
 
     async def submit(self, submission: Submission, wait_s: float | None) -> Answer:
-        """Append the intent; with `wait_s`, wait for its end.
+        """Append the intent; with `wait_s`, wait until it has ended or is stuck.
 
         Raises:
             Rejected: the owner has decided that the intent may not run.
@@ -131,7 +131,7 @@ class Submitter:
         execution_id: str = first["execution_id"]
         latest: Document | None = None
         _require_same_payload(first, submission)
-        if not ended(first):
+        if not at_rest(first):
             latest = await self._wait(watch, execution_id, submission, wait_s, doubtful=False)
         return self._answer(execution_id, submission, latest or first, None)
 
@@ -175,8 +175,8 @@ class Submitter:
     ) -> Document | None:
         tenant_id = submission.intent.tenant_id
         if wait_s is not None:
-            document = await self._waiters.until(watch, tenant_id, execution_id, ended, wait_s)
-            met = document is not None and ended(document)
+            document = await self._waiters.until(watch, tenant_id, execution_id, at_rest, wait_s)
+            met = document is not None and at_rest(document)
             (self._metrics.waits_met if met else self._metrics.waits_not_met).inc()
             return document
         waits = self._pressure.waits

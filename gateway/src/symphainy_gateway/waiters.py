@@ -19,8 +19,8 @@ from symphainy_schemas.state import ExecutionStatus
 Condition = Callable[[Document], bool]
 Wanted = dict[str, list[asyncio.Future[Document | None]]]
 # An end is told with its document, so who waits for it need not read after each change before. So
-# long after a change that told nothing the document is read all the same: it may have ended while
-# the notifier was away, who comes back after half a second (`RECONNECT_SECONDS`).
+# long after a change that told nothing the document is read all the same: it may be stuck, or have
+# ended while the notifier was away, who comes back after half a second (`RECONNECT_SECONDS`).
 LINGER_S = 0.25
 _ENDED = frozenset(status.value for status in ExecutionStatus if status.ended)
 
@@ -28,6 +28,11 @@ _ENDED = frozenset(status.value for status in ExecutionStatus if status.ended)
 def ended(document: Document) -> bool:
     """Whether the execution has ended."""
     return document["status"] in _ENDED
+
+
+def at_rest(document: Document) -> bool:
+    """Whether nothing of it goes on by itself: it has ended, or is stuck until an operator acts."""
+    return ended(document) or bool(document["status"] == ExecutionStatus.STUCK.value)
 
 
 def decided(document: Document) -> bool:
@@ -90,7 +95,7 @@ class Waiters:
         try:
             while left > 0 and not self._stopping:
                 changed = await watch.changed(min(left, LINGER_S) if stale else left)
-                if changed and watch.told is None and enough is ended:
+                if changed and watch.told is None and enough is at_rest:
                     stale = True
                 elif changed or stale:
                     stale = False

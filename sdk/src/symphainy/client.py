@@ -104,15 +104,17 @@ class Client(Asking):
         metadata: Mapping[str, Any] | None = None,
         solution_context: Mapping[str, Any] | None = None,
     ) -> ExecutionResult:
-        """Submit an intent and wait for its end, at most for `wait` ("0s": not at all).
+        """Submit an intent and wait until it has ended or is stuck, at most for `wait` ("0s": not
+        at all).
 
         `intent_type` is `{realm}.{action}`, or the handler or plan that declares it, where its code
         is at hand: a type checker then knows what payload it takes. `ExecutionResult.read` reads
         the result as a model.
 
         `intent_id` is the idempotency key: a repeat with the same one gets the first answer. An
-        execution that has not ended in time is answered as it stands; a failed one is a result
-        like another, told by `success` and `error`.
+        execution that has not ended in time, or is `stuck` until an operator acts, is answered as
+        it stands (`status` tells why); a failed one is a result like another, told by `success`
+        and `error`.
 
         Raises:
             ApiError: the gateway refused; `code`, `field` and `cure` say why, `retry_after_s` when

@@ -28,29 +28,46 @@ def _require_time(what: str, value: timedelta | str | None, ms: int) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
+UNLIMITED = 1_000_000
+"""Attempts; the schema wants a number, and nobody waits for so many."""
+
+
+@dataclass(frozen=True, slots=True, init=False)
 class Retry:
-    """How often an attempt may fail, and how long the runtime waits between attempts.
+    """How often an attempt may fail, and how long the runtime waits between attempts."""
 
-    `attempts` counts the first one too. The n-th delay is `initial * factor**(n-1)`, at most
-    `maximum`; both are timedeltas or durations such as "1s".
+    attempts: int
+    initial: timedelta | str
+    factor: float
+    maximum: timedelta | str
 
-    Raises:
-        DeclarationError: a value makes no sense.
-    """
+    def __init__(
+        self,
+        attempts: int | None = 5,
+        initial: timedelta | str = "1s",
+        factor: float = 2.0,
+        maximum: timedelta | str = "1m",
+    ) -> None:
+        """`attempts` counts the first one too; None: until one succeeds, fails for good, or the
+        execution is to end (it then reads as 1,000,000). The n-th delay is
+        `initial * factor**(n-1)`, at most `maximum`; both are timedeltas or durations such as "1s".
 
-    attempts: int = 5
-    initial: timedelta | str = "1s"
-    factor: float = 2.0
-    maximum: timedelta | str = "1m"
+        Raises:
+            DeclarationError: a value makes no sense.
+        """
+        object.__setattr__(self, "attempts", UNLIMITED if attempts is None else attempts)
+        object.__setattr__(self, "initial", initial)
+        object.__setattr__(self, "factor", factor)
+        object.__setattr__(self, "maximum", maximum)
+        self._check()
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
         """Check all values where they are written."""
-        if isinstance(self.attempts, bool) or not 1 <= self.attempts <= 1_000_000:
+        if isinstance(self.attempts, bool) or not 1 <= self.attempts <= UNLIMITED:
             raise DeclarationError(
                 f"Retry(attempts={self.attempts!r}) is no number of attempts.",
                 code="bad_retry",
-                cure="Use 1 (no retry) to 1000000.",
+                cure=f"Use 1 (no retry) to {UNLIMITED}, or None for no limit.",
             )
         if not 1.0 <= self.factor <= 100.0:
             raise DeclarationError(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from msgspec import Struct
 
+from symphainy.steps import read_payload
 from symphainy_schemas.records import Task
+
+T = TypeVar("T")
 
 
 class Intent(Struct, frozen=True):
@@ -49,6 +52,16 @@ class Intent(Struct, frozen=True):
     def payload(self) -> Any:
         """The payload as JSON values, before any contract."""
         return json.loads(self._payload)
+
+    def read(self, model: type[T]) -> T:
+        """The payload read as `model`: a pydantic model, or a type such as `dict[str, int]`.
+
+        A handler has it as its argument; this is for its compensation.
+
+        Raises:
+            ContractViolation: `payload_unreadable`, it is no `model`.
+        """
+        return cast(T, read_payload(model, self._payload))
 
     @property
     def metadata(self) -> dict[str, Any]:

@@ -161,15 +161,26 @@ def read_signal(name: str, model: Any, data: bytes) -> Any:
     Raises:
         ContractViolation: `signal_unreadable`.
     """
+    code, cure = "signal_unreadable", "Send what the handler asks for."
+    return _fitting(f"The data of signal {name!r}", model, data, code, cure)
+
+
+def read_payload(model: Any, data: bytes) -> Any:
+    """An intent's payload as `model`.
+
+    Raises:
+        ContractViolation: `payload_unreadable`.
+    """
+    cure = "Read it as what the handler takes; what that did not always have needs a default."
+    return _fitting("The payload", model, data, "payload_unreadable", cure)
+
+
+def _fitting(what: str, model: Any, data: bytes, code: str, cure: str) -> Any:
     try:
         return TypeAdapter(model).validate_json(data)
     except ValidationError as error:
         fault = error.errors(include_input=False, include_url=False)[0]["msg"]
-        raise ContractViolation(
-            f"The data of signal {name!r} does not fit: {fault}",
-            code="signal_unreadable",
-            cure="Send what the handler asks for.",
-        ) from error
+        raise ContractViolation(f"{what} does not fit: {fault}", code=code, cure=cure) from error
 
 
 def _reads(function: Callable[..., Any]) -> Callable[[bytes], Any]:

@@ -210,11 +210,13 @@ class Site:
 class Process:
     """A worker process; ended with the test."""
 
-    def __init__(self, site: Site, target: str, log: Path, **environment: str) -> None:
+    def __init__(
+        self, site: Site, target: str, log: Path, name: str = "", **environment: str
+    ) -> None:
         self.log = log
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "symphainy.worker", target],
+                [sys.executable, "-m", "symphainy.worker", target, "--name", name],
                 cwd=REPOSITORY,
                 env=site.environment(**environment),
                 stdout=output,
@@ -266,8 +268,9 @@ def start(site: Site, tmp_path: Path) -> Iterator[Callable[..., Process]]:
     """Starts worker processes."""
     started: list[Process] = []
 
-    def begin(target: str, **environment: str) -> Process:
-        process = Process(site, target, tmp_path / f"worker-{len(started)}.log", **environment)
+    def begin(target: str, name: str = "", **environment: str) -> Process:
+        log = tmp_path / f"worker-{len(started)}.log"
+        process = Process(site, target, log, name, **environment)
         started.append(process)
         return process
 

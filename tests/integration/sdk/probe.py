@@ -12,6 +12,9 @@ from pydantic import BaseModel
 from symphainy import Context, Outcome, Realm
 
 realm = Realm("probe")
+# Of the patient ones (`patient`). Nobody waits for it, so it may be far above what a busy machine
+# takes to start a process.
+SESSION_S = 300
 FOLDER = Path(os.environ.get("PROBE_FOLDER", "."))
 
 

@@ -3,7 +3,7 @@
 - What holds as a whole holds in windows.
 - A repeat, a second reception and a late event of an earlier window's execution are seen.
 - A takeover may name a record that stands before the window.
-- A gap behind the last valid record is carried; what is not quiet is refused.
+- A gap behind the last valid record is carried; what is not quiet is refused. What is stuck is.
 - `state`: what no marker named yet is still owed; what is no marker is told.
 """
 
@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from tests.unit.checking.logbook import SESSION, P, execution
-from tests.unit.checking.story import Story, breaks, holds
+from tests.unit.checking.story import FINAL, POLICY, Story, breaks, failed, holds, started
 from tests.unit.checking.test_good import first_day, second_day
 
 from symphainy_schemas import events as e
 from symphainy_schemas.codec import decode, encode
+from symphainy_schemas.records import PlanStep, Policy, Recovery, ReportKind, Task
 from symphainy_schemas.state import SessionState, State
 from symphainy_simulation.checking import Snapshot, check_all
 from symphainy_simulation.checking.lives import Book
@@ -139,6 +140,67 @@ def test_a_window_that_is_not_quiet_is_refused(story: Story) -> None:
     story.admit(story.intent("i2"), "i2")
     with pytest.raises(ValueError, match="has not ended"):
         carry(Book(read(story.history())))
+
+
+def stuck() -> tuple[Story, Task]:
+    """The only step of a plan has failed, and an operator is to decide."""
+    story = Story()
+    story.takeover()
+    step = PlanStep(
+        step="main",
+        intent_type="work.add",
+        needs=(),
+        input=b"",
+        condition=b"",
+        version=1,
+        realm="work",
+        handler="add",
+        policy=Policy(
+            timeout_ms=POLICY.timeout_ms,
+            heartbeat_ms=0,
+            attempts=3,
+            backoff_ms=100,
+            backoff_factor=2.0,
+            backoff_max_ms=150,
+        ),
+    )
+    plan = replace(POLICY, plan=(step,), recovery=Recovery.HOLD_FOR_OPERATOR)
+    task = story.admit(story.intent(), policy=plan)
+    end = (started(task), failed(task, FINAL), e.ExecutionStuck(error=FINAL))
+    story.answer(ReportKind.FAILED, task, *end, error=FINAL)
+    story.publish()
+    return story, task
+
+
+def test_what_is_stuck_is_at_rest() -> None:
+    story, _ = stuck()
+    holds(story)
+    window = Window(story)
+    assert window.carried.states == story.states
+    story.record(())
+    story.publish()
+    holds(story, **window.rest)
+    story.salt = "anew"
+    story.succeed(story.admit(story.intent()))
+    breaks(story, "G2", "was received twice within its dedupe window", **window.rest)
+
+
+def test_what_was_stuck_goes_on_in_a_later_window_and_ends_once() -> None:
+    story, first = stuck()
+    window = Window(story)
+    again = (
+        e.StepRetryRequested(step="main", reason=""),
+        e.StepReady(step="main", attempt=2),
+        story.delivery(2, 2),
+    )
+    task = story.send(story.record(again, first.execution_id))
+    story.start(task)
+    story.succeed(task)
+    story.publish()
+    holds(story, **window.rest)
+    story.record((e.StateChanged(key="k", value=b"1"),), execution())
+    story.publish()
+    breaks(story, "G2", "after its end", **window.rest)
 
 
 def test_a_snapshot_of_where_the_window_begins(story: Story) -> None:

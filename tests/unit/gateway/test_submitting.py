@@ -69,7 +69,18 @@ async def test_a_failed_execution_is_a_result_too(caller: Caller) -> None:
     assert (answer.status, answer.json["status"], answer.json["success"]) == (200, "failed", False)
 
 
-@pytest.mark.parametrize("status", ["", "accepted", "running", "stuck"])
+@pytest.mark.parametrize("intent_id", [None, "order-7"])
+async def test_a_wait_ends_with_what_is_stuck(caller: Caller, intent_id: str | None) -> None:
+    """Nothing of it goes on until an operator acts; a repeat waits for nothing either."""
+    caller.backend.publisher.outcome = "stuck"
+    for _ in range(2):
+        body = intent_body() if intent_id is None else intent_body(intent_id=intent_id)
+        answer = await asyncio.wait_for(caller("POST", "/v1/intents?wait=5m", body), 10.0)
+        assert (answer.status, answer.json["status"]) == (202, "stuck")
+    assert len(caller.backend.publisher.published) == (2 if intent_id is None else 1)
+
+
+@pytest.mark.parametrize("status", ["", "accepted", "running"])
 async def test_a_wait_that_is_not_met_is_acknowledged(caller: Caller, status: str) -> None:
     caller.backend.publisher.outcome = status
     answer = await caller("POST", "/v1/intents?wait=10ms", intent_body())

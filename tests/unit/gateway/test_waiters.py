@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from tests.unit.gateway.fakes import FakeBackend, unavailable
 
-from symphainy_gateway.waiters import Waiters, decided, ended
+from symphainy_gateway.waiters import Waiters, at_rest, decided, ended
 from symphainy_runtime.read_model.reader import Document
 from symphainy_schemas.errors import Unavailable
 from symphainy_schemas.state import ExecutionStatus
@@ -85,7 +85,7 @@ async def test_a_waiter_wakes_when_its_condition_holds() -> None:
     backend = _backend(_document("a"))
     waiters = Waiters(backend)
     async with backend.notifier.watch("a") as watch:
-        waiting = asyncio.create_task(waiters.until(watch, "acme", "a", ended, 60))
+        waiting = asyncio.create_task(waiters.until(watch, "acme", "a", at_rest, 60))
         backend.notifier.tell("a")
         await backend.read_model.asked.wait()
         backend.read_model.documents["a"] = _document("a", "failed")
@@ -104,7 +104,7 @@ async def test_an_end_that_is_told_is_not_read_but_by_another_tenant(
     backend = _backend()
     async with backend.notifier.watch("a") as watch:
         backend.notifier.tell("a", told)
-        document = await Waiters(backend).until(watch, tenant_id, "a", ended, 0.01)
+        document = await Waiters(backend).until(watch, tenant_id, "a", at_rest, 0.01)
     assert (document is not None) == (tenant_id == "acme")
     assert document is None or document["execution_time_ms"] == 2
     assert min(len(backend.read_model.reads), 1) == reads
@@ -113,7 +113,7 @@ async def test_an_end_that_is_told_is_not_read_but_by_another_tenant(
 async def test_changes_before_the_end_are_not_read() -> None:
     backend = _backend(_document("a"))
     async with backend.notifier.watch("a") as watch:
-        waiting = asyncio.create_task(Waiters(backend).until(watch, "acme", "a", ended, 60))
+        waiting = asyncio.create_task(Waiters(backend).until(watch, "acme", "a", at_rest, 60))
         for _ in range(5):
             await asyncio.sleep(0)
             backend.notifier.tell("a")
@@ -135,7 +135,7 @@ async def test_changes_without_end_do_not_outlast_the_wait() -> None:
 
     async with backend.notifier.watch("a") as watch:
         changing = asyncio.create_task(change_for_ever())
-        document = await Waiters(backend).until(watch, "acme", "a", ended, 0.02)
+        document = await Waiters(backend).until(watch, "acme", "a", at_rest, 0.02)
         changing.cancel()
     assert document == _document("a")
     assert len(backend.read_model.reads) == 1
@@ -152,7 +152,7 @@ async def test_a_decision_is_read_at_once() -> None:
 async def test_a_waiter_whose_time_is_over_takes_what_is_known() -> None:
     backend = _backend(_document("a"))
     async with backend.notifier.watch("a") as watch:
-        document = await Waiters(backend).until(watch, "acme", "a", ended, 0.01)
+        document = await Waiters(backend).until(watch, "acme", "a", at_rest, 0.01)
     assert document == _document("a")
 
 
@@ -161,7 +161,7 @@ async def test_a_read_model_that_is_away_is_waited_for() -> None:
     waiters = Waiters(backend)
     backend.read_model.failure = unavailable()
     async with backend.notifier.watch("a") as watch:
-        waiting = asyncio.create_task(waiters.until(watch, "acme", "a", ended, 60))
+        waiting = asyncio.create_task(waiters.until(watch, "acme", "a", at_rest, 60))
         backend.notifier.tell("a")
         await backend.read_model.asked.wait()
         backend.read_model.failure = None
@@ -173,11 +173,11 @@ async def test_stopping_lets_every_waiter_go() -> None:
     backend = _backend(_document("a"))
     waiters = Waiters(backend)
     async with backend.notifier.watch("a") as watch:
-        waiting = asyncio.create_task(waiters.until(watch, "acme", "a", ended, 300))
+        waiting = asyncio.create_task(waiters.until(watch, "acme", "a", at_rest, 300))
         await asyncio.sleep(0)
         waiters.stop()
         assert await waiting == _document("a")
-        assert await waiters.until(watch, "acme", "a", ended, 300) == _document("a")
+        assert await waiters.until(watch, "acme", "a", at_rest, 300) == _document("a")
 
 
 @pytest.mark.parametrize(
@@ -186,4 +186,5 @@ async def test_stopping_lets_every_waiter_go() -> None:
 def test_an_end_is_a_decision(status: ExecutionStatus) -> None:
     document = _document("a", status.value)
     assert ended(document) == status.ended
+    assert at_rest(document) == (status.ended or status is ExecutionStatus.STUCK)
     assert decided(document) == (status is not ExecutionStatus.ACCEPTED)

@@ -31,6 +31,11 @@ ROW = (step("car"), step("hotel", "car"), step("flight", "hotel"))
 DIAMOND = (step("a"), step("b", "a"), step("c", "a"), step("d", "b", "c"))
 
 
+def of(name: str) -> Error:
+    """What an execution says that ends because that step has failed for good."""
+    return replace(FATAL, step=name)
+
+
 def kinds(events: tuple[e.Event, ...]) -> list[str]:
     """Their names."""
     return [type(event).__name__ for event in events]
@@ -97,14 +102,14 @@ def test_what_was_done_is_undone_in_reverse() -> None:
     trip.succeeds("car", b'{"ref":1}')
     trip.succeeds("hotel")
     failed = trip.fails("flight")
-    assert e.CompensationStarted(error=FATAL) in failed
+    assert e.CompensationStarted(error=of("flight")) in failed
     assert trip.status() is ExecutionStatus.COMPENSATING
     assert trip.running == {"compensate:hotel"}
     assert e.CompensationSucceeded(step="hotel") in trip.succeeds("compensate:hotel")
     assert trip.running == {"compensate:car"}
     assert trip.step("car").result == b'{"ref":1}'
     end = trip.succeeds("compensate:car")
-    assert end[-1] == e.ExecutionCompensated(error=FATAL)
+    assert end[-1] == e.ExecutionCompensated(error=of("flight"))
     assert trip.status() is ExecutionStatus.COMPENSATED
 
 
@@ -192,7 +197,13 @@ def test_an_attempt_of_which_nobody_knows_stays_so_when_a_later_one_fails() -> N
 def test_with_nothing_to_undo_it_fails() -> None:
     work = Bench((step("a", undo=False), step("b", "a")))
     work.succeeds("a")
-    assert work.fails("b")[-1] == e.ExecutionFailed(error=FATAL)
+    assert work.fails("b")[-1] == e.ExecutionFailed(error=of("b"))
+
+
+def test_an_error_that_names_a_place_of_its_own_keeps_it() -> None:
+    work = Bench((step("a", undo=False),))
+    told = replace(FATAL, step="somewhere")
+    assert work.fails("a", told)[-1] == e.ExecutionFailed(error=told)
 
 
 def test_a_compensation_has_its_own_policy_and_stuck_ones_wait_for_an_operator() -> None:
@@ -209,7 +220,7 @@ def test_a_compensation_has_its_own_policy_and_stuck_ones_wait_for_an_operator()
     assert "saga retry" in stuck[-1].error.operator_action
     trip.retry("compensate:car")
     assert trip.status() is ExecutionStatus.COMPENSATING
-    assert trip.succeeds("compensate:car")[-1] == e.ExecutionCompensated(error=FATAL)
+    assert trip.succeeds("compensate:car")[-1] == e.ExecutionCompensated(error=of("hotel"))
 
 
 def test_a_stuck_compensation_that_is_cancelled_ends_as_it_is() -> None:
@@ -219,7 +230,7 @@ def test_a_stuck_compensation_that_is_cancelled_ends_as_it_is() -> None:
     trip.fails("hotel")
     trip.fails("compensate:car")
     assert trip.status() is ExecutionStatus.STUCK
-    assert trip.cancel()[-1] == e.ExecutionFailed(error=FATAL)
+    assert trip.cancel()[-1] == e.ExecutionFailed(error=of("compensate:car"))
 
 
 def test_what_is_held_goes_on_beside_what_failed_and_is_tried_again_with_another_input() -> None:

@@ -3,13 +3,23 @@
 - Each delivery that is open, once, when the request stands in the journal; never before.
 - A doubt tells nobody; the next owner does, of what a worker may still have.
 - Nobody is told of what runs nowhere.
+- Of a plan that ends because a step has failed, whoever runs another step is told, once.
 """
 
 from __future__ import annotations
 
 import msgspec
 import pytest
-from tests.property.test_owned_partition import ACME, OPTIONS, SESSION, Log, World, folded
+from msgspec.structs import replace
+from tests.property.test_owned_partition import (
+    ACME,
+    CAPABILITY,
+    OPTIONS,
+    SESSION,
+    Log,
+    World,
+    folded,
+)
 
 from symphainy_processors.admission.contracts import Contracts
 from symphainy_processors.owner.deciding import Shell
@@ -20,7 +30,11 @@ from symphainy_schemas import ids
 from symphainy_schemas.codec import encode
 from symphainy_schemas.records import (
     REDELIVERED,
+    Capability,
+    Error,
     Intent,
+    PlannedStep,
+    Recovery,
     ReportKind,
     StepReport,
     Task,
@@ -31,16 +45,31 @@ from symphainy_transport.topics import INTENTS, STEPS
 TARGET = ids.execution_id(ACME.tenant_id, SESSION, "work", 0)
 
 
+class Planned(World):
+    """Three steps side by side, each of them `work.do`."""
+
+    def __init__(self, recovery: Recovery) -> None:
+        super().__init__()
+        steps = (
+            PlannedStep(step=name, intent_type="work.do", needs=(), input=b"", condition=b"")
+            for name in ("a", "b", "c")
+        )
+        self._plan = replace(CAPABILITY, name="work.all", plan=tuple(steps), recovery=recovery)
+
+    def capability(self, intent_type: str) -> Capability | None:
+        return self._plan if intent_type == "work.all" else super().capability(intent_type)
+
+
 class Scene:
     """One partition with a session, and one execution whose task was sent."""
 
-    def __init__(self) -> None:
-        self.log, self.world = Log(), World()
+    def __init__(self, world: World | None = None) -> None:
+        self.log, self.world = Log(), world or World()
         self._reports = 0
         self._intents = 0
         self.owned = self.taken()
         self.states("runtime.open_session", "open", {})
-        self.states("work.do", "work", {"n": 1})
+        self.states("work.do" if world is None else "work.all", "work", {"n": 1})
         self.lands()
 
     def taken(self) -> OwnedPartition:
@@ -92,9 +121,16 @@ class Scene:
         """The last one."""
         return self.log.tasks[-1]
 
-    def reports(self, kind: ReportKind, name: str = "", waits: tuple[Wait, ...] = ()) -> None:
-        """A worker reports on the last task, and all of that lands."""
-        task = self.task
+    def reports(
+        self,
+        kind: ReportKind,
+        name: str = "",
+        waits: tuple[Wait, ...] = (),
+        step: str = "",
+        error: Error | None = None,
+    ) -> None:
+        """A worker reports on the last task, or that of a step, and all of that lands."""
+        task = next(one for one in reversed(self.log.tasks) if step in ("", one.step))
         report = StepReport(
             kind=kind,
             execution_id=task.execution_id,
@@ -109,6 +145,7 @@ class Scene:
             at=self.world.now,
             name=name,
             waits=waits,
+            error=error,
         )
         self._reads(encode(report))
 
@@ -188,3 +225,40 @@ def test_the_next_owner_tells_again_what_may_still_run() -> None:
     scene.log.notices.clear()
     scene.taken()
     assert told(scene) == []
+
+
+NO = Error(code="no", message="It cannot be done.")
+
+
+def told_of(scene: Scene) -> list[str]:
+    """The steps whose workers were told."""
+    return [notice.step for notice in scene.log.notices]
+
+
+def test_the_failure_of_a_step_is_told_to_who_runs_the_others_of_its_plan_once() -> None:
+    scene = Scene(Planned(Recovery.COMPENSATE))
+    for step in "abc":
+        scene.reports(ReportKind.STARTED, step=step)
+    scene.reports(ReportKind.FAILED, step="a", error=replace(NO, retryable=True))
+    assert told_of(scene) == []  # it is tried again
+    scene.reports(ReportKind.FAILED, step="b", error=NO)
+    assert told_of(scene) == ["c"]
+    scene.reports(ReportKind.FAILED, step="c", error=NO)
+    assert told_of(scene) == ["c"]
+
+
+def test_a_takeover_tells_them_again() -> None:
+    scene = Scene(Planned(Recovery.COMPENSATE))
+    scene.reports(ReportKind.STARTED, step="b")
+    scene.reports(ReportKind.FAILED, step="a", error=NO)
+    assert told_of(scene) == ["b", "c"]
+    scene.log.notices.clear()
+    scene.taken()
+    assert told_of(scene) == ["b", "c"]
+
+
+@pytest.mark.parametrize("recovery", [Recovery.HOLD_FOR_OPERATOR, Recovery.RETRY_FORWARD])
+def test_of_a_plan_that_goes_on_beside_what_failed_nobody_is_told(recovery: Recovery) -> None:
+    scene = Scene(Planned(recovery))
+    scene.reports(ReportKind.FAILED, step="a", error=NO)
+    assert told_of(scene) == []

@@ -90,10 +90,24 @@ async def test_it_is_given_what_the_handler_returned(
     async def undo(ctx: Context, done: Any) -> None:
         seen.append(done)
         assert ctx.intent.payload == {"path": "a.pdf"}
+        assert ctx.intent.read(File) == File(path="a.pdf")
 
     called = await run(handler, result=recorded, **UNDOING)
     assert called.end == Succeeded(b"null")
     assert seen == [given]
+
+
+async def test_a_payload_that_it_cannot_read_fails_it_with_the_cure() -> None:
+    handler = declared(returns_text)
+
+    @handler.compensate
+    async def undo(ctx: Context, done: Text | None) -> None:
+        ctx.intent.read(Text)
+
+    called = await run(handler, result=None, **UNDOING)
+    assert isinstance(called.end, Failed)
+    assert (called.end.error.code, called.end.error.retryable) == ("payload_unreadable", False)
+    assert "Read it as what the handler takes" in called.end.error.cure
 
 
 async def test_one_in_a_thread_has_steps_and_tells_of_events() -> None:

@@ -80,6 +80,12 @@ async def test_a_handler_can_be_called_as_the_function_that_it_is() -> None:
     assert handler.description == "Read a file."
 
 
+def test_attempts_without_a_limit_are_the_most_that_there_are() -> None:
+    retry = Retry(attempts=None, maximum="10m")
+    assert retry == Retry(1_000_000, "1s", 2.0, "10m")
+    assert (retry.attempts, retry.maximum_ms) == (1_000_000, 600_000)
+
+
 def test_defaults_are_five_attempts_and_five_minutes() -> None:
     options = Realm("content").intent("content.read")(good).options
     assert (options.retry.attempts, options.timeout_ms) == (5, 300_000)

@@ -129,6 +129,44 @@ ROOM = {"city": "Rome", "nights": 1}
 # -- what the runtime is told ---------------------------------------------------------------------
 
 
+def test_steps_in_order_each_need_the_one_before_and_what_is_never_skipped() -> None:
+    def stating(trip: PlanInput[Trip]) -> Plan:
+        rich = trip["days"].is_(7)
+        third = Step("third", note, when=rich)
+        return Plan(
+            [
+                Step("first", note, needs=[]),
+                Step("second", note, when=rich),
+                third,
+                Step("fourth", note, needs=[third, "first"]),
+                Step("fifth", note),
+            ],
+            in_order=True,
+        )
+
+    found = declared(stating)
+    assert {one.step: one.needs for one in found.steps} == {
+        "first": (),
+        "second": ("first",),
+        "third": ("first", "second"),
+        "fourth": ("third", "first", "second"),
+        "fifth": ("fourth",),
+    }
+    assert [one.step for one in found.steps] == ["first", "second", "third", "fourth", "fifth"]
+
+
+def test_the_first_in_order_must_not_have_a_condition() -> None:
+    error = refused(lambda trip: Plan([Step("one", note, when=trip["days"].is_(7))], in_order=True))
+    assert "step one is the first in order, and has a condition" in error.message
+
+
+def test_what_needs_one_listed_behind_it_is_not_in_order() -> None:
+    error = refused(
+        lambda _: Plan([Step("one", note, needs=["two"]), Step("two", note)], in_order=True)
+    )
+    assert "one needs two needs one" in error.message
+
+
 def test_a_plan_says_what_its_steps_need_and_get() -> None:
     def stating(trip: PlanInput[Trip]) -> Plan:
         room = Step("room", book, {"city": trip["city"], "nights": 2})

@@ -61,6 +61,7 @@ class Pumped:
             topic="tasks.content",
             group_id="g",
             client_id="w",
+            name="",
             settings=TransportSettings(),
             clock=self.clock,
             standing=self.standing,
@@ -93,9 +94,11 @@ async def test_who_is_a_member_still_goes_on(monkeypatch: pytest.MonkeyPatch) ->
     assert (one.standing.sure, one.lease.active, one.consumer.asked) == (True, True, 1)
 
 
-async def test_who_is_none_lets_go(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("answer", [KafkaError.UNKNOWN_MEMBER_ID, KafkaError.FENCED_INSTANCE_ID])
+async def test_who_is_none_lets_go(monkeypatch: pytest.MonkeyPatch, answer: int) -> None:
+    """The second is told to who was replaced by another process of its name."""
     one = Pumped(monkeypatch)
-    one.consumer.answer = KafkaError(KafkaError.UNKNOWN_MEMBER_ID)
+    one.consumer.answer = KafkaError(answer)
     one.clock.now += LONG_MS
     one.turn()
     assert (one.standing.sure, one.lease.active) == (True, False)

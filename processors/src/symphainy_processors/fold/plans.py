@@ -12,10 +12,11 @@ from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from symphainy_schemas import templates
 from symphainy_schemas.ids import undone_by
-from symphainy_schemas.records import PlanStep, Recovery
+from symphainy_schemas.records import Error, PlanStep, Recovery
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 
 MAIN_STEP = "main"
@@ -187,6 +188,13 @@ def failed_undo(state: ExecutionState) -> StepState | None:
         if step.status is StepStatus.FAILED and undone_by(step.step):
             return step
     return None
+
+
+def error_of(step: StepState) -> Error | None:
+    """Why a step of a plan failed, with its name: of an execution with several, that is half of
+    what one wants to know. An error that names a place of its own keeps it."""
+    error = step.error
+    return error if error is None or error.step else replace(error, step=step.step)
 
 
 def to_undo(state: ExecutionState) -> Iterator[PlanStep]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from symphainy_processors.fold.partition import Applied, PartitionState
+from symphainy_processors.fold.plans import is_stopping
 from symphainy_processors.owner.ports import Port
 from symphainy_processors.owner.tasks import intent_for, notices_for, task_for
 from symphainy_runtime.journal.validity import Validity
@@ -25,6 +26,7 @@ from symphainy_schemas.events import (
     DeadlinePassed,
     Event,
     StepDispatched,
+    StepFailed,
 )
 from symphainy_schemas.records import CancelNotice, Intent
 from symphainy_schemas.state import ExecutionState
@@ -129,6 +131,7 @@ class Ledger:
         """
         record, value = self._writer.write(now, heading, events, positions, self.acted_to)
         offset = self._next_offset
+        may_stop = self._may_stop(heading.execution_id, events)
         try:
             applied = self._state.apply(record, self._writer.standing(offset))
         except Exception:
@@ -142,7 +145,7 @@ class Ledger:
         calls = self._calls(heading.execution_id, events, now)
         if dispatches or calls:
             self._last_effect = offset
-        notices = self._notices(heading.execution_id, events, offset)
+        notices = self._notices(heading.execution_id, offset) if may_stop else ()
         self._pending.append(_Pending(applied, self._clock(), dispatches, calls, notices))
         self._port.append(self.partition, heading.execution_id.encode(), value, self._appended)
 
@@ -169,11 +172,19 @@ class Ledger:
         for intent in calls:
             self._port.submit(self.partition, intent, lambda: self._sent(offset))
 
-    def _notices(
-        self, execution_id: str, events: tuple[Event, ...], offset: int
-    ) -> tuple[CancelNotice, ...]:
-        if not any(isinstance(event, _REQUESTS) for event in events):
-            return ()
+    def _may_stop(self, execution_id: str, events: tuple[Event, ...]) -> bool:
+        """Whether a decision may be the one after which the execution is to end: somebody asks for
+        that, or a step fails and others of its plan run. Asked before it is applied: what stops
+        already was told."""
+        if any(isinstance(event, _REQUESTS) for event in events):
+            return True
+        if not any(isinstance(event, StepFailed) for event in events):
+            return False
+        state = self._state.execution(execution_id)
+        return state is not None and bool(state.plan) and not is_stopping(state)
+
+    def _notices(self, execution_id: str, offset: int) -> tuple[CancelNotice, ...]:
+        """For what runs of it, if it is to end by now."""
         state = self._state.execution(execution_id)
         assert state is not None
         return notices_for(state, offset)

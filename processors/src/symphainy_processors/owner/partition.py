@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 
 from symphainy_processors.fold.partition import PartitionState
+from symphainy_processors.fold.plans import is_stopping
 from symphainy_processors.owner import letters, poison
 from symphainy_processors.owner.deciding import Deciding, Shell, heading_of
 from symphainy_processors.owner.intents import Intents
@@ -254,7 +255,7 @@ class OwnedPartition:
 
     def _tell_again(self) -> None:
         """The last owner may have died before it told whoever runs what is to end."""
-        stopping = (state for state, _ in self.state.outstanding() if state.to_end or state.undo)
+        stopping = (state for state, _ in self.state.outstanding() if is_stopping(state))
         asked = {state.execution_id: state for state in stopping}
         for state in asked.values():
             for notice in notices_for(state, self.ledger.term):

@@ -122,7 +122,7 @@ def _beginning(state: ExecutionState) -> Iterator[e.Event]:
 def _give_up(state: ExecutionState) -> Events:
     """Nothing of it moves: undo what is to be undone; else it ends."""
     failed = plans.failed_step(state)
-    error = None if failed is None else failed.error
+    error = None if failed is None else plans.error_of(failed)
     if any(True for _ in plans.to_undo(state)):
         cause = cancelling.deadline_error(state) if state.overdue and error is None else error
         return (e.CompensationStarted(error=cause), *_undo(state))

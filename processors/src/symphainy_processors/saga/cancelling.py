@@ -26,8 +26,9 @@ def requested(state: ExecutionState, event: e.CancelRequested) -> Events:
     """Somebody wants it to end; what is stuck while it is undone then ends as it is."""
     failed = plans.failed_undo(state)
     if state.status is ExecutionStatus.STUCK and failed is not None:
-        assert failed.error is not None
-        return (event, e.ExecutionFailed(error=failed.error))
+        error = plans.error_of(failed)
+        assert error is not None
+        return (event, e.ExecutionFailed(error=error))
     return (event, *_stopped(replace(state, cancel_reason=event.reason)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, get_args, get_origin
 
@@ -15,7 +15,7 @@ from symphainy.handlers import PayloadT, canonical
 from symphainy.options import IntentOptions
 from symphainy.plans import contracts
 from symphainy.plans.contracts import Shape, Shapes
-from symphainy.plans.ordering import ordered
+from symphainy.plans.ordering import ordered, preceding
 from symphainy.plans.stating import (
     TEMPLATES_BYTES,
     bad,
@@ -87,7 +87,7 @@ def declare_plan(
         raise bad(f"{where}: {function.__name__} returned a {type(stated).__name__}", _RETURN)
     contract = canonical(model.model_json_schema())
     steps = _by_name(stated, intent_type, where)
-    planned = _planned(steps, where)
+    planned = _planned(steps, where, in_order=stated.in_order)
     output = output_of(stated, f"{where}: the result")
     _check_total(planned, output, where)
     _check_contracts(steps, planned, output, [_shape(contract)], where)
@@ -172,15 +172,19 @@ def _check_step(step: Step[Any], intent_type: str, where: str) -> None:
         )
 
 
-def _planned(steps: Mapping[str, Step[Any]], where: str) -> tuple[PlannedStep, ...]:
+def _planned(
+    steps: Mapping[str, Step[Any]], where: str, *, in_order: bool
+) -> tuple[PlannedStep, ...]:
     planned: dict[str, PlannedStep] = {}
+    conditional = {name: step.when is not None for name, step in steps.items()}
+    before = preceding(conditional, where) if in_order else {}
     for name, step in steps.items():
         place = f"{where}: step {name}"
         given, condition = input_of(step, place), condition_of(step, place)
         planned[name] = PlannedStep(
             step=name,
             intent_type=step.intent_type,
-            needs=_needs(step, steps, given, condition, place),
+            needs=_needs(step, steps, (given, condition), before.get(name, ()), place),
             input=given,
             condition=condition,
         )
@@ -189,15 +193,20 @@ def _planned(steps: Mapping[str, Step[Any]], where: str) -> tuple[PlannedStep, .
 
 
 def _needs(
-    step: Step[Any], steps: Mapping[str, Step[Any]], given: bytes, condition: bytes, place: str
+    step: Step[Any],
+    steps: Mapping[str, Step[Any]],
+    stated: tuple[bytes, bytes],
+    before: Iterable[str],
+    place: str,
 ) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for need in step.needs:
         if not isinstance(need, Step | str):
             raise bad(f"{place} needs {need!r}", "Name steps: needs=[step], or their names.")
         found[need if isinstance(need, str) else need.name] = None
-    for template in (given, condition):
+    for template in stated:
         found.update(dict.fromkeys(sorted(templates.sources(template) - {templates.PAYLOAD})))
+    found.update(dict.fromkeys(before))
     for need in found:
         _check_listed(need, steps, f"{place} needs")
     return tuple(found)

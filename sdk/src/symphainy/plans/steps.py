@@ -115,15 +115,20 @@ class Step(Generic[DoneT_co]):
 class Plan:
     """The steps of an intent, and its result."""
 
-    __slots__ = ("result", "steps")
+    __slots__ = ("in_order", "result", "steps")
 
-    def __init__(self, steps: Iterable[Step[Any]], *, result: object = None) -> None:
+    def __init__(
+        self, steps: Iterable[Step[Any]], *, result: object = None, in_order: bool = False
+    ) -> None:
         """State a plan.
 
         Args:
-            steps: in any order.
+            steps: in any order, unless that is to count.
             result: JSON which may hold values of the payload and of steps. Left out, it is the
                 result of the step that none other needs; of several such, an object of theirs.
+            in_order: each step begins when the one listed before it has ended, beside what it
+                needs anyway. Where that one was skipped, it goes on all the same.
         """
         self.steps = tuple(steps)
         self.result = result
+        self.in_order = in_order

@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="symphainy.worker", description="Run realms.")
     parser.add_argument("realms", nargs="+", metavar="module:realm")
     parser.add_argument("--concurrency", type=int, default=256, help="tasks run at once per realm")
-    parser.add_argument("--worker-id", default="", help="who reports (default: host and process)")
+    parser.add_argument("--worker-id", default="", help="who reports (default: the name)")
+    parser.add_argument("--name", default="", help="unique and stable (default: host and process)")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     running = run_worker(
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         TransportSettings.load(),
         concurrency=options.concurrency,
         worker_id=options.worker_id,
+        name=options.name,
     )
     try:
         asyncio.run(running)

@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 from symphainy_schemas.errors import OperatorError, Unavailable
 
 _log = logging.getLogger("symphainy.worker")
+_FENCED = (KafkaError.FENCED_INSTANCE_ID, KafkaError._FENCED, KafkaError._FATAL)
 _GONE_FOR_GOOD = frozenset(
     {
         KafkaError._AUTO_OFFSET_RESET,
@@ -19,6 +20,18 @@ _GONE_FOR_GOOD = frozenset(
         KafkaError._AUTHENTICATION,
     }
 )
+
+
+def is_fence(error: Exception) -> bool:
+    """Whether another process has joined the group under our name.
+
+    The client calls that fatal and names it in its words; nothing else is fatal to a consumer that
+    is a member of a group by the classic protocol.
+    """
+    if not isinstance(error, KafkaException):
+        return False
+    cause: KafkaError = error.args[0]
+    return cause.code() in _FENCED or cause.fatal()
 
 
 def check(error: KafkaError) -> None:
@@ -38,6 +51,12 @@ def translated(error: Exception) -> Exception:
     if not isinstance(error, KafkaException):
         return error
     cause: KafkaError = error.args[0]
+    if is_fence(error):
+        return OperatorError(
+            f"Another worker has joined the group under this one's name: {cause.str()}.",
+            code="worker_fenced",
+            cure="Give every worker process a `--name` of its own, or none.",
+        )
     text = f"The worker cannot read its tasks: {cause.name()}: {cause.str()}."
     if cause.code() == KafkaError._AUTO_OFFSET_RESET:
         cure = "Tasks expired unread; start the worker again, the owners deliver them anew."

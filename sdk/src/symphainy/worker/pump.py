@@ -15,8 +15,9 @@ from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from symphainy.worker.faults import check, log_error, translated
+from symphainy.worker.faults import check, is_fence, translated
 from symphainy.worker.flow import Flow
+from symphainy.worker.group import Group
 from symphainy.worker.ledger import Lease, begin
 from symphainy.worker.standing import Standing
 from symphainy_transport import clients
@@ -33,12 +34,6 @@ _NO_MEMBER = frozenset(
 )
 _log = logging.getLogger("symphainy.worker")
 
-# A worker that died is noticed after this; its tasks wait as long. The broker's lower bound is
-# 6 s (group.min.session.timeout.ms); librdkafka's own thread sends heartbeats, so a busy Python
-# process does not miss ten in a row.
-_SESSION_TIMEOUT_MS = 10_000
-# Members learn of a rebalance by a heartbeat, and a cooperative one has two rounds.
-_HEARTBEAT_MS = 1_000
 # Idle, the pump wakes so often to commit and to see whether it must stop.
 _POLL_S = 0.1
 _COMMIT_EVERY_S = 0.25
@@ -64,6 +59,8 @@ class PumpOptions:
     topic: str
     group_id: str
     client_id: str
+    name: str
+    """Of the process in the group, which it keeps when it comes again; empty: none."""
     settings: TransportSettings
     clock: Clock
     standing: Standing
@@ -82,15 +79,10 @@ class Pump:
         self._options = options
         self._flow = flow
         self._loop = asyncio.get_running_loop()
-        self._consumer: Consumer = clients.consumer(
-            options.settings,
-            options.client_id,
-            group_id=options.group_id,
-            error_cb=log_error,
-            partition_assignment_strategy="cooperative-sticky",
-            session_timeout_ms=_SESSION_TIMEOUT_MS,
-            heartbeat_interval_ms=_HEARTBEAT_MS,
+        self._group = Group(
+            options.settings, options.topic, options.group_id, options.client_id, options.name
         )
+        self._consumer = self._group.consumer
         self._leases: dict[int, Lease] = {}
         self._finishing = threading.Event()
         self.ended = threading.Event()
@@ -122,15 +114,12 @@ class Pump:
     def _work(self) -> None:
         """Read until `finish`; also after a fault, so that what runs can end and report first."""
         try:
-            self._consumer.subscribe(
-                [self._options.topic],
-                on_assign=self._on_assign,
-                on_revoke=self._on_revoke,
-                on_lost=self._on_lost,
-            )
+            self._group.join(self._on_assign, self._on_revoke, self._on_lost)
             while not self._finishing.is_set():
                 self._turn()
         except Exception as error:
+            if is_fence(error):  # another has our partitions: what was not started here is its own
+                self._end_leases(list(self._leases))
             self._tell(self._options.broken, translated(error))
             self._finishing.wait()
 
@@ -138,6 +127,7 @@ class Pump:
 
     def _turn(self) -> None:
         self._make_sure()
+        self._group.look()
         room = self._flow.room()
         if room > 0:
             self._full_since = -1.0
@@ -171,7 +161,7 @@ class Pump:
             errors = [error.args[0]]
         if any(error.code() in _NO_MEMBER for error in errors):
             _log.warning("%s: stopped for too long; others have it", self._options.topic)
-            self._end_leases(places)
+            self._end_leases(list(self._leases))
         if not errors or not self._leases:
             standing.confirm(asked)
 
@@ -269,7 +259,7 @@ class Pump:
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Start nothing more there, let what runs end within the budget, commit, let go."""
         deadline = self._now() + _REVOKE_S
-        leases = self._end_leases(partitions)
+        leases = self._end_leases(_numbers(partitions))
         for lease in leases:
             if lease.ledger.open and lease.emptied is not None:
                 lease.emptied.wait(max(0.0, deadline - self._now()))
@@ -280,12 +270,12 @@ class Pump:
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """They may be another's already: commit nothing; what runs still reports."""
-        self._end_leases(partitions)
+        self._end_leases(_numbers(partitions))
         consumer.incremental_unassign(partitions)
         _log.warning("%s: lost partitions %s", self._options.topic, _numbers(partitions))
 
-    def _end_leases(self, partitions: list[TopicPartition]) -> list[Lease]:
-        ended = [self._leases.pop(p.partition) for p in partitions if p.partition in self._leases]
+    def _end_leases(self, partitions: list[int]) -> list[Lease]:
+        ended = [self._leases.pop(number) for number in partitions if number in self._leases]
         for lease in ended:
             lease.emptied = threading.Event()
             lease.active = False
@@ -294,7 +284,7 @@ class Pump:
     def _leave(self) -> None:
         self._commit_positions(self._leases.values(), wait=True)
         self._leases.clear()
-        self._consumer.close()
+        self._group.close()
         _log.info("%s: left %s", self._options.topic, self._options.group_id)
 
     # -- inside ------------------------------------------------------------------------------

@@ -19,18 +19,20 @@ async def run_worker(
     *,
     concurrency: int = 256,
     worker_id: str = "",
+    name: str = "",
     on_ready: Callable[[], None] | None = None,
 ) -> None:
     """Run the realms at `targets` ("module:realm") until SIGTERM or SIGINT, then drain.
 
-    Call it in the main thread. A second signal does what it does by default: it ends the process.
+    `worker_id` and `name` are those of `Worker`. Call it in the main thread. A second signal does
+    what it does by default: it ends the process.
 
     Raises:
         CallerError: a target names no realm.
         OperatorError, Unavailable: as of `Worker.run`.
     """
     realms = [load(one) for one in ([targets] if isinstance(targets, str) else targets)]
-    worker = Worker(realms, settings, concurrency=concurrency, worker_id=worker_id)
+    worker = Worker(realms, settings, concurrency=concurrency, worker_id=worker_id, name=name)
     loop = asyncio.get_running_loop()
 
     def stop() -> None:

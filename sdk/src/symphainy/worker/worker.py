@@ -67,6 +67,7 @@ class Worker:
         *,
         concurrency: int = 256,
         worker_id: str = "",
+        name: str = "",
         drain_s: float = _DRAIN_S,
         clock: Clock | None = None,
     ) -> None:
@@ -76,7 +77,10 @@ class Worker:
             realms: what to run; each with its own consumer group and its own concurrency.
             settings: how to reach Kafka and the object store.
             concurrency: how many tasks of a realm this worker runs at once.
-            worker_id: who reports; host and process id by default.
+            worker_id: who reports; `name` by default, or host and process id.
+            name: stable, and this process's own among the workers of its realms: who is killed and
+                comes again under it goes on at once with the partitions that it had. Without one
+                they wait for the end of its session. A second process under it ends the first.
             drain_s: how long a stop waits for running handlers, in seconds.
             clock: the machine's by default.
 
@@ -86,7 +90,8 @@ class Worker:
         self._realms = tuple(realms)
         self._settings = settings
         self._concurrency = concurrency
-        self._worker_id = worker_id or f"{socket.gethostname()}-{os.getpid()}"
+        self._name = name
+        self._worker_id = worker_id or name or f"{socket.gethostname()}-{os.getpid()}"
         self._drain_s = drain_s
         self._clock = clock or SystemClock()
         self._topics = Topics(settings.topic_prefix)
@@ -182,6 +187,7 @@ class Worker:
                 topic=topic,
                 group_id=group_id,
                 client_id=self._worker_id,
+                name=self._name,
                 settings=self._settings,
                 clock=self._clock,
                 standing=standing,

@@ -157,7 +157,7 @@ def _all_read(logs: PartitionLogs) -> Iterator[Violation]:
 
 def _all_ended(book: Book) -> Iterator[Violation]:
     for _, life in book.all_lives():
-        if life.carried is None and life.end is None and not life.is_stuck:
+        if life.end is None and not life.is_stuck:
             waits = type(life.told[-1].event).__name__
             sentence = f"{life.execution_id} never ended; the last that happened to it is {waits}"
             yield Violation(G, sentence, (*life.place, life.told[-1].entry.place))

@@ -107,7 +107,7 @@ def _repeats(life: Life, logs: PartitionLogs) -> Iterator[Violation]:
 
 
 def _ends(life: Life) -> Iterator[Violation]:
-    ended = life.carried is not None
+    ended = life.carried is not None and life.carried.status.ended
     for entry in life.entries:
         if ended:
             sentence = f"something happens to {life.execution_id} after its end"

@@ -50,7 +50,7 @@ BEGINS = (e.StepReady, e.StepHeld, e.StepDispatched)
 
 @dataclass
 class Life:
-    """One life of an execution id. `carried` is what an earlier window left of it, ended."""
+    """One life of an execution id. `carried` is what an earlier window left of it, at rest."""
 
     execution_id: str
     entries: list[Entry] = field(default_factory=list)
@@ -134,7 +134,7 @@ class Life:
     @property
     def ended_at(self) -> int | None:
         """The journaled time of its end."""
-        if self.carried is not None:
+        if self.carried is not None and self.carried.status.ended:
             return self.carried.ended_at
         return None if self.end is None else self.end.entry.record.at
 
@@ -246,7 +246,9 @@ class Book:
             yield logs, self.lives[p]
 
     def all_lives(self) -> Iterator[tuple[PartitionLogs, Life]]:
-        """Each life, with its partition's logs."""
+        """Each life that began in this window, with its partition's logs: how another that was
+        stuck goes on cannot be judged without its beginning."""
         for logs, lives in self.partitions():
             for life in lives.all():
-                yield logs, life
+                if life.carried is None:
+                    yield logs, life

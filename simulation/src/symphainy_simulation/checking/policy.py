@@ -16,9 +16,8 @@ _DECIDED = (e.CapabilityResolved, e.ExecutionStarted, e.IntentReceived)
 def check(book: Book) -> Iterator[Violation]:
     """Each part of the decision once, ahead of the first step."""
     for _, life in book.all_lives():
-        if life.carried is None:
-            yield from _once(life)
-            yield from _before_dispatch(life)
+        yield from _once(life)
+        yield from _before_dispatch(life)
 
 
 def _once(life: Life) -> Iterator[Violation]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 
-from symphainy_schemas.state import ExecutionState
+from symphainy_schemas.state import ExecutionState, ExecutionStatus
 from symphainy_simulation.checking.folding import States, fold, forgotten
 from symphainy_simulation.checking.history import Carried, Written
 from symphainy_simulation.checking.lives import Book
@@ -21,7 +21,7 @@ def carry(book: Book) -> dict[int, Carried]:
     """Where each partition stands at the end of a quiet window.
 
     Raises:
-        ValueError: an execution has not ended, so the window is not quiet.
+        ValueError: an execution has neither ended nor is stuck, so the window is not quiet.
     """
     return {p: _carried(book, logs) for p, logs in book.logs.partitions.items()}
 
@@ -64,9 +64,14 @@ def _carried(book: Book, logs: PartitionLogs) -> Carried:
 def _remembered(states: States, at: int, window_ms: int) -> States:
     kept = {name: body for name, body in states.items() if not forgotten(body, at, window_ms)}
     for name, body in kept.items():
-        if isinstance(body, ExecutionState) and not body.status.ended:
+        if isinstance(body, ExecutionState) and not _rests(body):
             raise ValueError(f"{name} has not ended: the window is not quiet")
     return kept
+
+
+def _rests(state: ExecutionState) -> bool:
+    """Whether nothing happens to it unless an operator acts."""
+    return state.status.ended or state.status is ExecutionStatus.STUCK
 
 
 def _end(written: Sequence[Written], otherwise: int) -> int:

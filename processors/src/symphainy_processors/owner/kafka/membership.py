@@ -10,12 +10,12 @@ import logging
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from symphainy_processors.owner.kafka.unclaimed import Unclaimed
 from symphainy_processors.owner.ports import Revoked
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas.errors import OperatorError
 from symphainy_transport.clients import consumer
 from symphainy_transport.topics import CONFIG, INTENTS, Topics
+from symphainy_transport.unclaimed import Unclaimed
 
 log = logging.getLogger(__name__)
 # The broker's smallest default; a dead owner's partitions move after it.
@@ -46,9 +46,7 @@ class GroupMembership:
         topics = Topics(settings.topic_prefix)
         self._topic, self._other_topic = topics.name(INTENTS), topics.name(CONFIG)
         group = settings.topic_prefix + settings.owner_group
-        self._unclaimed = Unclaimed(
-            settings, f"{name}-group", group, self._topic, settings.partitions
-        )
+        self._unclaimed = Unclaimed(settings, f"{name}-group", group, self._topic, lasting=True)
         self._both = False
         self._consumer: Consumer = consumer(
             settings,
@@ -96,8 +94,7 @@ class GroupMembership:
         )
 
     def _join_again(self) -> None:
-        """Begin a rebalance in which we keep what we have: the broker begins one for a member
-        that is known only if its subscription changed."""
+        """Begin a rebalance in which we keep what we have (`unclaimed` says why, and how)."""
         self._both = not self._both
         self._subscribe([self._topic, *([self._other_topic] if self._both else [])])
 

@@ -1,10 +1,12 @@
-"""Whether the owners' group has left a partition to nobody.
+"""Whether a consumer group with static members has left a partition to nobody.
 
 A cooperative rebalance that moves a partition has two rounds: in the first nobody is given it, its
 member hands it over and joins again, which begins the second (KIP-429). A static member that dies
 between the two and comes again within its session joins a group that is stable, and is given what
 it was given last; that begins no round (KIP-345). What it was to hand over is then assigned to
-nobody, for as long as no member comes or goes.
+nobody, for as long as no member comes or goes. Who sees it joins again, under a subscription that
+is another one: the broker begins a round for a member that it knows only if that has changed, and
+in that round everybody keeps what he has.
 """
 
 from __future__ import annotations
@@ -37,11 +39,15 @@ class Unclaimed:
     """
 
     def __init__(
-        self, settings: TransportSettings, client_id: str, group: str, topic: str, partitions: int
+        self, settings: TransportSettings, client_id: str, group: str, topic: str, *, lasting: bool
     ) -> None:
-        """Every one of the topic's `partitions` ought to be some member's."""
-        self._group, self._topic = group, topic
-        self._every = frozenset(range(partitions))
+        """Every partition of the topic ought to be some member's.
+
+        `lasting`: look until `close`. Else only until the group was seen with nothing left out:
+        that is enough to mend what one's own restart leads to, and in a group of a thousand
+        members nobody looks all the time.
+        """
+        self._group, self._topic, self._lasting = group, topic, lasting
         self._admin = admin(settings, client_id)
         self._closing, self._seen = threading.Event(), threading.Event()
         threading.Thread(target=self._watch, name=client_id, daemon=True).start()
@@ -65,6 +71,8 @@ class Unclaimed:
             missing, now, pause_s = self._missing(), time.monotonic(), LOOK_EVERY_S
             if not missing:
                 since = None
+                if missing is not None and not self._lasting:
+                    return
                 continue
             since = since or now
             if now - since >= PATIENCE_S:
@@ -72,22 +80,26 @@ class Unclaimed:
                 since, pause_s = None, PAUSE_S
                 self._seen.set()
 
-    def _missing(self) -> frozenset[int]:
+    def _missing(self) -> frozenset[int] | None:
+        """What is nobody's; None where that cannot be said now."""
         try:
             found = self._admin.list_groups(self._group, timeout=ANSWER_S)
+            known = self._admin.list_topics(self._topic, timeout=ANSWER_S).topics.get(self._topic)
         except KafkaException:  # no coordinator now: the membership has more to say about that
-            return frozenset()
+            return None
         # Its stub says that these attributes are None.
         group: Any = found[0] if found else None
         if group is None or group.error is not None or group.state != "Stable":
-            return frozenset()
+            return None
+        if known is None or known.error is not None:
+            return None
         claimed = {
             partition
             for member in group.members
             for topic, partition in assigned(member.assignment or b"")
             if topic == self._topic
         }
-        return self._every - claimed
+        return frozenset(known.partitions) - claimed
 
 
 def assigned(assignment: bytes) -> Iterator[tuple[str, int]]:
