@@ -23,6 +23,10 @@ def worker(
     target: Annotated[str, typer.Argument(help="module:realm, importable from this folder.")],
     concurrency: Annotated[int, typer.Option(help="Handlers at once.", min=1)] = 256,
     name: Annotated[str, typer.Option(help="Name of this worker; default: host and pid.")] = "",
+    draining: Annotated[
+        bool,
+        typer.Option(help="Go on with what this code has registered, and put nothing in force."),
+    ] = False,
 ) -> None:
     """Run a realm's handlers until SIGTERM or Ctrl-C; running ones are drained."""
     log_to_stderr()
@@ -33,6 +37,7 @@ def worker(
             kafka_settings(),
             concurrency=concurrency,
             worker_id=name,
+            draining=draining,
             on_ready=lambda: say_ready("worker", target),
         )
     )

@@ -24,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("realms", nargs="+", metavar="module:realm")
     parser.add_argument("--concurrency", type=int, default=256, help="tasks run at once per realm")
     parser.add_argument("--worker-id", default="", help="who reports (default: host and process)")
+    parser.add_argument(
+        "--draining", action="store_true", help="put nothing in force, serve what was registered"
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     running = run_worker(
@@ -31,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         TransportSettings.load(),
         concurrency=options.concurrency,
         worker_id=options.worker_id,
+        draining=options.draining,
     )
     try:
         asyncio.run(running)
