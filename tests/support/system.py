@@ -108,9 +108,11 @@ class System:
 
         self._child(name, ["up", role, "--name", f"{name}-1"], ready)
 
-    def worker(self, realm: str, name: str = "worker") -> None:
+    def worker(self, realm: str, name: str = "worker", *options: str) -> None:
         """Start a worker and wait until it is registered and has its partitions."""
-        self._child(name, ["worker", realm], lambda: "ready worker" in self.log(name).read_text())
+        self._child(
+            name, ["worker", realm, *options], lambda: "ready worker" in self.log(name).read_text()
+        )
 
     def again(self, name: str, ready: Callable[[], bool] | None = None) -> None:
         """Start a process that has ended as it was started first, and wait until it is ready as
