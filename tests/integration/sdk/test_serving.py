@@ -3,7 +3,7 @@
 - It is there before the worker has joined its group, and removed when it stops.
 - What a killed worker left is removed by a later one, once it is old; what is fresh stays.
 - A worker that only drains writes no version, and refuses code that was never registered.
-- Its group tells that it lives.
+- Its group tells that it lives. When that had let it go, it says again what it serves.
 """
 
 from __future__ import annotations
@@ -99,3 +99,16 @@ async def test_code_that_serves_only_its_own_version_hands_older_ones_back(
         site.send(task)
         back = (await site.about(task, "handed_back")).report
     assert back.name == "version_not_served"
+
+
+async def test_a_worker_that_its_group_let_go_says_again_what_it_serves(
+    site: Site, probe: Probe
+) -> None:
+    topic = site.topics.tasks("probe")
+    async with site.worker(probe.realm, worker_id="w-1") as worker:
+        ((_, said),) = site.serving()
+        worker._joined(topic)  # a rebalance: nothing to say
+        worker._left_out(topic)
+        worker._joined(topic)
+        await until(lambda: len(site.serving()) == 2, "it says so again")
+        assert site.serving()[1] == (b"worker/probe/w-1", said)
