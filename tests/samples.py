@@ -24,6 +24,8 @@ from symphainy_schemas.records import (
     Recovery,
     Reference,
     ReportKind,
+    ServedVersions,
+    Serving,
     StateChange,
     StepReport,
     Task,
@@ -421,6 +423,12 @@ SAMPLES: dict[str, Record] = {
         secret_sha256=b"\x03" * 32,
         created_at=1,
         revoked=True,
+    ),
+    "serving": Serving(
+        worker_id="w-1",
+        realm="content",
+        versions=(ServedVersions(intent_type="content.read", oldest=2, newest=3),),
+        registered_at=1,
     ),
     "cancel-notice": CancelNotice(
         execution_id="exe-3-" + "0b" * 16, realm="content", step="main", delivery=4, before=9

@@ -108,12 +108,14 @@ class System:
 
         self._child(name, ["up", role, "--name", f"{name}-1"], ready)
 
-    def worker(self, realm: str, name: str = "worker", *, named: bool = False) -> None:
+    def worker(self, realm: str, name: str = "worker", *options: str, named: bool = False) -> None:
         """Start a worker and wait until it is registered and has its partitions; `named`, in its
         group too, where its place is kept for it."""
         stable = ["--name", f"{name}-1"] if named else []
         self._child(
-            name, ["worker", realm, *stable], lambda: "ready worker" in self.log(name).read_text()
+            name,
+            ["worker", realm, *stable, *options],
+            lambda: "ready worker" in self.log(name).read_text(),
         )
 
     def again(self, name: str, ready: Callable[[], bool] | None = None) -> None:

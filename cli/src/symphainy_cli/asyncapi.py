@@ -19,6 +19,7 @@ from symphainy_schemas.records import (
     Capability,
     DeadLetter,
     Intent,
+    Serving,
     StepReport,
     Task,
     Tenant,
@@ -63,8 +64,9 @@ _MESSAGES: dict[str, tuple[str, tuple[type[codec.Record], ...]]] = {
         (CancelNotice,),
     ),
     CONFIG: (
-        "Configuration, compacted; key: kind/name/version. Versions stay.",
-        (Capability, Tenant, ApiKey),
+        "Configuration, compacted; key: kind/name/version, of a worker worker/realm/worker id. "
+        "Versions stay; a worker's record is removed when it stops.",
+        (Capability, Tenant, ApiKey, Serving),
     ),
     DEAD_LETTERS: ("What could not be read, with its place and reason.", (DeadLetter,)),
 }

@@ -1,4 +1,4 @@
-"""`symphainy capability …`: who may answer which intent type, from the configuration in force."""
+"""`symphainy capability …`: who may answer which intent type, and how its versions stand."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import msgspec
 import typer
 
 from symphainy_cli.connection import kafka_settings
-from symphainy_cli.output import Json, show_json, show_table
+from symphainy_cli.output import Json, err, out, show_error, show_json, show_table
+from symphainy_cli.versions import find
 from symphainy_runtime.configuration import ConfigReader, Configuration
+from symphainy_runtime.versions import Standing
 from symphainy_schemas.errors import CallerError
 from symphainy_schemas.records import Capability
 
@@ -23,21 +25,79 @@ def register(parent: typer.Typer) -> None:
 
 @app.command("list")
 def list_(
-    realm: Annotated[str, typer.Option(help="Only of this realm.")] = "", json: Json = False
+    realm: Annotated[str, typer.Option(help="Only of this realm.")] = "",
+    every: Annotated[bool, typer.Option("--all", help="Retired versions too.")] = False,
+    json: Json = False,
 ) -> None:
-    """List the capabilities in force."""
-    found = sorted(_configuration().capabilities.values(), key=lambda one: one.name)
-    shown = [one for one in found if not realm or one.realm == realm]
+    """List the capabilities in force, and the older versions that executions or workers still have.
+
+    rolling_out: the newest, which not every live worker of its realm serves yet. serving: every one
+    does. unserved: none does. draining: older, with executions that have not ended. retired: older,
+    with none.
+    """
+    found = find(kafka_settings(), _configuration())
+    shown = [
+        one
+        for one in found.standings
+        if (not realm or one.capability.realm == realm) and (every or one.of_interest)
+    ]
     if json:
-        show_json([_document(one) for one in shown])
-        return
-    show_table(
-        ("intent type", "version", "realm", "handler", "attempts", "limits", "description"),
-        [
-            (c.name, c.version, c.realm, c.handler, c.attempts, _limits(c), c.description)
-            for c in shown
-        ],
-    )
+        show_json([_listed(one) for one in shown])
+    else:
+        show_table(
+            (
+                "intent type",
+                "version",
+                "state",
+                "workers",
+                "live",
+                "handler",
+                "limits",
+                "description",
+            ),
+            [_row(one) for one in shown],
+        )
+        _tell(shown)
+    if found.doubt is not None:
+        err.print("How many executions live is not known:", highlight=False)
+        show_error(found.doubt)
+
+
+def _row(one: Standing) -> tuple[object, ...]:
+    c = one.capability
+    workers = f"{one.workers} of {one.realm_workers}"
+    live = "?" if one.executions is None else f"{one.executions}{' !' if one.stranded else ''}"
+    return (c.name, c.version, one.state, workers, live, c.handler, _limits(c), c.description)
+
+
+def _listed(one: Standing) -> dict[str, Any]:
+    return _document(one.capability) | {
+        "state": one.state,
+        "stranded": one.stranded,
+        "workers": one.workers,
+        "realm_workers": one.realm_workers,
+        "silent_workers": one.silent,
+        "live_executions": one.executions,
+    }
+
+
+def _tell(shown: list[Standing]) -> None:
+    """What an operator is to look at."""
+    for one in shown:
+        if one.stranded:
+            c = one.capability
+            out.print(
+                f"! {c.name} version {c.version}: {one.executions} executions have it, and no live "
+                f"worker of realm {c.realm} serves it. Start one that does: with the code of that "
+                "version and --draining, or with code that serves older versions.",
+                highlight=False,
+            )
+    for realm, silent in sorted({(s.capability.realm, s.silent) for s in shown if s.silent}):
+        out.print(
+            f"{silent} of the workers of realm {realm} do not say what they serve: they are of an "
+            "older release, or just start or stop.",
+            highlight=False,
+        )
 
 
 @app.command()

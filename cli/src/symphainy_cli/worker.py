@@ -25,6 +25,10 @@ def worker(
     name: Annotated[
         str, typer.Option(help="Unique and stable name of this process; default: host and pid.")
     ] = "",
+    draining: Annotated[
+        bool,
+        typer.Option(help="Go on with what this code has registered, and put nothing in force."),
+    ] = False,
 ) -> None:
     """Run a realm's handlers until SIGTERM or Ctrl-C; running ones are drained."""
     log_to_stderr()
@@ -35,6 +39,7 @@ def worker(
             kafka_settings(),
             concurrency=concurrency,
             name=name,
+            draining=draining,
             on_ready=lambda: say_ready("worker", target),
         )
     )

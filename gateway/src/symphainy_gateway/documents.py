@@ -175,6 +175,12 @@ _EXECUTION = _open(
             "description": "Who asked that it be undone (`by`), when (`at`), and why (`reason`).",
         },
         "plan": {"type": ["array", "null"], "description": "See the saga; null: one handler."},
+        "versions": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "name@version of its capability, and of those of its plan's steps: it "
+            "keeps them until it ends. Empty for one that was refused.",
+        },
         "execution_time_ms": {"type": ["integer", "null"]},
         "payload_sha256": _text("Hex; of the payload's canonical bytes."),
         "started_at": {"type": "integer", "description": "Journaled, ms since the epoch."},

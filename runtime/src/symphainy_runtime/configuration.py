@@ -1,7 +1,8 @@
 """The configuration in force: capabilities, tenants and API keys from the compacted topic `config`.
 
 Records are keyed kind/name/version and versions are never compacted away (rule 8 of the journal
-protocol). `Configuration` is a value container that knows no Kafka; `ConfigReader` feeds it.
+protocol). Only what workers say that they serve has no versions, and goes with them.
+`Configuration` is a value container that knows no Kafka; `ConfigReader` feeds it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from confluent_kafka import KafkaError, Message, TopicPartition
 
 from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.errors import Unavailable, UnreadableRecord
-from symphainy_schemas.records import ApiKey, Capability, Tenant
+from symphainy_schemas.records import ApiKey, Capability, Serving, Tenant
 from symphainy_transport.clients import bounds, consumer, producer
 from symphainy_transport.settings import TransportSettings
 from symphainy_transport.topics import CONFIG, Topics
@@ -27,10 +28,11 @@ from symphainy_transport.topics import CONFIG, Topics
 log = logging.getLogger(__name__)
 ConfigRecord = Capability | Tenant | ApiKey
 V = TypeVar("V", Capability, Tenant, ApiKey)
-KINDS: dict[str, type[Capability] | type[Tenant] | type[ApiKey]] = {
+KINDS: dict[str, type[Capability] | type[Tenant] | type[ApiKey] | type[Serving]] = {
     "capability": Capability,
     "tenant": Tenant,
     "key": ApiKey,
+    "worker": Serving,
 }
 CONNECT_TIMEOUT_S = 10.0
 KEY_PREFIX = "sym"
@@ -44,6 +46,8 @@ class Configuration:
     versions: dict[tuple[str, int], Capability] = field(default_factory=dict)
     tenants: dict[str, Tenant] = field(default_factory=dict)
     keys: dict[str, ApiKey] = field(default_factory=dict)
+    serving: dict[bytes, Serving] = field(default_factory=dict)
+    """What workers have said that they serve, by key; whether they live, their groups know."""
     next_offset: int = 0
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
@@ -56,15 +60,18 @@ class Configuration:
         if kind not in KINDS:
             raise UnreadableRecord(f"Config key {key!r} names no known kind.", code="unknown_kind")
         if value is None:
-            return  # versions stay; a tombstone changes nothing
+            self.serving.pop(key or b"", None)  # versions stay, whatever a tombstone says
+            return
         record = decode(value, KINDS[kind])
         if isinstance(record, Capability):
             self.versions.setdefault((record.name, record.version), record)
             _newer(self.capabilities, record.name, record)
         elif isinstance(record, Tenant):
             _newer(self.tenants, record.tenant_id, record)
-        else:
+        elif isinstance(record, ApiKey):
             _newer(self.keys, record.key_id, record)
+        else:
+            self.serving[key or b""] = record
 
     def authenticate(self, presented: str) -> ApiKey | None:
         """The credential behind a presented key, or None. Compares in constant time."""

@@ -30,6 +30,7 @@ from symphainy_schemas.records import (
     Capability,
     DeadLetter,
     Intent,
+    Serving,
     StepReport,
     Task,
     Tenant,
@@ -48,6 +49,7 @@ Record = (
     | Capability
     | Tenant
     | ApiKey
+    | Serving
     | DeadLetter
     | CancelNotice
 )
@@ -62,6 +64,7 @@ SCHEMA_FILES: Mapping[type[Record], str] = {
     Capability: "capability",
     Tenant: "tenant",
     ApiKey: "api-key",
+    Serving: "serving",
     DeadLetter: "dead-letter",
     CancelNotice: "cancel-notice",
 }

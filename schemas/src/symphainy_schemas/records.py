@@ -307,6 +307,23 @@ class ApiKey(Struct, frozen=True, gc=False, kw_only=True):
     revoked: bool = False
 
 
+class ServedVersions(Struct, frozen=True, gc=False, kw_only=True):
+    """The versions of one capability that a worker takes: its own, and older ones down to one."""
+
+    intent_type: str
+    oldest: int
+    newest: int
+
+
+class Serving(Struct, frozen=True, gc=False, kw_only=True):
+    """Which versions of its realm's capabilities a worker serves, while it is in the group."""
+
+    worker_id: str
+    realm: str
+    versions: tuple[ServedVersions, ...]
+    registered_at: int
+
+
 class DeadLetter(Struct, frozen=True, gc=False, kw_only=True):
     """What could not be read at all, why, and where it stands."""
 

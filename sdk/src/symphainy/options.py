@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
 from symphainy.durations import duration_ms
 from symphainy.errors import DeclarationError
 from symphainy_schemas.records import Determinism
+
+Serves = int | Literal["older", "own"]
 
 
 def _duration(what: str, value: timedelta | str) -> int:
@@ -103,6 +106,7 @@ class IntentOptions:
     deadline: timedelta | str | None = None
     determinism: Determinism = Determinism.UNKNOWN
     description: str = ""
+    serves: Serves = "older"
 
     def __post_init__(self) -> None:
         """Check the times where they are written."""
@@ -114,6 +118,13 @@ class IntentOptions:
                 f"heartbeat={self.heartbeat!r} is not shorter than timeout={self.timeout!r}.",
                 code="bad_duration",
                 cure="Shorten the heartbeat, or leave it out.",
+            )
+        number = isinstance(self.serves, int) and not isinstance(self.serves, bool)
+        if self.serves not in ("older", "own") and not (number and int(self.serves) >= 1):
+            raise DeclarationError(
+                f"serves={self.serves!r} names no versions.",
+                code="bad_serves",
+                cure='Use "older", "own", or the oldest version that this code can go on with.',
             )
 
     @property

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from symphainy.errors import DeclarationError
 from symphainy.handlers import Function, Handler, declare
-from symphainy.options import IntentOptions, Retry
+from symphainy.options import IntentOptions, Retry, Serves
 from symphainy.outcome import Outcome
 from symphainy.participant import RuntimeParticipant, as_function
 from symphainy.plans.declaring import DeclaredPlan, declare_plan, nested
@@ -97,6 +97,7 @@ class Realm:
         deadline: timedelta | str | None = None,
         determinism: Determinism = Determinism.UNKNOWN,
         description: str = "",
+        serves: Serves = "older",
     ) -> Declares:
         """Declare the decorated function as the handler of `{realm}.{action}`.
 
@@ -110,6 +111,9 @@ class Realm:
                 its attempts and waits; None for no limit.
             determinism: whether the same input gives the same result.
             description: for people; the first line of the docstring if empty.
+            serves: which versions' executions this code goes on with, beside its own: `older` ones
+                too, from a version number on, or none but its `own`. What it does not serve it
+                hands back, and the execution waits for a worker that does.
 
         Raises:
             DeclarationError: here or when the function is declared; it says what to change.
@@ -121,6 +125,7 @@ class Realm:
             deadline=deadline,
             determinism=determinism,
             description=description,
+            serves=serves,
         )
 
         def declares(function: Function[PayloadT, ReturnT], /) -> Handler[PayloadT, ReturnT]:

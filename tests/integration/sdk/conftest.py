@@ -23,7 +23,7 @@ from symphainy.worker import Worker
 from symphainy_runtime.cluster import Cluster
 from symphainy_runtime.local import Endpoints
 from symphainy_schemas.codec import decode, encode
-from symphainy_schemas.records import Capability, DeadLetter, Intent, StepReport, Task
+from symphainy_schemas.records import Capability, DeadLetter, Intent, Serving, StepReport, Task
 from symphainy_transport import clients
 from symphainy_transport.clock import SystemClock
 from symphainy_transport.settings import TransportSettings
@@ -139,15 +139,30 @@ class Site:
 
     def letters(self) -> list[DeadLetter]:
         """All dead letters."""
-        return [decode(value, DeadLetter) for value in self._read_all(DEAD_LETTERS, 1)]
+        return [decode(m.value(), DeadLetter) for m in self._read_all(DEAD_LETTERS, 1)]
 
     def intents(self) -> list[Intent]:
         """The whole write-ahead log."""
-        return [decode(value, Intent) for value in self._read_all(INTENTS, PARTITIONS)]
+        return [decode(m.value(), Intent) for m in self._read_all(INTENTS, PARTITIONS)]
 
     def capabilities(self) -> list[Capability]:
         """All versions in `config`."""
-        return [decode(value, Capability) for value in self._read_all(CONFIG, 1)]
+        found = [(m.key(), m.value()) for m in self._read_all(CONFIG, 1)]
+        return [decode(v, Capability) for key, v in found if key.startswith(b"capability/")]
+
+    def serving(self) -> list[tuple[bytes, Serving | None]]:
+        """What workers say that they serve, and their tombstones, in order."""
+        found = [(m.key(), m.value()) for m in self._read_all(CONFIG, 1)]
+        return [
+            (key, decode(v, Serving) if v else None)
+            for key, v in found
+            if key.startswith(b"worker/")
+        ]
+
+    def say(self, key: bytes, said: Serving) -> None:
+        """What a worker wrote that is no more."""
+        self._producer.produce(self.topics.name(CONFIG), encode(said), key, 0)
+        assert self._producer.flush(PATIENCE_S) == 0
 
     @asynccontextmanager
     async def worker(self, realm: Realm, **options: Any) -> AsyncIterator[Worker]:
@@ -194,7 +209,7 @@ class Site:
             report = decode(message.value(), StepReport)
             self.seen.append(Placed(message.partition(), message.offset(), message.key(), report))
 
-    def _read_all(self, short: str, partitions: int) -> list[bytes]:
+    def _read_all(self, short: str, partitions: int) -> list[Any]:
         reader = self._reader(short, partitions)
         name = self.topics.name(short)
         places = [TopicPartition(name, p) for p in range(partitions)]
@@ -204,7 +219,7 @@ class Site:
         finally:
             reader.close()
         assert len(messages) == left
-        return [message.value() for message in messages]
+        return list(messages)
 
 
 class Process:

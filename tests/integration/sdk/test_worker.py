@@ -118,7 +118,7 @@ async def test_a_checkpoint_is_in_kafka_before_the_handler_goes_on(
         ({"start_by": 1}, "past_start_by"),
         ({"handler": "renamed"}, "unknown_handler"),
         ({"intent_type": "probe.gone"}, "unknown_handler"),
-        ({"capability_version": 9}, "unknown_handler"),
+        ({"capability_version": 9}, "version_not_served"),
     ],
 )
 async def test_what_may_not_start_is_handed_back(

@@ -2,6 +2,7 @@
 
 - Only a higher version replaces what is in force; older versions of capabilities stay.
 - A key authenticates by its whole text, and not once revoked.
+- What a worker serves is what it said last, until its tombstone; no other tombstone counts.
 - What is not a configuration record is unreadable.
 """
 
@@ -14,9 +15,9 @@ from tests.samples import INTENT, SAMPLES
 from symphainy_runtime.configuration import Configuration, config_key, new_api_key
 from symphainy_schemas.codec import encode
 from symphainy_schemas.errors import UnreadableRecord
-from symphainy_schemas.records import Capability
+from symphainy_schemas.records import Capability, Serving
 
-CAPABILITY = SAMPLES["capability"]
+CAPABILITY, SERVING = SAMPLES["capability"], SAMPLES["serving"]
 assert isinstance(CAPABILITY, Capability)
 
 
@@ -40,6 +41,27 @@ def test_a_key_authenticates_until_it_is_revoked() -> None:
     revoked = replace(record, version=2, revoked=True)
     configuration.apply(config_key(revoked), encode(revoked))
     assert configuration.authenticate(text) is None
+
+
+def test_what_a_worker_serves_is_what_it_said_last() -> None:
+    configuration, key = Configuration(), b"worker/content/w-1"
+    assert isinstance(SERVING, Serving)
+    later = replace(SERVING, versions=())
+    for one in (SERVING, later):
+        configuration.apply(key, encode(one))
+    configuration.apply(b"worker/content/w/2", encode(SERVING))
+    assert configuration.serving == {key: later, b"worker/content/w/2": SERVING}
+    configuration.apply(key, None)
+    configuration.apply(key, None)
+    assert configuration.serving == {b"worker/content/w/2": SERVING}
+
+
+def test_a_tombstone_removes_no_version() -> None:
+    configuration = Configuration()
+    assert isinstance(CAPABILITY, Capability)
+    configuration.apply(config_key(CAPABILITY), encode(CAPABILITY))
+    configuration.apply(config_key(CAPABILITY), None)
+    assert configuration.capabilities == {CAPABILITY.name: CAPABILITY}
 
 
 @pytest.mark.parametrize(

@@ -367,4 +367,4 @@ async def test_one_of_a_newer_capability_is_for_a_newer_worker() -> None:
     async with working(Undoing) as bench:
         bench.take(task(intent_type="content.wait", **UNDOING, capability_version=99))
         report = await bench.last()
-        assert (report.kind, report.name) == (ReportKind.HANDED_BACK, "unknown_handler")
+        assert (report.kind, report.name) == (ReportKind.HANDED_BACK, "version_not_served")

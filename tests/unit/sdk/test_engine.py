@@ -300,7 +300,9 @@ async def test_code_that_does_not_match_its_journal_fails_to_be_tried_again_late
     [
         ({}, NOW, ""),
         ({"capability_version": 3}, NOW, ""),
-        ({"capability_version": 4}, NOW, "unknown_handler"),
+        ({"capability_version": 4}, NOW, "version_not_served"),
+        ({"capability_version": 4, "handler": "other"}, NOW, "version_not_served"),
+        ({"capability_version": 1}, NOW, ""),
         ({"handler": "other"}, NOW, "unknown_handler"),
         ({"intent_type": "content.other"}, NOW, "unknown_handler"),
         ({"start_by": NOW + ANNOUNCE_MS}, NOW, ""),
@@ -317,6 +319,22 @@ def test_a_task_starts_only_where_and_while_it_may(
         return Outcome()
 
     assert refusal(task(**changes), {"content.read": Entry(read, 3)}, now) == reason
+
+
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [(1, "version_not_served"), (2, ""), (3, ""), (4, "version_not_served")],
+)
+@pytest.mark.parametrize("compensates", ["", "main"])
+def test_a_worker_takes_the_versions_that_it_serves(
+    version: int, reason: str, compensates: str
+) -> None:
+    @Realm("content").intent("content.read", serves=2)
+    async def read(ctx: Context, payload: File) -> Outcome:
+        return Outcome()
+
+    one = task(capability_version=version, compensates=compensates)
+    assert refusal(one, {"content.read": Entry(read, 3, oldest=2)}, NOW) == reason
 
 
 def test_an_error_record_has_no_field_that_a_worker_cannot_fill() -> None:

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from tests.unit.sdk.fakes import NOW
 
 from symphainy import Context, Determinism, Outcome, Realm, Retry
-from symphainy.worker.capabilities import Registration, capability, successor
+from symphainy.worker.capabilities import Registration, capability
+from symphainy.worker.versions import successor
 from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.records import Capability
 from symphainy_transport.settings import TransportSettings

@@ -67,6 +67,7 @@ class Pumped:
             standing=self.standing,
             take=nothing,
             joined=nothing,
+            lost=nothing,
             broken=nothing,
         )
         self.pump = Pump(options, Flow(16, 1_000_000))

@@ -3,11 +3,21 @@
 -- intents_next and time of the last valid record ('' for none), channel,
 -- changes (MessagePack array of [execution id, status, key of the document or '']),
 -- commands (MessagePack array of arrays).
+-- STARTED counts the versions of the execution's capabilities once more, ENDED once less. They are
+-- counted beside the position, so that neither can be lost without the other; what was not counted
+-- when it started is not when it ends.
 -- Publishes, if there are changes, a MessagePack array of [execution id, status, document]: the
 -- document's fields and values in a row where a key was given, else an empty array.
 -- Returns 1 when applied, 0 when the position was not the expected one.
 local at = redis.call('HGET', KEYS[1], 'offset') or ''
 if at ~= ARGV[1] then return 0 end
+if at == '' then redis.call('HSET', KEYS[1], 'counts_versions', '1') end
+local function count(key, by)
+  for version in string.gmatch(redis.call('HGET', key, 'versions'), '[^"%[%],]+') do
+    local field = 'live:' .. version
+    if redis.call('HINCRBY', KEYS[1], field, by) <= 0 then redis.call('HDEL', KEYS[1], field) end
+  end
+end
 for _, command in ipairs(cmsgpack.unpack(ARGV[10])) do
   if command[1] == 'STATUS' then
     local key, status, id, root, score = command[2], command[3], command[4], command[5], command[6]
@@ -19,6 +29,11 @@ for _, command in ipairs(cmsgpack.unpack(ARGV[10])) do
     end
     redis.call('ZADD', root .. status, score, id)
     redis.call('HSET', key, 'status', status)
+  elseif command[1] == 'STARTED' then
+    redis.call('HSET', command[2], 'versions', command[3], 'live', '1')
+    count(command[2], 1)
+  elseif command[1] == 'ENDED' then
+    if redis.call('HDEL', command[2], 'live') == 1 then count(command[2], -1) end
   else
     redis.call(unpack(command))
   end

@@ -1,7 +1,8 @@
 """What a journal record changes in the read model, as Redis commands. Pure.
 
-A command is a list whose first item is its name and whose second is its key. `STATUS` is the
-script's own: it sets an execution's status and moves it between the status indexes.
+A command is a list whose first item is its name and whose second is its key. `STATUS`, `STARTED`
+and `ENDED` are the script's own: the first sets an execution's status and moves it between the
+status indexes, the others count the versions of capabilities that live executions have.
 """
 
 from __future__ import annotations
@@ -80,12 +81,15 @@ class Projection:
         for name, value in fields.items():
             hset += (name, value)
         commands.append(hset)
+        if any(isinstance(one, e.ExecutionStarted) for one in record.events):
+            commands.append(self._started(record))
         commands += self._events(record, offset)
         told = ""
         if status:
             root = self._keys.by_status(record.tenant_id, "")
             commands.append(["STATUS", key, status, record.execution_id, root, record.at])
             if ExecutionStatus(status).ended:
+                commands.append(["ENDED", key])
                 told = key
                 expiry = record.at + self._retention_ms
                 events = self._keys.events(record.execution_id)
@@ -143,6 +147,20 @@ class Projection:
             self._keys.by_type(record.tenant_id, event.intent_type),
         ):
             commands.append(["ZADD", key, record.at, record.execution_id])
+
+    def _started(self, record: e.JournalRecord) -> Command:
+        """The versions of its capability, and of its steps', are the execution's until it ends."""
+        versions = {
+            f"{name}@{version}"
+            for event in record.events
+            if isinstance(event, e.CapabilityResolved)
+            for name, version in (
+                (event.name, event.version),
+                *((one.intent_type, one.version) for one in event.plan),
+            )
+        }
+        key = self._keys.execution(record.execution_id)
+        return ["STARTED", key, to_json(sorted(versions))]
 
     def _session_opened(
         self, record: e.JournalRecord, offset: int, event: e.SessionOpened

@@ -20,12 +20,14 @@ class Keys:
     @property
     def position(self) -> str:
         """Hash: offset (last projected), term, seq, hash; of the last valid record intents_next and
-        at (ms), empty while there was none."""
+        at (ms), empty while there was none; live:<name>@<version>, how many
+        executions that have not ended have that version of a capability; counts_versions, if those
+        are counted from the journal's start."""
         return f"{self.root}pos"
 
     def execution(self, execution_id: str) -> str:
-        """Hash: head (JSON), status, ended_at, error, cancel, paused, compensation,
-        plan, outcome, outcome:<step>, step:<name>, began:<name>, as_of."""
+        """Hash: head (JSON), status, ended_at, error, cancel, paused, compensation, versions,
+        live (until it ends), plan, outcome, outcome:<step>, step:<name>, began:<name>, as_of."""
         return f"{self.root}exe:{execution_id}"
 
     def events(self, execution_id: str) -> str:

@@ -192,6 +192,8 @@ def execution_document(fields: Mapping[bytes, bytes]) -> Document | None:
     document.setdefault("cancel", None)
     document.setdefault("paused", None)
     document.setdefault("plan", None)
+    document.setdefault("versions", [])
+    document.pop("live", None)
     document.setdefault("compensation", None)
     document["steps"] = list(document.pop("steps", {}).values())
     document["success"] = document["status"] == "succeeded"

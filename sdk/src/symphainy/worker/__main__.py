@@ -25,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--concurrency", type=int, default=256, help="tasks run at once per realm")
     parser.add_argument("--worker-id", default="", help="who reports (default: the name)")
     parser.add_argument("--name", default="", help="unique and stable (default: host and process)")
+    parser.add_argument(
+        "--draining", action="store_true", help="put nothing in force, serve what was registered"
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     running = run_worker(
@@ -33,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         concurrency=options.concurrency,
         worker_id=options.worker_id,
         name=options.name,
+        draining=options.draining,
     )
     try:
         asyncio.run(running)

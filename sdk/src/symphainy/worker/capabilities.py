@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from symphainy.errors import DeclarationError
 from symphainy.handlers import Handler
 from symphainy.options import IntentOptions
@@ -22,11 +20,15 @@ _log = logging.getLogger("symphainy.worker")
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """Who registers what, where, and when (ms since the epoch)."""
+    """Who registers what, where, and when (ms since the epoch).
+
+    One that is `draining` puts nothing in force: it serves what its code has registered before.
+    """
 
     settings: TransportSettings
     worker_id: str
     now: int
+    draining: bool = False
 
 
 def capability(handler: Handler[Any, Any], version: int, registration: Registration) -> Capability:
@@ -128,21 +130,6 @@ def _policy(options: IntentOptions) -> Policy:
         backoff_factor=options.retry.factor,
         backoff_max_ms=options.retry.maximum_ms,
     )
-
-
-def successor(handler_now: Capability, newest: Capability | None) -> Capability:
-    """The newest version if its contract is the same, else the next version of ours. Pure."""
-    if newest is None:
-        return msgspec.structs.replace(handler_now, version=1)
-    ours = msgspec.structs.replace(
-        handler_now,
-        version=newest.version,
-        registered_at=newest.registered_at,
-        registered_by=newest.registered_by,
-    )
-    if ours == newest:
-        return newest
-    return msgspec.structs.replace(handler_now, version=newest.version + 1)
 
 
 def tell_of_moves(wanted: Mapping[str, Capability], newest: Mapping[str, Capability]) -> None:

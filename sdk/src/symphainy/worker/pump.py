@@ -68,6 +68,8 @@ class PumpOptions:
     """Called on the loop with each batch."""
     joined: Callable[[str], None]
     """Called on the loop with the topic after each assignment, also an empty one."""
+    lost: Callable[[str], None]
+    """Called on the loop with the topic when the group has let this member go."""
     broken: Callable[[BaseException], None]
     """Called on the loop when the pump cannot go on."""
 
@@ -272,6 +274,7 @@ class Pump:
         """They may be another's already: commit nothing; what runs still reports."""
         self._end_leases(_numbers(partitions))
         consumer.incremental_unassign(partitions)
+        self._tell(self._options.lost, self._options.topic)
         _log.warning("%s: lost partitions %s", self._options.topic, _numbers(partitions))
 
     def _end_leases(self, partitions: list[int]) -> list[Lease]:

@@ -1,13 +1,15 @@
 """What a worker writes before it works: its realm's task topic, and what it can do.
 
 A capability is written only if its contract differs from the newest version in `config`;
-versions stay, so that an execution can name the one that was in force.
+versions stay, so that an execution can name the one that was in force. Which of them it serves a
+worker writes too: that counts while it is a member of its realm's group.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.cimpl import NewTopic
@@ -17,13 +19,14 @@ from symphainy.worker.capabilities import (
     Registration,
     capabilities,
     check_plans,
-    successor,
     tell_of_moves,
 )
+from symphainy.worker.versions import forgotten, old, registered, served, successor
 from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.errors import OperatorError, SymphainyError, Unavailable, UnreadableRecord
-from symphainy_schemas.records import Capability
+from symphainy_schemas.records import Capability, Serving
 from symphainy_transport import clients
+from symphainy_transport.groups import members
 from symphainy_transport.settings import TransportSettings
 from symphainy_transport.topics import CONFIG, Topics, TopicSpec
 
@@ -42,26 +45,91 @@ _NOT_THERE = frozenset(
 _SILENT = frozenset({KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN})
 
 
-def register(realm: Realm, registration: Registration) -> dict[str, int]:
-    """Create the realm's topic and register what it declares; the versions by intent type. Blocks.
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What `config` holds of what is looked for."""
+
+    newest: dict[str, Capability] = field(default_factory=dict)
+    versions: dict[str, list[Capability]] = field(default_factory=dict)
+    serving: dict[bytes, Serving] = field(default_factory=dict)
+
+    def add(self, entry: Capability) -> None:
+        self.versions.setdefault(entry.name, []).append(entry)
+        known = self.newest.get(entry.name)
+        if known is None or entry.version >= known.version:
+            self.newest[entry.name] = entry
+
+
+def register(realm: Realm, registration: Registration) -> Serving:
+    """Create the realm's topic and register what it declares; what this worker serves. Blocks.
 
     Raises:
-        DeclarationError: a plan cannot be carried out with what other realms have registered.
-        OperatorError: the cluster is not set up, or refuses.
+        DeclarationError: a plan cannot be carried out with what other realms have registered, or a
+            handler serves only versions that are newer than its own.
+        OperatorError: the cluster is not set up, or refuses; or a worker that only drains has code
+            that was never registered.
         Unavailable: Kafka did not answer.
     """
     try:
         _ensure_topic(realm.name, registration.settings)
         ours = {one.name: one for one in capabilities(realm, 0, registration)}
         needed = {step.intent_type for plan in realm.plans for step in plan.steps}
-        newest = _newest(frozenset(ours), frozenset(needed - ours.keys()), registration)
-        wanted = {name: successor(one, newest.get(name)) for name, one in ours.items()}
-        check_plans(realm, {**newest, **wanted})
-        tell_of_moves(wanted, newest)
-        _write((c for c in wanted.values() if c is not newest.get(c.name)), registration)
+        known = _known(realm.name, frozenset(ours), frozenset(needed - ours.keys()), registration)
+        if registration.draining:
+            wanted = {n: registered(one, known.versions.get(n, ())) for n, one in ours.items()}
+        else:
+            wanted = {n: successor(one, known.newest.get(n)) for n, one in ours.items()}
+            check_plans(realm, {**known.newest, **wanted})
+            tell_of_moves(wanted, known.newest)
+        serving = Serving(
+            worker_id=registration.worker_id,
+            realm=realm.name,
+            versions=served(realm, {name: one.version for name, one in wanted.items()}),
+            registered_at=registration.now,
+        )
+        new = [one for n, one in wanted.items() if one not in known.versions.get(n, ())]
+        gone = _gone(realm.name, known, registration)
+        _write([*map(_record, new), _record(serving), *((key, None) for key in gone)], registration)
     except KafkaException as error:
         raise _translated(error) from error
-    return {name: entry.version for name, entry in wanted.items()}
+    return serving
+
+
+def announce(serving: Serving, registration: Registration) -> None:
+    """Say again what this worker serves. Blocks.
+
+    Raises:
+        OperatorError, Unavailable: as of `register`.
+    """
+    try:
+        _write([_record(serving)], registration)
+    except KafkaException as error:
+        raise _translated(error) from error
+
+
+def withdraw(serving: Iterable[Serving], registration: Registration, patience_s: float) -> None:
+    """Remove what a worker that stops has said that it serves. Blocks, not for longer than told.
+
+    Raises:
+        OperatorError, Unavailable: as of `register`; it is of no matter once the groups know.
+    """
+    try:
+        _write([(_key(one), None) for one in serving], registration, patience_s)
+    except KafkaException as error:
+        raise _translated(error) from error
+
+
+def _gone(realm: str, known: _Known, registration: Registration) -> tuple[bytes, ...]:
+    """The keys of what killed workers of the realm have left in `config`."""
+    if not old(known.serving, registration.now):
+        return ()
+    group = Topics(registration.settings.topic_prefix).name(f"realm.{realm}")
+    try:
+        living = members(registration.settings, registration.worker_id, group)
+    except Unavailable as error:  # whoever registers next may know
+        _log.warning("what workers that are gone have served is not removed: %s", error)
+        return ()
+    return forgotten(known.serving, living, registration.now)
 
 
 def _ensure_topic(realm: str, settings: TransportSettings) -> None:
@@ -90,13 +158,13 @@ def _new_topic(spec: TopicSpec, settings: TransportSettings) -> NewTopic:
     )
 
 
-def _newest(
-    ours: frozenset[str], others: frozenset[str], registration: Registration
-) -> dict[str, Capability]:
-    """The newest version of each capability, from `config` read to its end as of now; of those of
-    other realms as far as this worker can read them."""
+def _known(
+    realm: str, ours: frozenset[str], others: frozenset[str], registration: Registration
+) -> _Known:
+    """What is looked for in `config`, read to its end as of now: the versions of capabilities,
+    of those of other realms as far as this worker can read them, and what workers serve."""
     topic = Topics(registration.settings.topic_prefix).name(CONFIG)
-    newest: dict[str, Capability] = {}
+    known = _Known()
     consumer = clients.consumer(
         registration.settings, registration.worker_id, enable_partition_eof=True
     )
@@ -107,13 +175,13 @@ def _newest(
         while (message := consumer.poll(_ANSWER_S)) is not None:
             error = message.error()
             if error is not None and error.code() == KafkaError._PARTITION_EOF:
-                return newest
+                return known
             if error is not None:
                 raise KafkaException(error)
             entry = _entry(message, ours, others)
-            known = newest.get(entry.name) if entry is not None else None
-            if entry is not None and (known is None or entry.version >= known.version):
-                newest[entry.name] = entry
+            if entry is not None:
+                known.add(entry)
+            _take_serving(message, realm, known.serving)
     finally:
         consumer.close()
     raise Unavailable(f"Kafka did not give {topic} to its end within {_ANSWER_S:g} s of silence.")
@@ -138,7 +206,34 @@ def _entry(message: Message, ours: frozenset[str], others: frozenset[str]) -> Ca
         ) from error
 
 
-def _write(entries: Iterable[Capability], registration: Registration) -> None:
+def _take_serving(message: Message, realm: str, serving: dict[bytes, Serving]) -> None:
+    """Keep what another worker of the realm says that it serves, as far as it can be read."""
+    key = message.key() or b""
+    if not key.startswith(f"worker/{realm}/".encode()):
+        return
+    serving.pop(key, None)
+    if message.value():
+        try:
+            serving[key] = decode(message.value(), Serving)
+        except UnreadableRecord as error:  # whoever can read it removes it
+            _log.warning("what %r serves cannot be read here: %s", key, error.message)
+
+
+def _key(record: Capability | Serving) -> bytes:
+    if isinstance(record, Serving):
+        return f"worker/{record.realm}/{record.worker_id}".encode()
+    return f"capability/{record.name}/{record.version}".encode()
+
+
+def _record(one: Capability | Serving) -> tuple[bytes, bytes | None]:
+    return _key(one), encode(one)
+
+
+def _write(
+    records: Iterable[tuple[bytes, bytes | None]],
+    registration: Registration,
+    patience_s: float = _ANSWER_S,
+) -> None:
     settings = registration.settings
     topic = Topics(settings.topic_prefix).name(CONFIG)
     producer = clients.producer(settings, registration.worker_id)
@@ -152,14 +247,13 @@ def _write(entries: Iterable[Capability], registration: Registration) -> None:
         elif message.offset() is None:  # it may not be in the log
             unplaced = True
 
-    for entry in entries:
-        key = f"capability/{entry.name}/{entry.version}"
-        producer.produce(topic, encode(entry), key, 0, on_delivery=delivered)
-    missing = producer.flush(_ANSWER_S)
+    for key, value in records:
+        producer.produce(topic, value, key, 0, on_delivery=delivered)
+    missing = producer.flush(patience_s)
     if refused:
         raise KafkaException(refused[0])
     if missing or unplaced:
-        raise Unavailable("Kafka did not acknowledge the capabilities.", cure="Start again.")
+        raise Unavailable("Kafka did not acknowledge what was registered.", cure="Start again.")
 
 
 def _translated(error: KafkaException) -> SymphainyError:

@@ -20,9 +20,12 @@ async def run_worker(
     concurrency: int = 256,
     worker_id: str = "",
     name: str = "",
+    draining: bool = False,
     on_ready: Callable[[], None] | None = None,
 ) -> None:
     """Run the realms at `targets` ("module:realm") until SIGTERM or SIGINT, then drain.
+
+    With `draining` they go on with what their code has registered before, and put nothing in force.
 
     `worker_id` and `name` are those of `Worker`. Call it in the main thread. A second signal does
     what it does by default: it ends the process.
@@ -32,7 +35,14 @@ async def run_worker(
         OperatorError, Unavailable: as of `Worker.run`.
     """
     realms = [load(one) for one in ([targets] if isinstance(targets, str) else targets)]
-    worker = Worker(realms, settings, concurrency=concurrency, worker_id=worker_id, name=name)
+    worker = Worker(
+        realms,
+        settings,
+        concurrency=concurrency,
+        worker_id=worker_id,
+        name=name,
+        draining=draining,
+    )
     loop = asyncio.get_running_loop()
 
     def stop() -> None:

@@ -21,12 +21,12 @@ from symphainy.worker.engine import Engine, EngineOptions
 from symphainy.worker.flow import Flow
 from symphainy.worker.notices import NoticeReader
 from symphainy.worker.pump import Pump, PumpOptions
-from symphainy.worker.registration import register
+from symphainy.worker.registration import announce, register, withdraw
 from symphainy.worker.reporter import Reporter
 from symphainy.worker.standing import Standing
 from symphainy.worker.watching import LoopWatch
-from symphainy_schemas.errors import CallerError
-from symphainy_schemas.records import CancelNotice
+from symphainy_schemas.errors import CallerError, SymphainyError
+from symphainy_schemas.records import CancelNotice, Serving
 from symphainy_transport.artifacts import ArtifactStore
 from symphainy_transport.clock import Clock, SystemClock
 from symphainy_transport.settings import TransportSettings
@@ -52,6 +52,7 @@ class _Crew:
     """All that works for one realm."""
 
     realm: str
+    serving: Serving
     engine: Engine
     flow: Flow
     pump: Pump
@@ -68,6 +69,7 @@ class Worker:
         concurrency: int = 256,
         worker_id: str = "",
         name: str = "",
+        draining: bool = False,
         drain_s: float = _DRAIN_S,
         clock: Clock | None = None,
     ) -> None:
@@ -81,6 +83,7 @@ class Worker:
             name: stable, and this process's own among the workers of its realms: who is killed and
                 comes again under it goes on at once with the partitions that it had. Without one
                 they wait for the end of its session. A second process under it ends the first.
+            draining: go on with what this code has registered before, and put nothing in force.
             drain_s: how long a stop waits for running handlers, in seconds.
             clock: the machine's by default.
 
@@ -92,6 +95,7 @@ class Worker:
         self._concurrency = concurrency
         self._name = name
         self._worker_id = worker_id or name or f"{socket.gethostname()}-{os.getpid()}"
+        self._draining = draining
         self._drain_s = drain_s
         self._clock = clock or SystemClock()
         self._topics = Topics(settings.topic_prefix)
@@ -100,6 +104,9 @@ class Worker:
         self._stopped = False
         self._fault: BaseException | None = None
         self._joining = {self._topics.tasks(realm.name) for realm in self._realms}
+        self._serving: dict[str, Serving] = {}  # by task topic
+        self._lost: set[str] = set()
+        self._saying: set[asyncio.Task[None]] = set()
         self._on_ready: Callable[[], None] | None = None
         self._company = Company()
         _check(self._realms, concurrency)
@@ -152,24 +159,42 @@ class Worker:
             _log.error("the worker stops: %s", fault)
         self._wake.set()
 
+    def _left_out(self, topic: str) -> None:
+        """The group has let this worker go; another may then have removed what it serves."""
+        self._lost.add(topic)
+
     def _joined(self, topic: str) -> None:
+        if topic in self._lost:
+            self._lost.discard(topic)
+            saying = asyncio.create_task(self._say_again(self._serving[topic]))
+            self._saying.add(saying)
+            saying.add_done_callback(self._saying.discard)
         self._joining.discard(topic)
         if not self._joining and self._on_ready is not None:
             self._on_ready()
             self._on_ready = None
 
-    async def _crew(self, realm: Realm, reporter: Reporter) -> _Crew:
+    def _registration(self) -> Registration:
         now = self._clock.now_ms()
-        registration = Registration(self._settings, self._worker_id, now)
-        versions = await asyncio.to_thread(register, realm, registration)
+        return Registration(self._settings, self._worker_id, now, self._draining)
+
+    async def _say_again(self, serving: Serving) -> None:
+        try:
+            await asyncio.to_thread(announce, serving, self._registration())
+        except SymphainyError as error:
+            _log.warning("what %s serves is not told again: %s", self._worker_id, error)
+
+    async def _crew(self, realm: Realm, reporter: Reporter) -> _Crew:
+        serving = await asyncio.to_thread(register, realm, self._registration())
         group_id = self._topics.name(f"realm.{realm.name}")
         topic = self._topics.tasks(realm.name)
+        self._serving[topic] = serving
         flow = Flow(self._concurrency + max(self._concurrency, _AHEAD), _HELD_BYTES)
         standing = Standing(self._clock.monotonic)
         engine = Engine(
             EngineOptions(
                 topic=self._topics.short(topic),
-                entries={h.intent_type: Entry(h, versions[h.intent_type]) for h in realm},
+                entries=_entries(realm, serving),
                 worker_id=self._worker_id,
                 inline_limit_bytes=self._settings.inline_limit_bytes,
                 concurrency=self._concurrency,
@@ -193,15 +218,16 @@ class Worker:
                 standing=standing,
                 take=engine.take,
                 joined=self._joined,
+                lost=self._left_out,
                 broken=self._break,
             ),
             flow,
         )
-        handlers = ", ".join(f"{name} v{version}" for name, version in versions.items())
+        handlers = ", ".join(f"{one.intent_type} v{one.newest}" for one in serving.versions)
         _log.info(
             "%s works for realm %s in %s: %s", self._worker_id, realm.name, group_id, handlers
         )
-        return _Crew(realm.name, engine, flow, pump)
+        return _Crew(realm.name, serving, engine, flow, pump)
 
     async def _drain(self, crews: list[_Crew], reporter: Reporter) -> None:
         held = sum(crew.flow.held for crew in crews)
@@ -214,8 +240,24 @@ class Worker:
         for crew in crews:
             crew.pump.finish()
         left = (asyncio.to_thread(crew.pump.ended.wait, _LEAVE_S) for crew in crews)
-        if not all(await asyncio.gather(*left)):
+        *gone, _ = await asyncio.gather(*left, self._withdraw([crew.serving for crew in crews]))
+        if not all(gone):
             _log.warning("a consumer did not leave its group in time; its session will run out")
+
+    async def _withdraw(self, serving: list[Serving]) -> None:
+        try:
+            await asyncio.to_thread(withdraw, serving, self._registration(), _LEAVE_S)
+        except SymphainyError as error:
+            _log.info("what %s served is not removed: %s", self._worker_id, error)
+
+
+def _entries(realm: Realm, serving: Serving) -> dict[str, Entry]:
+    handlers = {handler.intent_type: handler for handler in realm}
+    return {
+        one.intent_type: Entry(handlers[one.intent_type], one.newest, one.oldest)
+        for one in serving.versions
+        if one.intent_type in handlers
+    }
 
 
 def _tell(crews: list[_Crew], notice: CancelNotice) -> None:
