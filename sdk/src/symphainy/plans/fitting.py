@@ -41,10 +41,11 @@ def check_contracts(
     sources[templates.PAYLOAD] = payload
     for one in planned:
         place = f"{where}: step {one.step}"
-        for template in (one.input, one.condition, one.for_each):
-            _check_references(of_first(template, one.for_each), steps, sources, place)
         if one.for_each:
+            _check_references(one.for_each, steps, sources, place)
             _check_list(one, sources, place)
+        for template in (one.input, one.condition):
+            _check_references(of_first(template, one.for_each), steps, sources, place)
         handler = steps[one.step].handler
         if handler is not None:
             why = misfit(one, shape_of(handler.input_contract), sources)
