@@ -2,7 +2,18 @@
 
 from pydantic import BaseModel
 
-from symphainy import Context, Event, Outcome, Plan, PlanInput, Realm, Retry, Step, TerminalError
+from symphainy import (
+    EACH,
+    Context,
+    Event,
+    Outcome,
+    Plan,
+    PlanInput,
+    Realm,
+    Retry,
+    Step,
+    TerminalError,
+)
 
 travel = Realm("travel")
 air = Realm("air")
@@ -18,6 +29,11 @@ class Trip(BaseModel):
 class Room(BaseModel):
     city: str
     nights: int
+
+
+class Tour(BaseModel):
+    stays: list[Room]
+    home: str
 
 
 class Booking(BaseModel):
@@ -71,3 +87,11 @@ def book_trip(trip: PlanInput[Trip]) -> Plan:
         needs=[cover],
     )
     return Plan([hotel, cover, flight], result={"hotel": hotel.result, "flight": flight.result})
+
+
+@solution.plan("solution.book_tour", deadline="1h")
+def book_tour(tour: PlanInput[Tour]) -> Plan:
+    hotels = Step("hotel", book_hotel, for_each=tour["stays"], at_most=10)
+    back = {"to": tour["home"], "hotel": EACH["ref"]}
+    flights = Step("flight", book_flight, back, for_each=hotels.result)
+    return Plan([hotels, flights], result={"hotels": hotels.result, "flights": flights.result})

@@ -154,6 +154,8 @@ PLAN = (
         key_concurrency=1,
         compensation="refund",
         compensation_policy=POLICY,
+        for_each=b'{"$from":"payload","at":"/items"}',
+        at_most=10,
     ),
 )
 
@@ -401,6 +403,8 @@ SAMPLES: dict[str, Record] = {
                 needs=("reserve",),
                 input=b"{}",
                 condition=b"{}",
+                for_each=b'{"$from":"payload","at":"/items"}',
+                at_most=10,
             ),
         ),
         recovery=Recovery.RETRY_FORWARD,

@@ -4,7 +4,9 @@ Random plans of up to six steps meet reports (late, repeated, under wrong tokens
 takeovers, cancellations, pauses, retries and requests to undo, in any order. A small model follows
 the events and holds:
 
-- A step begins once all that it needs has ended, and never when the plan is stopping.
+- A step begins once all that it needs has ended, and never when the plan is stopping. One that is
+  run for each element of a list begins for all of them in one decision; who needs it is given their
+  results in the order of the list.
 - What is undone is exactly what was done or may have been, each once, in reverse.
 - Nothing is undone while a delivery of the plan may start or run.
 - It succeeds only whole, is compensated only undone, and is stuck only if something failed and
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -26,12 +29,12 @@ from msgspec.structs import replace
 from tests.samples import JOURNAL, REPORT
 
 from symphainy_processors.fold.evolve import evolve_execution
-from symphainy_processors.fold.plans import find_step
+from symphainy_processors.fold.plans import find_step, input_of
 from symphainy_processors.moment import Moment
 from symphainy_processors.saga import cancelling, pausing, retrying
 from symphainy_processors.saga import decide as saga
 from symphainy_schemas import events as e
-from symphainy_schemas.ids import compensation_of, undone_by
+from symphainy_schemas.ids import compensation_of, element_of, undone_by, whole_of
 from symphainy_schemas.records import (
     REDELIVERED,
     Error,
@@ -45,6 +48,8 @@ from symphainy_schemas.records import (
 from symphainy_schemas.state import ExecutionState, ExecutionStatus, StepStatus
 
 NAMES = "abcdef"
+ELEMENTS = tuple(element_of(name, number) for name in NAMES for number in (0, 1))
+LISTS: tuple[Any, ...] = ([], [7], [7, 8], [7, 8, 9], "none")
 BEGINS = (e.StepReady, e.StepHeld, e.StepDispatched)
 OUTSTANDING = (StepStatus.DISPATCHED, StepStatus.STARTED)
 MOVING = (
@@ -85,12 +90,18 @@ def plans(draw: st.DrawFn) -> tuple[PlanStep, ...]:
             backoff_factor=2.0,
             backoff_max_ms=20,
         )
+        listed = [one.step for one in found if one.for_each and one.step in needs]
+        each = b'{"$from":"%s","at":"%s"}' % draw(
+            st.sampled_from(((b"payload", b"/list"), *((x.encode(), b"") for x in listed)))
+        )
+        given = {need: {"$from": need, "at": ""} for need in listed}
         found.append(
             PlanStep(
                 step=name,
                 intent_type="work.act",
                 needs=tuple(sorted(needs)),
-                input=b"",
+                input=msgspec.json.encode(given) if given else b"",
+                for_each=each if draw(st.integers(0, 2)) == 0 else b"",
                 condition=condition if draw(st.integers(0, 3)) == 0 else b"",
                 version=1,
                 realm="work",
@@ -106,8 +117,10 @@ def plans(draw: st.DrawFn) -> tuple[PlanStep, ...]:
 class Model:
     """What has to be true of the events so far."""
 
-    def __init__(self, plan: tuple[PlanStep, ...], recovery: Recovery) -> None:
+    def __init__(self, plan: tuple[PlanStep, ...], recovery: Recovery, listed: Any) -> None:
         self.plan = {one.step: one for one in plan}
+        self.listed = listed
+        self.results: dict[str, Any] = {}
         self.recovery = recovery
         self.open: dict[tuple[str, int], bool] = {}  # deliveries; whether they were started
         self.succeeded: set[str] = set()
@@ -124,18 +137,55 @@ class Model:
     def covered(self) -> set[str]:
         """What is to be undone."""
         done = self.succeeded | self.unknown | self.runs
-        return {name for name in done if name in self.plan and self.plan[name].compensation}
+        forward = {name for name in done if not undone_by(name) and not self.is_whole(name)}
+        return {name for name in forward if self.plan[whole_of(name)].compensation}
 
     def needing(self, step: str) -> set[str]:
-        """What needs a step, directly or not."""
+        """What needs a step of the plan, directly or not."""
         direct = {one.step for one in self.plan.values() if step in one.needs}
         return direct.union(*(self.needing(one) for one in direct))
+
+    def is_whole(self, step: str) -> bool:
+        """Whether it stands for all elements."""
+        return step in self.plan and bool(self.plan[step].for_each)
+
+    def elements(self, step: str) -> list[str] | None:
+        """The steps that a step of the plan is run as; None where it has no list."""
+        each = self.plan[step].for_each
+        if not each:
+            return [step]
+        source = msgspec.json.decode(each)["$from"]
+        if source == "payload":
+            several = None if isinstance(self.listed, str) else self.listed
+        else:
+            several = None if source in self.skipped else self.elements(source)
+        return None if several is None else [element_of(step, n) for n in range(len(several))]
+
+    def over(self, step: str) -> bool:
+        """Whether a step of the plan has ended, with all its elements."""
+        if step in self.succeeded | self.skipped:
+            return True
+        names = self.elements(step)
+        return bool(names) and set(names or ()) <= self.succeeded
+
+    def gets(self, step: str) -> Any:
+        """What a step is given of those that are run for each element of a list."""
+        given = msgspec.json.decode(self.plan[whole_of(step)].input)
+        return {
+            need: None
+            if need in self.skipped
+            else [self.results[name] for name in self.elements(need) or ()]
+            for need in given
+        }
 
     def take(self, events: tuple[e.Event, ...], late: bool) -> None:
         """Follow one decision. `late`: the report told of a success."""
         assert self.end is None or not events, f"{events} after the end"
         stops = self.stopping
         retried = {x.step for x in events if isinstance(x, e.StepRetryScheduled)}
+        begins = {x.step for x in events if isinstance(x, BEGINS) and not undone_by(x.step)}
+        for name in begins - self.begun:
+            assert begins.issuperset(self.elements(whole_of(name)) or ()), f"{name} alone"
         for event in events:
             self._take(event, stops, retried, late)
 
@@ -147,8 +197,7 @@ class Model:
                     assert (event.step, event.delivery) not in self.open
                     self.open[event.step, event.delivery] = False
             case e.StepSkipped():
-                needs = self.plan[event.step].needs
-                assert set(needs) <= self.succeeded | self.skipped
+                assert all(map(self.over, self.plan[event.step].needs))
                 assert event.step not in self.begun
                 self.skipped.add(event.step)
             case e.StepStarted():
@@ -156,11 +205,14 @@ class Model:
             case e.StepSucceeded():
                 assert not (self.undoing and not undone_by(event.step))
                 assert event.step not in self.succeeded
+                assert not self.is_whole(event.step) or self.elements(event.step) == []
+                self.results[event.step] = msgspec.json.decode(event.result)
                 self._closes(event.step, event.delivery)
                 if undone_by(event.step):
                     self.open = {k: v for k, v in self.open.items() if k[0] != event.step}
                 self.succeeded.add(event.step)
             case e.StepFailed():
+                assert not self.is_whole(event.step) or self.elements(event.step) is None
                 self._closes(event.step, event.delivery)
                 self.runs.discard(event.step)
                 if not event.worker:
@@ -201,7 +253,7 @@ class Model:
     def _is_used_up(self, event: e.StepFailed) -> bool:
         """Whether no attempt is left, or none is wanted."""
         undone = undone_by(event.step)
-        one = self.plan[undone or event.step]
+        one = self.plan[whole_of(undone or event.step)]
         policy = one.compensation_policy if undone else one.policy
         assert policy is not None
         return event.attempt >= policy.attempts or (self.stopping and not undone)
@@ -209,7 +261,7 @@ class Model:
     def _begins(self, step: str, attempt: int, stops: bool) -> None:
         self.stuck = False
         undone = undone_by(step)
-        one = self.plan[undone or step]
+        one = self.plan[whole_of(undone or step)]
         policy = one.compensation_policy if undone else one.policy
         assert policy is not None
         forever = self.recovery is Recovery.RETRY_FORWARD and not undone
@@ -220,13 +272,15 @@ class Model:
         if undone:
             assert self.undoing
             assert undone in self.covered()
-            left = self.needing(undone) & self.covered()
+            needing = self.needing(one.step)
+            left = {x for x in self.covered() if whole_of(x) in needing}
             assert {compensation_of(x) for x in left} <= self.succeeded, f"{step} too early"
         else:
             assert not self.undoing
             assert not stops, f"{step} although it is stopping"
             assert not self.stopping, f"{step} although it is stopping"
-            assert set(one.needs) <= self.succeeded | self.skipped
+            assert step in (self.elements(one.step) or ())
+            assert all(map(self.over, one.needs))
             assert not one.needs or not set(one.needs) <= self.skipped
         self.begun.add(step)
 
@@ -242,7 +296,7 @@ class Model:
                 self.undoing = self.stopping = True
                 self.stuck = False
             case e.ExecutionSucceeded():
-                assert set(self.plan) <= self.succeeded | self.skipped
+                assert all(map(self.over, self.plan))
                 self.end = event
             case e.ExecutionCompensated() | e.ExecutionCancelled():
                 assert undone
@@ -263,10 +317,17 @@ class Model:
 class Sagas(RuleBasedStateMachine):
     """One execution."""
 
-    @initialize(plan=plans(), recovery=st.sampled_from(list(Recovery)[:3]), dated=st.booleans())
-    def admitted(self, plan: tuple[PlanStep, ...], recovery: Recovery, dated: bool) -> None:
+    @initialize(
+        plan=plans(),
+        recovery=st.sampled_from(list(Recovery)[:3]),
+        dated=st.booleans(),
+        listed=st.sampled_from(LISTS),
+    )
+    def admitted(
+        self, plan: tuple[PlanStep, ...], recovery: Recovery, dated: bool, listed: Any
+    ) -> None:
         self.now, self.offset = 1_000, 0
-        self.model = Model(plan, recovery)
+        self.model = Model(plan, recovery, listed)
         self.state: ExecutionState | None = None
         self.sent: list[e.StepDispatched] = []
         received = next(x for x in JOURNAL.events if isinstance(x, e.IntentReceived))
@@ -284,7 +345,8 @@ class Sagas(RuleBasedStateMachine):
             plan=plan,
             recovery=recovery,
         )
-        received = replace(received, payload=b'{"x":1}', payload_ref=None)
+        payload = msgspec.json.encode({"x": 1, "list": listed})
+        received = replace(received, payload=payload, payload_ref=None)
         admitted = received, resolved, e.ExecutionStarted()
         state: ExecutionState | None = None
         for event in admitted:
@@ -305,6 +367,11 @@ class Sagas(RuleBasedStateMachine):
             self.state = evolve_execution(self.state, record, self.offset, event)
         self.model.take(tuple(going), late)
         assert self.state is not None
+        for event in going:
+            if isinstance(event, e.StepDispatched) and not undone_by(event.step):
+                given = input_of(self.state, event.step)
+                joined = bool(self.model.plan[whole_of(event.step)].input)
+                assert not joined or msgspec.json.decode(given) == self.model.gets(event.step)
         if not self.state.status.ended and not self.model.stuck and self.state.plan:
             moves = any(x.status in MOVING or x.open for x in self.state.steps)
             assert moves, f"nothing moves after {going}"
@@ -361,7 +428,7 @@ class Sagas(RuleBasedStateMachine):
             at=self.now,
             started_at=0 if kind is ReportKind.HANDED_BACK else self.now,
             name=REDELIVERED if found else "stopping",
-            result=b'{"x":1}' if retryable else b'{"x":2}',
+            result=msgspec.json.encode({"x": 1 if retryable else 2, "of": sent.step}),
             waits=(Wait("w", self.now + 50),) if kind is ReportKind.SUSPENDED else (),
             error=Error(code="no", message="no", retryable=retryable),
         )
@@ -416,7 +483,7 @@ class Sagas(RuleBasedStateMachine):
                 self._record(saga.onwards(state, ends, self.now))
 
     @precondition(_live)
-    @rule(step=st.sampled_from((*NAMES, *map(compensation_of, NAMES))))
+    @rule(step=st.sampled_from((*NAMES, *ELEMENTS, *map(compensation_of, (*NAMES, *ELEMENTS)))))
     def retried(self, step: str) -> None:
         self._retry(step)
 
@@ -458,5 +525,6 @@ test_plans_keep_their_invariants = Sagas.TestCase
 
 # Caught, each by itself (they are planted in symphainy_simulation.plants.sagas): undoing while a
 # branch may run, undoing forwards, undoing only what is certain, forgetting what was given up,
-# never taking a skipped step for over, going on after a failure that is to be undone, and trying a
-# compensation by its step's policy.
+# never taking a skipped step for over, going on after a failure that is to be undone, trying a
+# compensation by its step's policy, joining results as they come or before all are there, and not
+# undoing the last of several elements.

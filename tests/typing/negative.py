@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from symphainy import (
+    EACH,
     Client,
     Context,
     Event,
@@ -165,6 +166,11 @@ def plans(file: PlanInput[File], other: PlanInput[Other]) -> None:
     Step("h", planned)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     Step("i", undone, {"path": read["path"]})  # type: ignore[arg-type, index]  # pyright: ignore[reportIndexIssue, reportUnknownArgumentType]
     Step("j", undone, input={"path": read.result.path})  # type: ignore[arg-type, attr-defined]  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue, reportUnknownArgumentType]
+    Step("k", undone, EACH, for_each=read.result)  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    Step("l", undone, EACH, for_each=[1])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    Step("m", undone, EACH, at_most=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    Step("n", undone, EACH, for_each=file["path"], at_most="1")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    Step("o", undone, Step("p", undone, for_each=file["path"]).result)  # type: ignore[arg-type, misc]  # pyright: ignore[reportCallIssue, reportArgumentType]
     Plan([undone])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     Plan([read], read.result)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     file[1.5]  # type: ignore[index]  # pyright: ignore[reportArgumentType]

@@ -14,6 +14,7 @@ from typing import Any, assert_type
 from pydantic import BaseModel
 
 from symphainy import (
+    EACH,
     Asked,
     Client,
     Compensation,
@@ -167,6 +168,22 @@ def all_of_it(file: PlanInput[File]) -> Plan:
     assert_type(outcome, Step[Any])
     assert_type(named.result["a"][0].is_in([1, None]), Condition)
     return Plan([whole, same, literal, part, outcome, handed_on, named], result=[part.result, 1])
+
+
+@realm.plan("content.each")
+def each_of_it(file: PlanInput[File]) -> Plan:
+    assert_type(EACH, Value[Any])
+    texts = Step("texts", returns_model, {"path": EACH["path"]}, for_each=file["inner"])
+    again = Step("again", returns_dict, for_each=texts.result, at_most=3, needs=["texts"])
+    several = Step("several", returns_at_once, EACH, for_each=again.result, when=file["a"].is_(1))
+    outcomes = Step("outcomes", returns_outcome, file, for_each=texts.result)
+    named = Step("named", "elsewhere.read", {"all": texts.result}, for_each=outcomes.result)
+    assert_type(texts, Step[list[Text]])
+    assert_type(again.result, Value[list[dict[str, int | None]]])
+    assert_type(several.result, Value[list[Text]])
+    assert_type(outcomes, Step[list[Any]])
+    assert_type(named, Step[list[Any]])
+    return Plan([texts, again, several, outcomes, named], result=texts.result[0])
 
 
 @realm.plan("cross_realm.all", recovery=Recovery.RETRY_FORWARD)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -36,16 +38,21 @@ _OVERALL = {
     "cancelled": "magenta",
 }
 _MINUTE_MS = 60_000
+FEW = 5
+"""So many elements of a list, and errors and ways on, are told one by one unless all are."""
 
 
-def draw(saga: Saga, now_ms: int) -> list[RenderableType]:
-    """The lines and the table that show a saga, from top to bottom; `now_ms` ends what runs."""
+def draw(saga: Saga, now_ms: int, *, every: bool = False) -> list[RenderableType]:
+    """The lines and the table that show a saga, from top to bottom; `now_ms` ends what runs.
+
+    `every`: each element of a list, however many a step is run for.
+    """
     return [
         _heading(saga, now_ms),
         *_requests(saga),
-        _graph(saga, now_ms),
-        *_faults(saga),
-        *_ways_on(saga),
+        _graph(saga, now_ms, every),
+        *_cut(_faults(saga), every),
+        *_ways_on(saga, every),
     ]
 
 
@@ -92,30 +99,71 @@ def _requests(saga: Saga) -> Iterator[Text]:
             yield Text(f"{what}, by {request.by}{why}", "cyan")
 
 
-def _graph(saga: Saga, now_ms: int) -> Table:
+def _cut(lines: Iterable[Text], every: bool) -> Iterator[Text]:
+    """The first of many lines, and how many there are."""
+    several = iter(lines)
+    yield from several if every else islice(several, 2 * FEW)
+    left = sum(1 for _ in several)
+    if left:
+        yield Text(f"… and {left} more: --all", "dim")
+
+
+def _graph(saga: Saga, now_ms: int, every: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     undone = any(one.compensation is not None for one in saga.steps)
     for name in ("step", "state", "tries", "time", "runs in", *(("undone by",) if undone else ())):
         table.add_column(name, overflow="fold")
     depth = depths(saga.steps)
+    elements = _elements(saga)
     for one in sorted(saga.steps, key=lambda step: depth[step.step]):  # else as in the plan
+        if len(elements.get(one.element_of, ())) > FEW and not every:
+            continue
+        several = elements.get(one.step, ())
         cells = [
-            _name(one, depth[one.step]),
-            _state(one, now_ms),
+            _name(one, depth[one.step], len(several)),
+            _states(several) if several else _state(one, now_ms),
             Text(str(one.attempt or "")),
             Text(_took(one, now_ms)),
             Text(f"{one.realm}  {one.worker}".rstrip(), "dim"),
         ]
-        if undone:
+        if undone and several:
+            cells.append(_states([x.compensation for x in several if _is_undone(x)], undoing=True))
+        elif undone:
             cells.append(_undoing(one, now_ms))
         table.add_row(*cells)
     return table
 
 
-def _name(one: SagaStep, depth: int) -> Text:
+def _elements(saga: Saga) -> Mapping[str, Sequence[SagaStep]]:
+    """What is run for each element of a list, by the step that is."""
+    found: dict[str, list[SagaStep]] = {}
+    for one in saga.steps:
+        if one.element_of:
+            found.setdefault(one.element_of, []).append(one)
+    return found
+
+
+def _is_undone(one: SagaStep) -> bool:
+    return one.compensation is not None and one.compensation.status != NOT_BEGUN
+
+
+def _states(several: Sequence[Attempted | None], *, undoing: bool = False) -> Text:
+    """How many of several steps are in which state: `7 succeeded, 2 started, 1 failed`."""
+    counts = Counter(one.status for one in several if one is not None)
+    text = Text()
+    for status, count in counts.most_common():
+        _, colour, words = _LOOKS.get(status, ("?", "", status))
+        words = _UNDONE.get(status, words) if undoing else words
+        text.append(f"{', ' if text else ''}{count} {words}", colour)
+    return text
+
+
+def _name(one: SagaStep, depth: int, elements: int) -> Text:
     arrow = f"{'   ' * (depth - 1)}└─▸" if depth else ""
-    text = Text.assemble((f"{arrow} " if arrow else "", "dim"), (one.step, "bold"))
-    if one.needs:
+    arrow = " " * len(arrow) + "  " if one.element_of else arrow
+    name = f"{one.step}[0..{elements - 1}]" if elements > 1 else one.step
+    text = Text.assemble((f"{arrow} " if arrow else "", "dim"), (name, "bold"))
+    if one.needs and not one.element_of:
         text.append(f" ← {', '.join(one.needs)}", "dim")
     return text
 
@@ -168,7 +216,7 @@ def _fault(name: str, error: ExecutionError) -> Text:
     return text
 
 
-def _ways_on(saga: Saga) -> Iterator[Text]:
+def _ways_on(saga: Saga, every: bool) -> Iterator[Text]:
     """What an operator can do about a saga that is stuck: what the error says, and the rest."""
     if saga.status != "stuck":
         return
@@ -176,10 +224,12 @@ def _ways_on(saga: Saga) -> Iterator[Text]:
     yield Text.assemble(("stuck", "bold red"), f": {said or 'an operator is to decide.'}")
     undoing = any(one.compensation and one.compensation.attempt for one in saga.steps)
     failed = [one.step for one in _attempted(saga) if one.status == "failed"]
-    for step in failed:
-        again = f"symphainy saga retry {saga.execution_id} {step}"
-        if again not in said and step.startswith("compensate:") == undoing:
-            yield Text(f"  also failed: {again}")
+    again = [
+        f"symphainy saga retry {saga.execution_id} {step}"
+        for step in failed
+        if step.startswith("compensate:") == undoing
+    ]
+    yield from _cut((Text(f"  also failed: {x}") for x in again if x not in said), every)
     if failed and not undoing:
         yield Text("  with another input: --input '{…}' or --input @file behind a retry")
     undoes = not undoing and any(one.compensation is not None for one in saga.steps)
@@ -188,7 +238,11 @@ def _ways_on(saga: Saga) -> Iterator[Text]:
 
 
 def _attempted(saga: Saga) -> Iterator[Attempted]:
+    """What can be tried again by its name, and what has failed before it could be tried."""
+    several = _elements(saga)
     for one in saga.steps:
+        if one.step in several:
+            continue
         yield one
         if one.compensation is not None:
             yield one.compensation

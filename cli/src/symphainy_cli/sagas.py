@@ -34,6 +34,10 @@ def show(
     watch: Annotated[
         bool, typer.Option(help="Follow it to its end; exits 1 if that is no success.")
     ] = False,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="Each element of a list that a step is run for, if many, too."),
+    ] = False,
     url: Url = "",
     key: Key = "",
     json: Json = False,
@@ -45,7 +49,7 @@ def show(
     """
     where = gateway(url, key)
     if watch:
-        saga = asyncio.run(_follow(where, execution, json))
+        saga = asyncio.run(_follow(where, execution, json, every))
         if not saga.success:
             raise typer.Exit(1)
         return
@@ -55,7 +59,7 @@ def show(
             return await client.saga(execution)
 
     saga = asyncio.run(look())
-    show_json(saga.model_dump(mode="json")) if json else _print(saga)
+    show_json(saga.model_dump(mode="json")) if json else _print(saga, every)
 
 
 @app.command()
@@ -106,13 +110,13 @@ def compensate(
     ask(Client.compensate, execution, reason, (url, key), json, "it is asked to be undone")
 
 
-def _print(saga: Saga) -> None:
-    for part in draw(saga, SystemClock().now_ms()):
+def _print(saga: Saga, every: bool) -> None:
+    for part in draw(saga, SystemClock().now_ms(), every=every):
         # Commands are to be copied whole; only the table is folded.
         out.print(part, highlight=False, soft_wrap=not hasattr(part, "columns"))
 
 
-async def _follow(where: tuple[str, str], execution: str, json: bool) -> Saga:
+async def _follow(where: tuple[str, str], execution: str, json: bool, every: bool) -> Saga:
     """Show the saga whenever its execution has a new event, until the last; how it stands then."""
     changed = asyncio.Event()
     live = None if json else Live(console=out, auto_refresh=False)
@@ -133,20 +137,22 @@ async def _follow(where: tuple[str, str], execution: str, json: bool) -> Saga:
                     if is_last:
                         listening.result()  # raises what the stream was refused for
                     saga = await client.saga(execution)
-                    await _show_until(changed, saga, live, is_last)
+                    await _show_until(changed, saga, live, is_last, every)
                     if is_last:
                         return saga
         finally:
             listening.cancel()
 
 
-async def _show_until(changed: asyncio.Event, saga: Saga, live: Live | None, is_last: bool) -> None:
+async def _show_until(
+    changed: asyncio.Event, saga: Saga, live: Live | None, is_last: bool, every: bool
+) -> None:
     """Show the saga; on a screen, its times go on until there is something new."""
     if live is None:
         show_line(saga.model_dump(mode="json"))
         return
     while True:
-        live.update(Group(*draw(saga, SystemClock().now_ms())), refresh=True)
+        live.update(Group(*draw(saga, SystemClock().now_ms(), every=every)), refresh=True)
         if is_last:
             return
         with suppress(TimeoutError):

@@ -1,17 +1,19 @@
 """An execution's document as a saga: its steps in the order of the plan, and how each is undone.
 
-Pure. An execution of one handler is a saga of one step.
+Pure. An execution of one handler is a saga of one step. Behind a step that is run for each element
+of a list stand those of its elements; itself it shows what most is to be known of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from symphainy_gateway.waiters import ended
 from symphainy_runtime.read_model.reader import Document
-from symphainy_schemas.ids import compensation_of, is_compensation
+from symphainy_schemas.ids import compensation_of, is_compensation, number_of
 
 NOT_BEGUN = "not_begun"
 _Ms = Annotated[int | None, Meta(description="Ms since the epoch.")]
@@ -46,6 +48,8 @@ class SagaStep(Struct, frozen=True, kw_only=True):
     version: Annotated[int | None, Meta(description="Of the capability; null where unknown.")]
     needs: tuple[str, ...]
     condition: Annotated[Any, Meta(description="Null: it always begins.")]
+    for_each: Annotated[Any, Meta(description="A list; null: it is run once.")] = None
+    element_of: Annotated[str, Meta(description="The step that is run for each, if one is.")] = ""
     compensation: SagaCompensation | None
     status: _Status = NOT_BEGUN
     attempt: Annotated[int, Meta(description="From 1; 0 before it begins.")] = 0
@@ -102,7 +106,9 @@ def saga_of(document: Document) -> Saga:
         paused=document["paused"],
         compensation=document["compensation"],
         result=document.get("result"),
-        steps=tuple(_step(document, planned, known, len(plan) == 1) for planned in plan),
+        steps=tuple(
+            step for planned in plan for step in _steps(document, planned, known, len(plan) == 1)
+        ),
     )
 
 
@@ -119,8 +125,61 @@ def _alone(document: Document, step: str) -> Document:
     }
 
 
-def _step(
+def _steps(
     document: Document, planned: Document, known: dict[str, Document], is_only: bool
+) -> Iterator[SagaStep]:
+    name = planned["step"]
+    if not planned.get("for_each"):
+        yield _step(document, planned, known, is_only)
+        return
+    begun = sorted((x for x in known if x.startswith(f"{name}[")), key=number_of)
+    if begun:
+        undone = [known[undo] for x in begun if (undo := compensation_of(x)) in known]
+        summed = {compensation_of(name): _sum(undone)} if undone else {}
+        known = {**known, **summed, name: _sum([known[x] for x in begun])}
+    yield _step(document, planned, known, is_only)
+    for one in begun:
+        yield _step(document, {**planned, "step": one}, known, False, element_of=name)
+
+
+def _sum(several: list[Document]) -> Document:
+    """What most is to be known of several steps: one that failed, else one that moves."""
+    status = min((x["status"] for x in several), key=_RANKS.index)
+    begun = [x["started_at"] for x in several if x.get("started_at")]
+    ended = [x.get("ended_at") for x in several]
+    return {
+        "status": status,
+        "started_at": min(begun, default=None),
+        "ended_at": _latest(ended),
+    }
+
+
+def _latest(moments: Iterable[int | None]) -> int | None:
+    known = list(moments)
+    return None if None in known else max((x for x in known if x is not None), default=None)
+
+
+_RANKS = (
+    "failed",
+    "started",
+    "dispatched",
+    "ready",
+    "backing_off",
+    "suspended",
+    "held",
+    "cancelled",
+    "succeeded",
+    "skipped",
+    NOT_BEGUN,
+)
+
+
+def _step(
+    document: Document,
+    planned: Document,
+    known: dict[str, Document],
+    is_only: bool,
+    element_of: str = "",
 ) -> SagaStep:
     shown = dict(known.get(planned["step"], {}))
     if is_only and shown.get("status") == "succeeded":
@@ -132,6 +191,8 @@ def _step(
         version=planned["version"],
         needs=tuple(planned["needs"]),
         condition=planned["condition"],
+        for_each=planned.get("for_each"),
+        element_of=element_of,
         compensation=_compensation(planned, known),
         **_members(shown, _OF_A_STEP),
     )

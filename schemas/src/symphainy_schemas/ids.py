@@ -113,4 +113,19 @@ def undone_by(step: str) -> str:
     return step.removeprefix(_COMPENSATION) if is_compensation(step) else ""
 
 
+def element_of(step: str, number: int) -> str:
+    """The name of a step that is run for each element of a list, for one of them, from 0."""
+    return f"{step}[{number}]"
+
+
+def whole_of(step: str) -> str:
+    """The step of the plan that is run for the element that `step` names; `step` for any other."""
+    return step.partition("[")[0]
+
+
+def number_of(step: str) -> int:
+    """Which element a name that `element_of` gave is of."""
+    return int(step[step.rindex("[") + 1 : -1])
+
+
 _COMPENSATION = "compensate:"

@@ -218,14 +218,16 @@ class Policy(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class PlannedStep(Struct, frozen=True, gc=False, kw_only=True):
-    """A step of a plan, as its solution realm declares it; `input` and `condition` are templates
-    (see `symphainy_schemas.templates`)."""
+    """A step of a plan, as its solution realm declares it; `input`, `condition` and `for_each` are
+    templates (see `symphainy_schemas.templates`)."""
 
     step: str
     intent_type: str
     needs: tuple[str, ...]
     input: bytes
     condition: bytes
+    for_each: bytes = b""
+    at_most: int = 0
 
 
 class PlanStep(Struct, frozen=True, gc=False, kw_only=True):
@@ -244,6 +246,8 @@ class PlanStep(Struct, frozen=True, gc=False, kw_only=True):
     key_concurrency: int = 0
     compensation: str = ""
     compensation_policy: Policy | None = None
+    for_each: bytes = b""
+    at_most: int = 0
 
 
 class Determinism(StrEnum):

@@ -5,6 +5,9 @@ step, POINTER a JSON pointer (RFC 6901). What it does not find is null, and so i
 was skipped; the contract of whoever gets it says whether that will do. A condition is
 `{"$from": SOURCE, "at": POINTER, "in": [VALUES]}`, with `"not": true` for its opposite.
 
+A step that is run for each element of a list has a reference to that list, and its input may refer
+to the element: SOURCE is then `$each`. The result of such a step is the list of its results.
+
 The runtime carries data to where a plan says, and compares; it does not know what it means.
 """
 
@@ -17,8 +20,10 @@ from typing import Any
 import msgspec
 
 PAYLOAD = "payload"
+ELEMENT = "$each"
+"""As a source: the element that a step is run for. No step can be called so."""
 FROM, AT, IN, NOT = "$from", "at", "in", "not"
-STEP_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}(\[[0-9]{1,5}\])?")
+STEP_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 Lookup = Callable[[str], Any]
 
 

@@ -25,7 +25,7 @@ from symphainy.outcome import Event, Outcome, StateChange
 from symphainy.participant import RuntimeParticipant
 from symphainy.plans.declaring import DeclaredPlan
 from symphainy.plans.steps import Plan, Step
-from symphainy.plans.values import Condition, PlanInput, Value
+from symphainy.plans.values import EACH, Condition, PlanInput, Value
 from symphainy.realm import Realm
 from symphainy.reference import Reference
 from symphainy.results import Asked, ExecutionError, ExecutionResult
@@ -47,6 +47,7 @@ else:
 
 
 __all__ = [
+    "EACH",
     "ApiError",
     "Artifacts",
     "Asked",

@@ -42,6 +42,9 @@ class SagaCompensation(Attempted):
 class SagaStep(Attempted):
     """A step of a saga; `compensation` is None where nothing undoes it.
 
+    One with `for_each`, a list, is followed by a step for each of its elements that has begun, of
+    which `element_of` is its name; of itself `status` says what most is to be known of those.
+
     `waits` is what its handler waits for: each `name`, `until` (ms since the epoch, 0: never) and
     `signal`.
     """
@@ -51,6 +54,8 @@ class SagaStep(Attempted):
     version: int | None = None
     needs: tuple[str, ...] = ()
     condition: Any = None
+    for_each: Any = None
+    element_of: str = ""
     waits: tuple[dict[str, Any], ...] = ()
     result: Any = None
     compensation: SagaCompensation | None = None

@@ -9,6 +9,7 @@ from symphainy_simulation.actors.programs import Line
 from symphainy_simulation.beats import with_beats
 from symphainy_simulation.cancels import with_cancels
 from symphainy_simulation.deadlines import with_deadlines
+from symphainy_simulation.fanouts import with_fanouts
 from symphainy_simulation.pauses import with_pauses
 from symphainy_simulation.plan import (
     SESSIONS,
@@ -32,6 +33,7 @@ BEATS = "beats/32"  # and for whose handlers must show signs of life
 DEADLINES = "deadlines/77"  # and for whose executions have to end in time
 PAUSES = "pauses/31"  # and for who lets executions rest
 SAGAS = "sagas/14940"  # and for whose executions have plans
+FANOUTS = "fanouts/16"  # and for whose plans run steps for each element of a list
 NOTICES = "notices/7"  # and for whose workers are told what is to end
 TOLD = 0.6  # of the seeds
 FAULTS_FOR_MS = 3_600
@@ -54,6 +56,7 @@ def expand(seed: int) -> Plan:
     stated = with_cancels(stated, chance.stream(CANCELS))
     stated = with_pauses(stated, chance.stream(PAUSES))
     stated = with_sagas(stated, chance.stream(SAGAS), scenario)
+    stated = with_fanouts(stated, chance.stream(FANOUTS), scenario)
     faults = _faults(chance.stream("faults"), scenario)
     return Plan(seed, scenario, tuple(stated), tuple(faults))
 

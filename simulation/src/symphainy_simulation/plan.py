@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from symphainy_simulation.actors.programs import Line, Part
+from symphainy_simulation.actors.programs import Line, Many, Part
 
 TENANTS = ("acme", "bolt", "cord")
 SESSIONS = 3
@@ -54,6 +54,8 @@ class Stated:
     lines: tuple[Line, ...] = ()
     parts: tuple[tuple[str, Part], ...] = ()
     """What the steps of a plan do, by their names."""
+    many: Many | None = None
+    """What the steps do that are run for each element of a list, if there are such steps."""
     step: str = ""
     """Which step is tried again; with other `lines`, if there are any."""
     fate: str = ""

@@ -44,15 +44,16 @@ def with_sagas(stated: list[Stated], chance: Random, scenario: Scenario) -> list
             intent_type=f"{chance.choice(('work', 'side')[: scenario.realms])}.{name}",
             key=chance.choice("xxy"),
             priority=chance.choice((3, 3, 1, 5)),
-            parts=tuple((s, _part(chance, scenario, trouble)) for s in plans.steps_of(name)),
+            parts=tuple((s, part(chance, scenario, trouble)) for s in plans.steps_of(name)),
         )  # fmt: skip
         found.append(one)
         for _ in range(chance.choice((0, 0, 1, 2, 4))):
-            found.append(_request(len(found), one, name, chance))
+            found.append(request(len(found), one, plans.steps_of(name), chance))
     return found
 
 
-def _part(chance: Random, scenario: Scenario, trouble: float) -> Part:
+def part(chance: Random, scenario: Scenario, trouble: float) -> Part:
+    """What a step does, and what undoes it."""
     forward = _lines(FORWARD, chance, scenario, trouble)
     return Part(forward, _lines(BACKWARD, chance, scenario, trouble))
 
@@ -79,13 +80,13 @@ def _lines(
             return (Line("step", name="s", ms=chance.randrange(1, 40)), wait, work)
 
 
-def _request(number: int, one: Stated, name: str, chance: Random) -> Stated:
-    """Before its intent, which refuses it; while it goes on, or is stuck; or after its end."""
+def request(number: int, one: Stated, steps: tuple[str, ...], chance: Random) -> Stated:
+    """What is asked of an execution: before its intent, which refuses it; while it goes on, or is
+    stuck; or after its end."""
     at_ms = max(0, one.at_ms + chance.randrange(-30, LATEST_MS))
     kind = chance.choices([k for k, _ in REQUESTS], [w for _, w in REQUESTS])[0]
     asked = Stated(number, at_ms, kind, one.tenant, one.session, of=one.number)
     if kind is Kind.RETRY:
-        steps = plans.steps_of(name)
         step = chance.choice((*steps, *(f"compensate:{x}" for x in steps), "nobody"))
         lines = chance.choice(((), (), (Line("work", ms=chance.randrange(1, 30)),)))
         return replace(asked, step=step, lines=lines)

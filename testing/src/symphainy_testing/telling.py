@@ -91,13 +91,15 @@ class Told:
         resolved, ended = self._events(e.CapabilityResolved), self._events(e.ExecutionSucceeded)
         if ended and ended[-1].result:
             return _json(ended[-1].result)
-        if resolved and (resolved[0].output or len(resolved[0].plan) > 1):
+        plan = resolved[0].plan if resolved else ()
+        if resolved and (resolved[0].output or len(plan) > 1 or any(x.for_each for x in plan)):
             return None
         return next(reversed(self.results.values()), None)
 
     @property
     def results(self) -> dict[str, Any]:
-        """What its steps returned, by their names, in the order in which they ended."""
+        """What its steps returned, by their names, in the order in which they ended; of a step
+        that is run for each element of a list, each of these under a name like `charge[0]`."""
         done = (x for x in self._events(e.StepSucceeded) if not is_compensation(x.step))
         return {x.step: _json(x.result) for x in done}
 

@@ -211,3 +211,53 @@ def test_an_error_that_is_no_steps_is_told_too() -> None:
 )
 def test_a_time_is_said_as_people_do(ms: int, said: str) -> None:
     assert duration(ms) == said
+
+
+# -- steps that are run for each element of a list -------------------------------------------------
+
+
+def many(*statuses: str, undone: str = "") -> Saga:
+    """A saga whose second step is run for each of some elements."""
+    undo: dict[str, Any] = {"handler": "refund"}
+    elements = [
+        step(
+            f"charge[{number}]",
+            "reserve",
+            status=status,
+            attempt=1,
+            element_of="charge",
+            undo=undo | ({"status": undone} if undone and status == "succeeded" else {}),
+            error={"code": "declined", "message": "No."} if status == "failed" else None,
+        )
+        for number, status in enumerate(statuses)
+    ]
+    whole = step("charge", "reserve", for_each=[], status="failed", undo=undo)
+    after = step("ship", "charge")
+    return saga(step("reserve", status="succeeded"), whole, *elements, after, status="stuck")
+
+
+def test_many_elements_are_counted_and_few_are_listed() -> None:
+    row = line(many(*["succeeded"] * 7, "started", "started", "failed"), "charge[0..9]")
+    assert row.startswith("└─▸ charge[0..9] ← reserve  7 succeeded, 2 started, 1 failed ")
+    few = many("succeeded", "failed")
+    assert "1 succeeded, 1 failed" in line(few, "charge[0..1]")
+    assert line(few, "charge[1]").split("✘")[1].startswith(" failed")
+    undone = many(*["succeeded"] * 6, undone="succeeded")
+    assert "6 undone" in line(undone, "charge[0..5]")
+    assert line(undone, "ship").startswith("   └─▸ ship ← charge ")
+
+
+def test_all_elements_are_listed_where_that_is_wanted() -> None:
+    console = Console(file=StringIO(), width=400)
+    for part in draw(many(*["succeeded"] * 12), NOW, every=True):
+        console.print(part, highlight=False)
+    assert isinstance(console.file, StringIO)
+    assert sum("charge[" in row for row in console.file.getvalue().splitlines()) == 13
+
+
+def test_each_failed_element_is_named_by_a_way_on_unless_they_are_too_many() -> None:
+    told = lines(many("succeeded", "failed", "failed"))
+    assert "charge[1]: declined: No." in told
+    assert f"  also failed: symphainy saga retry {EXECUTION} charge[2]" in told
+    assert not any(row.endswith(" charge") for row in told if "retry" in row)
+    assert "… and 10 more: --all" in lines(many(*["failed"] * 20))

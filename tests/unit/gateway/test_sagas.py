@@ -226,3 +226,27 @@ async def test_another_tenants_saga_is_answered_like_none(
     answer = await caller(method, f"{SAGA}{path}", key=OTHER_KEY)
     assert (answer.status, answer.json["code"]) == (404, "execution_not_found")
     assert caller.backend.publisher.published == []
+
+
+async def test_behind_a_step_that_is_run_for_each_element_stand_those_that_have_begun(
+    caller: Caller,
+) -> None:
+    each = planned("charge", undo="refund") | {"for_each": {"$from": "payload", "at": "/items"}}
+    told = [
+        {"step": f"charge[{n}]", "status": status, "attempt": 1, "started_at": n, "ended_at": n + 5}
+        for n, status in ((10, "succeeded"), (2, "started"), (9, "succeeded"))
+    ]
+    told.append({"step": "compensate:charge[9]", "status": "succeeded", "attempt": 1})
+    caller.backend.read_model.documents[EXECUTION] = document(
+        plan=[each, planned("ship", "charge")], steps=told
+    )
+    steps = (await caller("GET", SAGA)).json["steps"]
+    names = ["charge", "charge[2]", "charge[9]", "charge[10]", "ship"]
+    assert [one["step"] for one in steps] == names
+    assert [one["element_of"] for one in steps] == ["", "charge", "charge", "charge", ""]
+    whole = steps[0]
+    assert (whole["status"], whole["started_at"], whole["ended_at"]) == ("started", 2, 15)
+    assert whole["compensation"]["status"] == "succeeded"
+    assert steps[1]["compensation"]["status"] == "not_begun"
+    assert steps[2]["compensation"]["step"] == "compensate:charge[9]"
+    assert whole["for_each"] == each["for_each"]

@@ -24,8 +24,9 @@ FAILED = replace(
     open=(),
     error=Error(code="declined", message="No."),
 )
-LATER = replace(PLAN[0], step="ship", needs=(PLAN[0].step,))
-HELD = replace(PLAIN, plan=(PLAN[0], LATER), steps=(FAILED,), recovery=Recovery.HOLD_FOR_OPERATOR)
+ONCE = replace(PLAN[0], for_each=b"")
+LATER = replace(ONCE, step="ship", needs=(PLAN[0].step,))
+HELD = replace(PLAIN, plan=(ONCE, LATER), steps=(FAILED,), recovery=Recovery.HOLD_FOR_OPERATOR)
 
 
 def refused(state: ExecutionState, step: str) -> Error | None:

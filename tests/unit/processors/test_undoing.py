@@ -27,7 +27,9 @@ FINAL = Error(code="no", message="No.")
 
 def planned(step: StepState = OWN) -> ExecutionState:
     """An execution of one step that can be undone."""
-    return replace(execution(step), plan=(replace(UNDOABLE, needs=(), condition=b""),))
+    return replace(
+        execution(step), plan=(replace(UNDOABLE, needs=(), condition=b"", for_each=b""),)
+    )
 
 
 def failed(attempt: int, worker: str) -> e.StepFailed:
@@ -43,7 +45,7 @@ def told(kind: ReportKind, **changes: object) -> StepReport:
 
 def undone(step: StepState) -> list[str]:
     """What would be undone if it stood so."""
-    return [one.step for one in plans.to_undo(planned(step))]
+    return list(plans.to_undo(planned(step)))
 
 
 def test_what_a_limit_gave_up_stays_unknown() -> None:

@@ -15,6 +15,7 @@ from examples.travel_realms import (
     air,
     book_flight,
     book_hotel,
+    book_tour,
     book_trip,
     cancel_hotel,
     solution,
@@ -66,6 +67,17 @@ async def test_what_cannot_be_undone_waits_for_an_operator() -> None:
         assert run.attempts_of("compensate:hotel") == 20
         await run.retry("compensate:hotel", reason="the hotel's system is up again")
         run.compensated("hotel")
+
+
+async def test_a_tour_is_booked_stay_by_stay_and_undone_as_a_whole() -> None:
+    stays = [{"city": city, "nights": 1} for city in ("Rome", "Oslo", "Bern")]
+    async with trips() as harness:
+        run = await harness.submit(book_tour, {"stays": stays, "home": "Ulm"})
+        hotels = [{"ref": f"hotel-{city}-1"} for city in ("Rome", "Oslo", "Bern")]
+        run.succeeded({"hotels": hotels, "flights": [{"ref": "flight-Ulm"}] * 3})
+        run = await harness.submit(book_tour, {"stays": stays, "home": "Atlantis"})
+        run.compensated()
+        assert sorted(run.undone) == ["hotel[0]", "hotel[1]", "hotel[2]"]
 
 
 # --- beyond what the docs show --------------------------------------------------------------

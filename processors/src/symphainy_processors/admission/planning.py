@@ -56,7 +56,7 @@ def problem(
 
 def _picks(capability: Capability) -> bool:
     """Whether a plan has parts of the payload carried to where it says."""
-    stated = [t for one in capability.plan for t in (one.input, one.condition)]
+    stated = [t for one in capability.plan for t in (one.input, one.condition, one.for_each)]
     return any(templates.PAYLOAD in templates.sources(t) for t in (*stated, capability.output))
 
 
@@ -82,4 +82,6 @@ def _step(one: PlannedStep, entry: Capability) -> PlanStep:
         key_concurrency=entry.key_concurrency,
         compensation=entry.compensation,
         compensation_policy=entry.compensation_policy,
+        for_each=one.for_each,
+        at_most=one.at_most,
     )

@@ -141,11 +141,13 @@ def deadline_of(state: ExecutionState) -> int:
     return state.deadline_at
 
 
-def ready_keys(body: Body) -> list[bytes]:
-    """The keys of its steps that wait for their turn."""
+def ready_keys(body: Body, but: Body | None = None) -> list[bytes]:
+    """The keys of its steps that wait for their turn, without those that `but`, another state of
+    the same execution, shares: of a thousand, one decision changes few."""
     if not isinstance(body, ExecutionState):
         return []
-    return [_ready_key(body, step) for step in body.steps if is_ready(step)]
+    shared = {id(step) for step in but.steps} if isinstance(but, ExecutionState) else ()
+    return [_ready_key(body, x) for x in body.steps if id(x) not in shared and is_ready(x)]
 
 
 def _step_keys(state: ExecutionState, step: StepState) -> list[bytes]:

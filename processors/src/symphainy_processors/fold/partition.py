@@ -189,12 +189,12 @@ class PartitionState:
         self.idle += layout.is_idle(after) - layout.is_idle(change.before)
         self._agenda.add(after)
         if overlaid is not None:
-            self._no_longer_ready(overlaid)
-        for key in layout.ready_keys(after):
+            self._no_longer_ready(overlaid, after)
+        for key in layout.ready_keys(after, overlaid):
             self._ready.add(key)
 
-    def _no_longer_ready(self, overlaid: Body) -> None:
-        for key in layout.ready_keys(overlaid):
+    def _no_longer_ready(self, overlaid: Body, after: Body | None = None) -> None:
+        for key in layout.ready_keys(overlaid, after):
             self._ready.discard(key)
 
     def _place(self, standing: Validity) -> Checkpoint:

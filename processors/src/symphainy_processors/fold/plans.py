@@ -1,12 +1,13 @@
 """What an execution's plan says of its steps. Pure.
 
 An execution without a plan has one step, and its own fields say how that is tried. The compensation
-of a step is a step too: it is called `compensate:` and the name of what it undoes.
+of a step is a step too: it is called `compensate:` and the name of what it undoes. A step of a plan
+that is run for each element of a list is there as one for each: `charge[0]`, `charge[1]`, …; one of
+its own name stands for all of them where there are none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -14,8 +15,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from symphainy_processors.fold.sources import Sources, read
 from symphainy_schemas import templates
-from symphainy_schemas.ids import undone_by
+from symphainy_schemas.ids import is_compensation, undone_by, whole_of
 from symphainy_schemas.records import Error, PlanStep, Recovery
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 
@@ -80,10 +82,27 @@ def find_step(state: ExecutionState, name: str) -> StepState | None:
 def planned(state: ExecutionState, step: str) -> PlanStep | None:
     """What the plan says of a step, or of the one that it undoes."""
     name = undone_by(step) or step
+    whole = whole_of(name)
     for one in state.plan:
-        if one.step == name:
+        if one.step == name or (one.step == whole and one.for_each):
             return one
     return None
+
+
+def is_whole(one: PlanStep, step: str) -> bool:
+    """Whether a step stands for all of the elements that there should be."""
+    return bool(one.for_each) and one.step == step
+
+
+def by_plan(state: ExecutionState) -> dict[str, list[StepState]]:
+    """The steps that were ready once, under the names that the plan has for them; elements in the
+    order of their list."""
+    found: dict[str, list[StepState]] = {}
+    many = {one.step for one in state.plan if one.for_each}
+    for step in state.steps:  # a thousand of them, in every decision
+        whole = step.step.partition("[")[0]
+        found.setdefault(whole if whole in many else step.step, []).append(step)
+    return found
 
 
 def policy_of(state: ExecutionState, step: str) -> Policy:
@@ -115,9 +134,11 @@ def concurrency_of(state: ExecutionState, step: str) -> tuple[str, int]:
     one = planned(state, step)
     if one is None:
         return state.concurrency_key, state.key_concurrency
-    if not one.concurrency_key or undone_by(step):
+    if undone_by(step):
         return "", 0
-    value = templates.find(_json(input_of(state, step)), one.concurrency_key)
+    if not one.concurrency_key:
+        return (f"{state.execution_id}:{one.step}", one.at_most) if one.at_most else ("", 0)
+    value = templates.find(read(input_of(state, step)), one.concurrency_key)
     return concurrency_key(one.intent_type, value), one.key_concurrency
 
 
@@ -132,21 +153,25 @@ def input_of(state: ExecutionState, step: str) -> bytes:
     one = planned(state, step)
     if one is None:
         return state.payload
-    for name in (step, one.step):  # what undoes a step gets what that got
+    forward = undone_by(step) or step
+    for name in (step, forward):  # what undoes a step gets what that got
         known = find_step(state, name)
         if known is not None and known.input:
             return known.input
-    return templates.resolve(one.input, _Sources(state)) if one.input else state.payload
+    if not one.input:
+        return state.payload
+    return templates.resolve(one.input, Sources(state, one, forward))
 
 
 def output_of(state: ExecutionState) -> bytes:
     """A plan's result; empty where that is its only step's, and nobody is told of it."""
-    if len(state.plan) == 1 and not state.output and not state.awaited_by:
+    plain = not state.output and not state.awaited_by
+    if len(state.plan) == 1 and plain and not state.plan[0].for_each:
         return b""
+    look_up = Sources(state)
     if state.output:
-        return templates.resolve(state.output, _Sources(state))
+        return templates.resolve(state.output, look_up)
     needed = {need for one in state.plan for need in one.needs}
-    look_up = _Sources(state)
     last = [one.step for one in state.plan if one.step not in needed]
     if len(last) == 1:
         return msgspec.json.encode(look_up(last[0]))
@@ -155,7 +180,7 @@ def output_of(state: ExecutionState) -> bytes:
 
 def holds(state: ExecutionState, one: PlanStep) -> bool:
     """Whether a step's condition does."""
-    return templates.holds(one.condition, _Sources(state))
+    return templates.holds(one.condition, Sources(state))
 
 
 def results_bytes(state: ExecutionState) -> int:
@@ -165,7 +190,8 @@ def results_bytes(state: ExecutionState) -> int:
 
 def is_undoing(state: ExecutionState) -> bool:
     """Whether its compensation has begun."""
-    return any(undone_by(step.step) for step in state.steps)
+    # Steps stand in the order in which they first were ready, and from then on no other is.
+    return bool(state.steps) and is_compensation(state.steps[-1].step)
 
 
 def is_stopping(state: ExecutionState) -> bool:
@@ -197,12 +223,20 @@ def error_of(step: StepState) -> Error | None:
     return error if error is None or error.step else replace(error, step=step.step)
 
 
-def to_undo(state: ExecutionState) -> Iterator[PlanStep]:
-    """What compensation covers: what was done, and what may have been (rule 15)."""
-    for one in state.plan:
-        step = find_step(state, one.step)
-        if step is not None and one.compensation and _may_be_done(step):
-            yield one
+def to_undo(state: ExecutionState) -> dict[str, list[str]]:
+    """What compensation covers: what was done, and what may have been (rule 15); by the names that
+    the plan has for it, in that order."""
+    known = by_plan(state)
+    covered = {
+        one.step: [
+            step.step
+            for step in known.get(one.step, ())
+            if not is_whole(one, step.step) and _may_be_done(step)
+        ]
+        for one in state.plan
+        if one.compensation
+    }
+    return {name: steps for name, steps in covered.items() if steps}
 
 
 def needing(state: ExecutionState, step: str) -> frozenset[str]:
@@ -217,26 +251,3 @@ def needing(state: ExecutionState, step: str) -> frozenset[str]:
 def _may_be_done(step: StepState) -> bool:
     done = step.status is StepStatus.SUCCEEDED
     return done or step.begun or step.given_up or bool(step.open)
-
-
-class _Sources:
-    """Looks up the payload and results, each decoded once."""
-
-    def __init__(self, state: ExecutionState) -> None:
-        self._state = state
-        self._known: dict[str, Any] = {}
-
-    def __call__(self, source: str) -> Any:
-        if source not in self._known:
-            self._known[source] = _json(self._raw(source))
-        return self._known[source]
-
-    def _raw(self, source: str) -> bytes | None:
-        if source == templates.PAYLOAD:
-            return self._state.payload
-        step = find_step(self._state, source)
-        return None if step is None else step.result
-
-
-def _json(raw: bytes | None) -> Any:
-    return msgspec.json.decode(raw) if raw else None

@@ -127,8 +127,10 @@ class Deciding:
 
         `queued_ms` is what a worker told of its own queue.
         """
+        told = {getattr(event, "step", "") for event in events}
         for step in before.steps:
-            self.dispatching.heard(before, step, events, queued_ms)
+            if step.step in told:  # one of a thousand
+                self.dispatching.heard(before, step, events, queued_ms)
         self._send(self._begins(before, events), heading, events, moment)
 
     def _begins(self, before: ExecutionState, events: Events) -> list[Begin]:

@@ -98,29 +98,33 @@ def planned(one: PlanStep) -> dict[str, Any]:
         "realm": one.realm,
         "needs": one.needs,
         "condition": raw(one.condition),
+        "for_each": raw(one.for_each),
+        "at_most": one.at_most or None,
         "compensation": one.compensation or None,
     }
 
 
 def outcome(record: e.JournalRecord, event: e.StepSucceeded) -> str:
-    """What the handler returned: it stands beside the success in the same decision."""
+    """What the handler returned: it stands beside the success in the same decision. Nothing was
+    returned beside the success of a step that had nothing to be run for."""
+    beside = record.events if event.delivery else ()
     return to_json(
         {
             "at": record.at,
             "result": raw(event.result),
             "artifacts": {
                 one.name: reference_document(one.reference)
-                for one in record.events
+                for one in beside
                 if isinstance(one, e.ArtifactRecorded)
             },
             "events": [
                 {"type": one.event_type, "data": raw(one.data)}
-                for one in record.events
+                for one in beside
                 if isinstance(one, e.EventEmitted)
             ],
             "state_changes": [
                 {"key": one.key, "value": raw(one.value)}
-                for one in record.events
+                for one in beside
                 if isinstance(one, e.StateChanged)
             ],
         }

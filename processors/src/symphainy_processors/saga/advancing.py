@@ -7,21 +7,22 @@ it can start or run any more (rule 13), and undoes what was done and what may ha
 operator. What is to end (cancelled, overdue, compensation asked for) is undone alike.
 
 A step is undone once everything that needed it is: in reverse, and side by side where the plan was.
+What is run for each element of a list has ended, or is undone, when all of them have or are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
 from symphainy_processors.fold import plans
 from symphainy_processors.fold.evolve import UNPLACED, ahead
-from symphainy_processors.fold.plans import OVER, find_step
-from symphainy_processors.saga import cancelling
+from symphainy_processors.fold.plans import OVER
+from symphainy_processors.saga import cancelling, fanning
 from symphainy_schemas import events as e
 from symphainy_schemas import ids
-from symphainy_schemas.records import Error, PlanStep, Recovery
+from symphainy_schemas.records import Error, Recovery
 from symphainy_schemas.state import ExecutionState, ExecutionStatus, StepState, StepStatus
 
 Events = tuple[e.Event, ...]
@@ -89,41 +90,49 @@ def folded(state: ExecutionState, events: Events, now: int) -> ExecutionState:
 
 def _forward(state: ExecutionState, now: int) -> Events:
     """What may begin; where nothing moves and nothing may, the end, or an operator's turn."""
-    events: list[e.Event] = []
-    while fresh := list(_beginning(state)):  # what is skipped lets others begin, or be skipped
+    before = state
+    events: Events = ()
+    while fresh := _beginning(state, now):  # what is skipped lets others begin, or be skipped
         events += fresh
-        state = folded(state, tuple(fresh), now)
+        state = folded(state, fresh, now)
+    if plans.is_stopping(state) and not plans.is_stopping(before):
+        # A step has no list: nothing begins that could have beside it.
+        events = tuple(event for event in events if not isinstance(event, e.StepReady))
+        return (*events, *onwards(folded(before, events, now), now))
     if any(step.status in _IN_MOTION for step in state.steps):
-        return tuple(events)
+        return events
     failed = plans.failed_step(state)
     if failed is None:  # a delivery beside the one that succeeded has nothing left to say
         return (*events, e.ExecutionSucceeded(result=plans.output_of(state)))
     if state.status is ExecutionStatus.STUCK or _moves(state):
-        return tuple(events)
+        return events
     return (*events, e.ExecutionStuck(error=_held(state, failed)))
 
 
-def _beginning(state: ExecutionState) -> Iterator[e.Event]:
+def _beginning(state: ExecutionState, now: int) -> Events:
+    known = plans.by_plan(state)
+    events: list[e.Event] = []
     for one in state.plan:
-        if find_step(state, one.step) is not None:
+        if one.step in known or not all(_is_over(known, need) for need in one.needs):
             continue
-        needed = [find_step(state, need) for need in one.needs]
-        if any(step is None or step.status not in OVER for step in needed):
-            continue
-        all_skipped = bool(needed) and all(
-            step is not None and step.status is StepStatus.SKIPPED for step in needed
-        )
+        needed = [step.status for need in one.needs for step in known[need]]
+        all_skipped = bool(needed) and all(status is StepStatus.SKIPPED for status in needed)
         if all_skipped or not plans.holds(state, one):
-            yield e.StepSkipped(step=one.step)
+            events.append(e.StepSkipped(step=one.step))
         else:
-            yield e.StepReady(step=one.step, attempt=1)
+            events += fanning.begin(state, one, now)
+    return tuple(events)
+
+
+def _is_over(known: Mapping[str, Sequence[StepState]], need: str) -> bool:
+    return need in known and all(step.status in OVER for step in known[need])
 
 
 def _give_up(state: ExecutionState) -> Events:
     """Nothing of it moves: undo what is to be undone; else it ends."""
     failed = plans.failed_step(state)
     error = None if failed is None else plans.error_of(failed)
-    if any(True for _ in plans.to_undo(state)):
+    if plans.to_undo(state):
         cause = cancelling.deadline_error(state) if state.overdue and error is None else error
         return (e.CompensationStarted(error=cause), *_undo(state))
     if error is not None:
@@ -134,14 +143,19 @@ def _give_up(state: ExecutionState) -> Events:
 
 
 def _undo(state: ExecutionState) -> Events:
-    covered = {one.step: one for one in plans.to_undo(state)}
+    covered = plans.to_undo(state)
+    known = {step.step: step.status for step in state.steps}
+    undoing = {name: [ids.compensation_of(x) for x in steps] for name, steps in covered.items()}
+    ended = {
+        name
+        for name, steps in undoing.items()
+        if all(known.get(step) is StepStatus.SUCCEEDED for step in steps)
+    }
     events: list[e.Event] = []
-    ended = {name for name in covered if _undone(state, name)}
-    for one in reversed(list(covered.values())):
-        waits_for = plans.needing(state, one.step) & covered.keys()
-        begun = find_step(state, ids.compensation_of(one.step)) is not None
-        if not begun and waits_for <= ended:
-            events.append(_ready(one))
+    for name in reversed(undoing):
+        if plans.needing(state, name) & undoing.keys() <= ended:
+            left = (step for step in undoing[name] if step not in known)
+            events += (e.StepReady(step=step, attempt=1) for step in left)
     if events or _moves(state):
         return tuple(events)
     failed = plans.failed_undo(state)
@@ -152,19 +166,10 @@ def _undo(state: ExecutionState) -> Events:
     return (e.ExecutionStuck(error=_held(state, failed)),)
 
 
-def _ready(one: PlanStep) -> e.Event:
-    return e.StepReady(step=ids.compensation_of(one.step), attempt=1)
-
-
-def _undone(state: ExecutionState, step: str) -> bool:
-    undoing = find_step(state, ids.compensation_of(step))
-    return undoing is not None and undoing.status is StepStatus.SUCCEEDED
-
-
 def _all_done(state: ExecutionState) -> bool:
     """Whether there is nothing left to stop: what was asked then came too late."""
-    known = {step.step: step for step in state.steps}
-    return all(one.step in known and known[one.step].status in OVER for one in state.plan)
+    known = plans.by_plan(state)
+    return all(_is_over(known, one.step) for one in state.plan)
 
 
 def _moves(state: ExecutionState) -> bool:
@@ -175,9 +180,12 @@ def _moves(state: ExecutionState) -> bool:
 
 def _held(state: ExecutionState, step: StepState) -> Error:
     """Why it is stuck, and what an operator can do."""
-    what = f"symphainy saga retry {state.execution_id} {step.step}"
-    undoing = ids.undone_by(step.step)
-    other = "" if undoing else f", or: symphainy saga compensate {state.execution_id}"
+    undo = f"symphainy saga compensate {state.execution_id}"
+    what = f"Mend the cause, then: symphainy saga retry {state.execution_id} {step.step}"
+    other = "" if ids.undone_by(step.step) else f", or: {undo}"
+    one = plans.planned(state, step.step)
+    if one is not None and plans.is_whole(one, step.step):  # the list stays as it is
+        what, other = f"Have it undone: {undo}", ""
     error = step.error or Error(code="unknown_failure", message="The worker gave no reason.")
     return Error(
         code=error.code,
@@ -186,5 +194,5 @@ def _held(state: ExecutionState, step: StepState) -> Error:
         cure=error.cure,
         step=step.step,
         retryable=error.retryable,
-        operator_action=f"Mend the cause, then: {what}{other}",
+        operator_action=f"{what}{other}",
     )

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from symphainy_processors.fold.plans import failed_undo, find_step, is_undoing, planned
+from symphainy_processors.fold.plans import (
+    by_plan,
+    failed_undo,
+    find_step,
+    is_undoing,
+    is_whole,
+    planned,
+)
 from symphainy_schemas import events as e
 from symphainy_schemas.ids import undone_by
 from symphainy_schemas.records import Error, PlanStep, Recovery
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 
 Events = tuple[e.Event, ...]
+_MOST_NAMED = 100
 
 
 def requested(state: ExecutionState, event: e.StepRetryRequested) -> Events:
@@ -23,12 +31,12 @@ def requested(state: ExecutionState, event: e.StepRetryRequested) -> Events:
 def problem(state: ExecutionState, event: e.StepRetryRequested) -> Error | None:
     """Why the step cannot be tried again."""
     step = find_step(state, event.step)
-    if step is None and planned(state, event.step) is not None and not undone_by(event.step):
-        return _error("step_not_failed", f"Step {event.step} has not begun.")
     if step is None:
-        known = dict.fromkeys((*_names(state.plan), *_names(state.steps)))
-        found = f"The execution has no step {event.step[:80]!r}."
-        return _error("step_not_found", found, ", ".join(known))
+        return _unknown(state, event.step)
+    one = planned(state, event.step)
+    if one is not None and is_whole(one, event.step):
+        what = f"Step {event.step} is run for each element of a list, which stays as it is."
+        return _error("step_not_failed", what)
     if step.status is not StepStatus.FAILED:
         return _error("step_not_failed", f"Step {step.step} is {step.status}, not failed.")
     if not state.plan:  # its end is recorded as soon as nothing of it can run any more
@@ -39,6 +47,21 @@ def problem(state: ExecutionState, event: e.StepRetryRequested) -> Error | None:
     if undoing or not (state.to_end or state.undo or state.recovery is Recovery.COMPENSATE):
         return None if not step.open else _error("step_may_run", f"{step.step} may still run.")
     return _error("execution_stopping", "The execution ends, and what it did is undone.")
+
+
+def _unknown(state: ExecutionState, name: str) -> Error:
+    """Why a step cannot be tried again that was never ready under that name."""
+    elements = by_plan(state).get(undone_by(name) or name)
+    if elements:
+        several = f"Step {name} is run for each of {len(elements)} elements: name one of them."
+        failed = (x.step for x in state.steps if x.status is StepStatus.FAILED)
+        return _error("step_not_found", several, ", ".join(list(failed)[:_MOST_NAMED]))
+    if planned(state, name) is not None and not undone_by(name):
+        return _error("step_not_failed", f"Step {name} has not begun.")
+    known = dict.fromkeys((*_names(state.plan), *_names(state.steps)))
+    found = f"The execution has no step {name[:80]!r}."
+    more = ", …" if len(known) > _MOST_NAMED else ""
+    return _error("step_not_found", found, ", ".join(list(known)[:_MOST_NAMED]) + more)
 
 
 def undo_problem(state: ExecutionState) -> Error | None:

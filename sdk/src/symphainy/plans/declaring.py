@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, get_args, get_origin
 
-from msgspec import json
 from pydantic import BaseModel
 
 from symphainy.errors import DeclarationError
 from symphainy.handlers import PayloadT, canonical
 from symphainy.options import IntentOptions
-from symphainy.plans import contracts
-from symphainy.plans.contracts import Shape, Shapes
+from symphainy.plans.fanning import bound_of, check_elements, list_of
+from symphainy.plans.fitting import check_contracts, check_listed, misfit, shape_of
 from symphainy.plans.ordering import ordered, preceding
 from symphainy.plans.stating import (
     TEMPLATES_BYTES,
@@ -22,7 +21,6 @@ from symphainy.plans.stating import (
     condition_of,
     input_of,
     output_of,
-    references,
 )
 from symphainy.plans.steps import Plan, Step
 from symphainy.plans.values import PlanInput
@@ -32,8 +30,8 @@ from symphainy_schemas.ids import INTENT_TYPE
 from symphainy_schemas.records import PlannedStep, Recovery
 
 MOST_STEPS = 100
+_NO_STEPS = frozenset({templates.PAYLOAD, templates.ELEMENT})
 _SHAPE = "def plan(payload: PlanInput[YourModel]) -> Plan"
-_WHOLE = {templates.FROM: templates.PAYLOAD, templates.AT: ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +56,11 @@ class DeclaredPlan(Generic[PayloadT]):
         """What is wrong with the steps that only name an intent type, as far as its input contract
         is given."""
         found = []
-        sources = {templates.PAYLOAD: [_shape(self.input_contract)]}
+        sources = {templates.PAYLOAD: [shape_of(self.input_contract)]}
         for one in self.steps:
             contract = input_contracts.get(one.intent_type)
             if one.step in self.by_name and contract:
-                why = _misfit(one, _shape(contract), sources)
+                why = misfit(one, shape_of(contract), sources)
                 if why:
                     found.append(f"Step {one.step} ({one.intent_type}): {why}")
         return found
@@ -89,8 +87,9 @@ def declare_plan(
     steps = _by_name(stated, intent_type, where)
     planned = _planned(steps, where, in_order=stated.in_order)
     output = output_of(stated, f"{where}: the result")
+    check_elements(f"{where}: the result", output)
     _check_total(planned, output, where)
-    _check_contracts(steps, planned, output, [_shape(contract)], where)
+    check_contracts(steps, planned, output, [shape_of(contract)], where)
     return DeclaredPlan(
         intent_type=intent_type,
         realm=realm,
@@ -181,12 +180,15 @@ def _planned(
     for name, step in steps.items():
         place = f"{where}: step {name}"
         given, condition = input_of(step, place), condition_of(step, place)
+        elements = list_of(step, given, condition, place)
         planned[name] = PlannedStep(
             step=name,
             intent_type=step.intent_type,
-            needs=_needs(step, steps, (given, condition), before.get(name, ()), place),
+            needs=_needs(step, steps, (given, condition, elements), before.get(name, ()), place),
             input=given,
             condition=condition,
+            for_each=elements,
+            at_most=bound_of(step, place),
         )
     order = ordered({name: one.needs for name, one in planned.items()}, where)
     return tuple(planned[name] for name in order)
@@ -195,7 +197,7 @@ def _planned(
 def _needs(
     step: Step[Any],
     steps: Mapping[str, Step[Any]],
-    stated: tuple[bytes, bytes],
+    stated: tuple[bytes, ...],
     before: Iterable[str],
     place: str,
 ) -> tuple[str, ...]:
@@ -205,100 +207,22 @@ def _needs(
             raise bad(f"{place} needs {need!r}", "Name steps: needs=[step], or their names.")
         found[need if isinstance(need, str) else need.name] = None
     for template in stated:
-        found.update(dict.fromkeys(sorted(templates.sources(template) - {templates.PAYLOAD})))
+        found.update(dict.fromkeys(sorted(templates.sources(template) - _NO_STEPS)))
     found.update(dict.fromkeys(before))
     for need in found:
-        _check_listed(need, steps, f"{place} needs")
+        check_listed(need, steps, f"{place} needs")
     return tuple(found)
 
 
-def _check_listed(name: str, steps: Mapping[str, Step[Any]], what: str) -> None:
-    if name not in steps:
-        raise bad(
-            f"{what} {name!r}, which is no step of the plan",
-            f"Add it to Plan([…]); there are {', '.join(steps)}.",
-        )
-
-
 def _check_total(planned: tuple[PlannedStep, ...], output: bytes, where: str) -> None:
-    total = sum(len(one.input) + len(one.condition) for one in planned) + len(output)
+    stated = (t for one in planned for t in (one.input, one.condition, one.for_each))
+    total = sum(map(len, stated)) + len(output)
     if total > TEMPLATES_BYTES:
         raise bad(
             f"{where}: inputs, conditions and result take {total} bytes together; the limit is "
             f"{TEMPLATES_BYTES}",
             "Put large constants into artifacts, or into the handlers.",
         )
-
-
-def _check_contracts(
-    steps: Mapping[str, Step[Any]],
-    planned: tuple[PlannedStep, ...],
-    output: bytes,
-    payload: Shapes,
-    where: str,
-) -> None:
-    """What is known on both sides fits together."""
-    sources = {name: _results(step) for name, step in steps.items()}
-    sources[templates.PAYLOAD] = payload
-    for one in planned:
-        place = f"{where}: step {one.step}"
-        for template in (one.input, one.condition):
-            _check_references(template, steps, sources, place)
-        handler = steps[one.step].handler
-        if handler is not None:
-            why = _misfit(one, _shape(handler.input_contract), sources)
-            if why:
-                raise bad(
-                    f"{place} does not give {one.intent_type} what it takes: {why}",
-                    f"Give it what {handler.payload_model.__name__} has; of the payload, what "
-                    "that requires.",
-                )
-    _check_references(output, steps, sources, f"{where}: the result")
-
-
-def _check_references(
-    template: bytes, steps: Mapping[str, Step[Any]], sources: Mapping[str, Shapes], place: str
-) -> None:
-    for source, pointer in references(json.decode(template) if template else None):
-        if source != templates.PAYLOAD:
-            _check_listed(source, steps, f"{place} refers to")
-        shapes = sources[source]
-        if shapes and not contracts.reached(shapes, pointer):
-            raise bad(
-                f"{place} refers to {pointer} of {source}, where nothing can stand",
-                f"Use a field that {_whose(source, steps)} has.",
-            )
-
-
-def _whose(source: str, steps: Mapping[str, Step[Any]]) -> str:
-    if source == templates.PAYLOAD:
-        return "the payload's model"
-    return f"the result of {steps[source].intent_type}"
-
-
-def _misfit(one: PlannedStep, wanted: Shape, sources: Mapping[str, Shapes]) -> str:
-    template = json.decode(one.input) if one.input else _WHOLE
-    return contracts.misfit(template, wanted, sources)
-
-
-def _results(step: Step[Any]) -> Shapes:
-    """What the step's result may be; none if that is unknown.
-
-    Results are written with the fields' names, unless their model says otherwise: so under either.
-    """
-    returns = () if step.handler is None else step.handler.returns
-    models = [one for one in returns if issubclass(one, BaseModel)]
-    if len(models) + (type(None) in returns) < len(returns):
-        return ()
-    return [
-        Shape.of(model.model_json_schema(mode="serialization", by_alias=by_alias))
-        for model in models
-        for by_alias in (False, True)
-    ]
-
-
-def _shape(contract: bytes) -> Shape:
-    return Shape.of(json.decode(contract))
 
 
 def nested(plan: str, step: PlannedStep) -> DeclarationError:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from symphainy.errors import ContractViolation, DeclarationError
 from symphainy.plans.steps import Plan, Step
-from symphainy.plans.values import Condition, Value
+from symphainy.plans.values import EACH, Condition, Value
 from symphainy.values import to_json
 from symphainy_schemas import templates
 
@@ -20,12 +20,12 @@ TEMPLATES_BYTES = 131_072
 
 
 def input_of(step: Step[Any], where: str) -> bytes:
-    """What the step gets; empty for the whole payload.
+    """What the step gets; empty for the whole payload. Run for an element, it gets that.
 
     Raises:
         DeclarationError: it is no JSON object, or too large.
     """
-    stated = step.input
+    stated = EACH if step.input is None and step.for_each is not None else step.input
     if stated is None:
         return b""
     if isinstance(stated, Value) and (stated.source, stated.pointer) == (templates.PAYLOAD, ""):

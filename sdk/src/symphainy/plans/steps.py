@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, overload
 
 from pydantic import BaseModel
@@ -22,9 +22,21 @@ class Step(Generic[DoneT_co]):
 
     It needs what its input and its condition refer to, and what `needs` names. Where its condition
     does not hold it is skipped, and so is a step of which all needs were skipped.
+
+    With `for_each` it is run once for each element of a list, side by side; its result is the list
+    of theirs, in the order of the elements.
     """
 
-    __slots__ = ("handler", "input", "intent_type", "name", "needs", "when")
+    __slots__ = (
+        "at_most",
+        "for_each",
+        "handler",
+        "input",
+        "intent_type",
+        "name",
+        "needs",
+        "when",
+    )
 
     @overload
     def __init__(
@@ -66,6 +78,54 @@ class Step(Generic[DoneT_co]):
         needs: Iterable[Step[Any] | str] = (),
         when: Condition | None = None,
     ) -> None: ...
+    @overload
+    def __init__(
+        self: Step[list[Any]],
+        name: str,
+        intent: Handler[PayloadT, Outcome | Awaitable[Outcome]],
+        input: PayloadT | Value[PayloadT] | Mapping[str, object] | None = None,
+        *,
+        needs: Iterable[Step[Any] | str] = (),
+        when: Condition | None = None,
+        for_each: Value[Sequence[object]],
+        at_most: int | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Step[list[DoneT]],
+        name: str,
+        intent: Handler[PayloadT, Awaitable[DoneT]],
+        input: PayloadT | Value[PayloadT] | Mapping[str, object] | None = None,
+        *,
+        needs: Iterable[Step[Any] | str] = (),
+        when: Condition | None = None,
+        for_each: Value[Sequence[object]],
+        at_most: int | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Step[list[DoneT]],
+        name: str,
+        intent: Handler[PayloadT, DoneT],
+        input: PayloadT | Value[PayloadT] | Mapping[str, object] | None = None,
+        *,
+        needs: Iterable[Step[Any] | str] = (),
+        when: Condition | None = None,
+        for_each: Value[Sequence[object]],
+        at_most: int | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Step[list[Any]],
+        name: str,
+        intent: str,
+        input: object = None,
+        *,
+        needs: Iterable[Step[Any] | str] = (),
+        when: Condition | None = None,
+        for_each: Value[Sequence[object]],
+        at_most: int | None = None,
+    ) -> None: ...
     def __init__(
         self,
         name: str,
@@ -74,6 +134,8 @@ class Step(Generic[DoneT_co]):
         *,
         needs: Iterable[Step[Any] | str] = (),
         when: Condition | None = None,
+        for_each: Value[Sequence[object]] | None = None,
+        at_most: int | None = None,
     ) -> None:
         """State a step; what is wrong with it is said when its plan is declared.
 
@@ -82,9 +144,13 @@ class Step(Generic[DoneT_co]):
             intent: the handler that carries it out, or its intent type where its code is not at
                 hand: nothing can be checked then before a worker starts.
             input: what that gets: an object which may hold values of the payload and of other
-                steps, or one such value; the whole payload if it is left out.
+                steps, or one such value; the whole payload if it is left out, and the element with
+                `for_each`.
             needs: steps, or their names, that have to end before, beside those that it refers to.
-            when: the condition under which it is carried out.
+            when: the condition under which it is carried out; asked once, also with `for_each`.
+            for_each: a list in the payload or in a result. The step is run for each of its
+                elements, which its input calls `EACH`.
+            at_most: of these, so many at once; left out, as many as the realm takes.
 
         Raises:
             DeclarationError: the intent is neither.
@@ -102,13 +168,15 @@ class Step(Generic[DoneT_co]):
         self.input = input
         self.needs = (needs,) if isinstance(needs, str) else tuple(needs)
         self.when = when
+        self.for_each = for_each
+        self.at_most = at_most
 
     def __repr__(self) -> str:
         return f"Step({self.name!r}, {self.intent_type!r})"
 
     @property
     def result(self) -> Value[DoneT_co]:
-        """What it returns; null if it is skipped."""
+        """What it returns, with `for_each` as a list; null if it is skipped."""
         return Value(self.name)
 
 

@@ -8,7 +8,7 @@ about in a condition; whoever takes it for the value itself is told so.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Final, Generic, NoReturn, TypeVar
 
 from pydantic import BaseModel
 
@@ -98,8 +98,13 @@ class Value(Generic[T_co]):
             "is carried out.",
             code="value_not_there",
             cure="Hand it on to a step as it is, state when=… with .is_(…), .is_in(…) or "
-            ".is_not(…), or compute with it in a handler.",
+            ".is_not(…), run a step for each of its elements with for_each=…, or compute with it "
+            "in a handler.",
         )
+
+
+EACH: Final[Value[Any]] = Value(templates.ELEMENT)
+"""The element that a step with `for_each` is run for: in its input alone."""
 
 
 class Condition:

@@ -53,8 +53,29 @@ PLANS: dict[str, tuple[Drawn, ...]] = {
         ("b", "beat", ("a",), None),
         ("c", "act", ("a",), None),
     ),
+    "many": (
+        ("a", "act", (), None),
+        ("b", "act", ("a",), None),
+        ("c", "once", ("b",), None),
+        ("d", "act", ("c", "b"), None),
+    ),
+    "many_held": (
+        ("a", "look", (), None),
+        ("b", "once", (), None),
+        ("d", "lock", ("a", "b"), None),
+    ),
 }
-RECOVERIES = {"held": Recovery.HOLD_FOR_OPERATOR, "forward": Recovery.RETRY_FORWARD}
+RECOVERIES = {
+    "held": Recovery.HOLD_FOR_OPERATOR,
+    "many_held": Recovery.HOLD_FOR_OPERATOR,
+    "forward": Recovery.RETRY_FORWARD,
+}
+# Steps that are run for each element of a list, where that stands, and how many of them at once.
+FOR_EACH: dict[tuple[str, str], tuple[str, str, int]] = {
+    ("many", "b"): (templates.PAYLOAD, "/many", 0),
+    ("many", "c"): ("b", "", 0),
+    ("many_held", "b"): (templates.PAYLOAD, "/many", 2),
+}
 
 
 def steps_of(name: str) -> tuple[str, ...]:
@@ -69,7 +90,7 @@ def planned(realm: str, name: str, plain: Capability, scenario: Scenario) -> Cap
     return replace(
         plain,
         handler="",
-        plan=tuple(_step(one, realms[at % 2]) for at, one in enumerate(PLANS[name])),
+        plan=tuple(_step(name, one, realms[at % 2]) for at, one in enumerate(PLANS[name])),
         recovery=RECOVERIES.get(name, Recovery.COMPENSATE),
         deadline_ms=DEADLINE_MS if name == "haste" else 0,
     )
@@ -96,10 +117,11 @@ def undoable(name: str, plain: Capability, scenario: Scenario) -> Capability:
     )
 
 
-def _step(drawn: Drawn, realm: str) -> PlannedStep:
+def _step(plan: str, drawn: Drawn, realm: str) -> PlannedStep:
     step, entry, needs, condition = drawn
     payload = templates.PAYLOAD
-    given = {need: templates.reference(need, "/attempt") for need in needs}
+    many = {name for at, name in FOR_EACH if at == plan}
+    given = {x: templates.reference(x, "" if x in many else "/attempt") for x in needs}
     # What is locked is what the first need returned: another value than in the payload.
     key = templates.reference(needs[0], "/lock") if needs else templates.reference(payload, "/key")
     stated = {
@@ -109,14 +131,22 @@ def _step(drawn: Drawn, realm: str) -> PlannedStep:
         "undo": templates.reference(payload, f"/steps/{step}/undo"),
         "given": given,
     }
+    source, at, at_most = FOR_EACH.get((plan, step), ("", "", 0))
+    if source:
+        stated["n"] = templates.reference(templates.ELEMENT, "/n")
+    if source == payload:
+        stated["lines"] = templates.reference(templates.ELEMENT, "/lines")
+        stated["undo"] = templates.reference(templates.ELEMENT, "/undo")
     holds = b""
     if condition is not None:
-        source, at, among = condition
-        holds = msgspec.json.encode({**templates.reference(source, at), templates.IN: among})
+        asked, where, among = condition
+        holds = msgspec.json.encode({**templates.reference(asked, where), templates.IN: among})
     return PlannedStep(
         step=step,
         intent_type=f"{realm}.{entry}",
         needs=needs,
         input=msgspec.json.encode(stated),
         condition=holds,
+        for_each=msgspec.json.encode(templates.reference(source, at)) if source else b"",
+        at_most=at_most,
     )

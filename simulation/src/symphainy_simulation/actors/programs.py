@@ -89,19 +89,32 @@ class Part(msgspec.Struct, frozen=True):
     undo: tuple[Line, ...] = ()
 
 
+class Element(msgspec.Struct, frozen=True):
+    """What a step of a plan does for one element of a list, and what undoes that."""
+
+    n: int
+    lines: tuple[Line, ...] = ()
+    undo: tuple[Line, ...] = ()
+
+
+Many = tuple[Element, ...] | str
+"""A list whose elements a step is run for; or a text, which is none."""
+
+
 class Planned(msgspec.Struct, frozen=True):
     """What an intent with a plan asks for, by step."""
 
     n: int
     key: str
     steps: dict[str, Part]
+    many: Many | msgspec.UnsetType = msgspec.UNSET
 
 
 class Input(msgspec.Struct, frozen=True):
     """What a handler gets: a payload, or what a step's template makes of one. What that does not
     find is null; so is what a step lacks that was skipped."""
 
-    n: int
+    n: int | None
     key: str | None = ""
     lines: tuple[Line, ...] | None = ()
     undo: tuple[Line, ...] | None = ()
@@ -134,9 +147,10 @@ class Program:
                     return Waits(left)
                 continue
             return _piece(line)
-        told = {"n": self._payload.n, "attempt": self._attempt, "lock": self._payload.key}
+        n = self._payload.n or 0
+        told = {"n": n, "attempt": self._attempt, "lock": self._payload.key}
         result = msgspec.json.encode(told)
-        return Succeeds(result, (StateChange("n", str(self._payload.n).encode()),))
+        return Succeeds(result, (StateChange("n", str(n).encode()),))
 
 
 def _waits(line: Line) -> tuple[tuple[str, int, str], ...]:

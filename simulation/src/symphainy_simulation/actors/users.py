@@ -145,7 +145,8 @@ class Users:
             main = parts["main"]
             payload = Input(first.number, first.key, main.lines, main.undo)
         elif parts:
-            payload = Planned(first.number, first.key, parts)
+            many = msgspec.UNSET if first.many is None else first.many
+            payload = Planned(first.number, first.key, parts, many)
         if one.kind is Kind.OTHER:
             payload = Payload(-1, first.key, (Line("work", ms=1),))
         intent_type = first.intent_type or "work.quick"

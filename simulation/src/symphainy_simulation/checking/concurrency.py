@@ -98,8 +98,10 @@ def _key(life: Life, step: str, offset: int) -> tuple[str, int]:
     if one is None:
         none = resolved is None or not resolved.concurrency_key
         return ("", 0) if none or resolved is None else _whole(resolved)
-    if not one.concurrency_key or undone_by(step):
+    if undone_by(step):
         return "", 0
+    if not one.concurrency_key:
+        return f"{life.execution_id}:{one.step}", one.at_most
     got = input_at(life, step, offset) or {}
     value = got.get(one.concurrency_key.removeprefix("/")) if isinstance(got, dict) else None
     return f"{one.intent_type}:{msgspec.json.encode(value).decode()}", one.key_concurrency

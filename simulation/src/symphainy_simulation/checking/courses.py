@@ -7,6 +7,7 @@ from collections import defaultdict
 from symphainy_schemas import events as e
 from symphainy_schemas.ids import undone_by
 from symphainy_schemas.records import REDELIVERED, ReportKind, StepReport
+from symphainy_simulation.checking.inputs import elements_of
 from symphainy_simulation.checking.lives import BEGINS, Book, Life, gives_up
 from symphainy_simulation.checking.logs import Entry, PartitionLogs, Told
 from symphainy_transport.topics import STEPS
@@ -30,8 +31,16 @@ class Course:
         self._uncertain: set[str] = set()  # the report that would tell is gone
 
     def over(self) -> set[str]:
-        """The steps that have ended so that others may begin."""
-        return self.succeeded | self.skipped
+        """The steps that have ended so that others may begin; of those that are run for each
+        element of a list, when all of these have."""
+        found = self.succeeded | self.skipped
+        assert self._life.resolved is not None
+        for one in self._life.resolved.plan:
+            elements = elements_of(self._life, one) if one.for_each else None
+            if isinstance(elements, list) and one.step not in found:
+                names = {f"{one.step}[{number}]" for number in range(len(elements))}
+                found |= {one.step} if names <= found else set()
+        return found
 
     def open_of(self, step: str) -> dict[int, int]:
         """The deliveries that may start or run, and until when."""
@@ -43,10 +52,15 @@ class Course:
 
     def covered(self) -> tuple[set[str], set[str]]:
         """What compensation must cover, and what it may."""
-        assert self._life.resolved is not None
-        undoable = {one.step for one in self._life.resolved.plan if one.compensation}
         certain = self.succeeded | self._unknown | self._attempt_runs
-        return certain & undoable, (certain | self._uncertain) & undoable
+        possible = certain | self._uncertain
+        undoable = {step for step in possible if self._is_undoable(step)}
+        return certain & undoable, undoable
+
+    def _is_undoable(self, step: str) -> bool:
+        one = self._life.planned(step)
+        forward = one is not None and not undone_by(step) and not self._life.is_whole(step)
+        return forward and one is not None and bool(one.compensation)
 
     def take(self, told: Told) -> None:
         """The next event."""

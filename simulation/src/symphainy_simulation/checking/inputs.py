@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,6 +14,7 @@ from symphainy_schemas.records import PlanStep
 from symphainy_simulation.checking.lives import Life
 
 _PAYLOAD = "payload"
+_ELEMENT = "$each"
 
 
 class Entry(NamedTuple):
@@ -37,7 +39,7 @@ def entry_of(life: Life, step: str) -> Entry | None:
     return Entry(policy.realm, policy.name, policy.version, policy.handler)
 
 
-def results_at(life: Life, offset: int) -> Mapping[str, bytes]:
+def results_at(life: Life, offset: float) -> Mapping[str, bytes]:
     """The results recorded up to a journal record, by step."""
     return {
         event.step: event.result
@@ -52,12 +54,17 @@ def input_at(life: Life, step: str, offset: int) -> Any:
     if received is None:
         return None
     if one is not None:
-        for name in (step, one.step):  # what undoes a step gets what that got
+        forward = undone_by(step) or step
+        for name in (step, forward):  # what undoes a step gets what that got
             corrected = _corrected(life, name, offset)
             if corrected is not None:
                 return _read(corrected)
         if one.input:
-            return _filled(_read(one.input), _sources(life, offset))
+            sources = _sources(life, offset)
+            if one.for_each:
+                elements = _filled(_read(one.for_each), sources)
+                sources[_ELEMENT] = elements[int(forward.partition("[")[2][:-1])]
+            return _filled(_read(one.input), sources)
     return _read(received.payload)
 
 
@@ -69,6 +76,11 @@ def holds_at(life: Life, one: PlanStep, offset: int) -> bool:
     found = _filled({key: stated[key] for key in ("$from", "at")}, _sources(life, offset))
     among = any(found == x and isinstance(found, bool) == isinstance(x, bool) for x in stated["in"])
     return among is not stated.get("not", False)
+
+
+def elements_of(life: Life, one: PlanStep, offset: float = inf) -> Any:
+    """What a step is to be run for each of; its length is certain once what it needs has ended."""
+    return _filled(_read(one.for_each), _sources(life, offset))
 
 
 def _corrected(life: Life, step: str, offset: int) -> bytes | None:
@@ -83,10 +95,15 @@ def _corrected(life: Life, step: str, offset: int) -> bytes | None:
     return asked[-1] if asked else None
 
 
-def _sources(life: Life, offset: int) -> dict[str, Any]:
+def _sources(life: Life, offset: float) -> dict[str, Any]:
     found = {step: _read(result) for step, result in results_at(life, offset).items()}
-    payload = b"" if life.received is None else life.received.payload
-    return {**found, _PAYLOAD: _read(payload)}
+    found[_PAYLOAD] = _read(b"" if life.received is None else life.received.payload)
+    for one in () if life.resolved is None else life.resolved.plan:  # needs come first
+        if one.for_each and one.step not in found:
+            elements = _filled(_read(one.for_each), found)
+            count = len(elements) if isinstance(elements, list) else 0
+            found[one.step] = [found.get(f"{one.step}[{n}]") for n in range(count)] or None
+    return found
 
 
 def _filled(template: Any, sources: Mapping[str, Any]) -> Any:

@@ -120,9 +120,18 @@ class Life:
 
     def planned(self, step: str) -> PlanStep | None:
         """What its plan says of a step, or of the one that it undoes."""
-        name = undone_by(step) or step
+        name = self.whole(undone_by(step) or step)
         plan = () if self.resolved is None else self.resolved.plan
         return next((one for one in plan if one.step == name), None)
+
+    def whole(self, step: str) -> str:
+        """The name that its plan has for a step: `b` for `b[2]`."""
+        return step.partition("[")[0]
+
+    def is_whole(self, step: str) -> bool:
+        """Whether a step stands for all elements that it should have been run for."""
+        one = self.planned(step)
+        return one is not None and bool(one.for_each) and one.step == step
 
     def policy_of(self, step: str) -> Policy | e.CapabilityResolved | None:
         """How often and for how long a step is tried."""

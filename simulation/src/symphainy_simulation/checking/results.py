@@ -98,7 +98,7 @@ def _reports(life: Life, told: Sequence[Told], logs: PartitionLogs) -> Iterator[
                 sentence = f"{life.execution_id}: checkpoint {event.name} was recorded twice"
                 yield Violation(G, sentence, (entry.place,))
             names.add(event.name)
-        if isinstance(event, _REPORTED):
+        if isinstance(event, _REPORTED) and not life.is_whole(event.step):
             yield from _reported(life, entry, event, tokens.get(event.delivery), logs)
 
 

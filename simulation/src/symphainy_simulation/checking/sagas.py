@@ -15,12 +15,13 @@ from symphainy_schemas.ids import compensation_of, undone_by
 from symphainy_schemas.records import PlanStep, Task
 from symphainy_simulation.checking.courses import Course
 from symphainy_simulation.checking.dispatches import dispatch_of
-from symphainy_simulation.checking.inputs import holds_at, results_at
+from symphainy_simulation.checking.inputs import elements_of, holds_at, results_at
 from symphainy_simulation.checking.lives import BEGINS, Book, Life
 from symphainy_simulation.checking.logs import PartitionLogs, Read, Told
 from symphainy_simulation.checking.violation import Violation
 
 G = "G7"
+_MOST_ELEMENTS = 1_000
 
 
 def check(book: Book) -> Iterator[Violation]:
@@ -73,6 +74,9 @@ class _Check:
             yield from self._skips(told, event.step)
         elif isinstance(event, e.StepSucceeded):
             yield from self._succeeds(told, event.step)
+            yield from self._stands_for_all(told, event.step, failed=False)
+        elif isinstance(event, e.StepFailed):
+            yield from self._stands_for_all(told, event.step, failed=True)
         elif isinstance(event, e.StepClosed):
             yield from self._closes(told, event.step)
         elif isinstance(event, e.CompensationStarted):
@@ -87,6 +91,7 @@ class _Check:
         one = self._life.planned(step)
         if one is None:
             return
+        yield from self._is_for_an_element(told, one, step)
         over = self._course.over()
         late = [need for need in one.needs if need not in over]
         if late:
@@ -104,6 +109,27 @@ class _Check:
         elif not self._is_not_needed(told, one):
             yield self._wrong(told, f"skips {step}, which is needed")
 
+    def _is_for_an_element(self, told: Told, one: PlanStep, step: str) -> Iterator[Violation]:
+        if not one.for_each:
+            return
+        elements = elements_of(self._life, one)
+        names = [f"{one.step}[{n}]" for n in range(len(elements))] if _fits(elements) else []
+        if step not in names:
+            yield self._wrong(told, f"begins {step}, and there are {len(names)} elements")
+        together = {x.step for x in told.entry.record.events if isinstance(x, BEGINS)}
+        if not together.issuperset(names):
+            yield self._wrong(told, f"begins {step}, but not all of {one.step} in one decision")
+
+    def _stands_for_all(self, told: Told, step: str, *, failed: bool) -> Iterator[Violation]:
+        """That a step has succeeded, or failed, of which no element is run."""
+        one = self._life.planned(step)
+        if one is None or not self._life.is_whole(step):
+            return
+        elements = elements_of(self._life, one)
+        if _fits(elements) if failed else elements != []:
+            what = "fails" if failed else "succeeds"
+            yield self._wrong(told, f"{what} as a whole in {step}, which has {elements!r:.80}")
+
     def _is_not_needed(self, told: Told, one: PlanStep) -> bool:
         all_skipped = bool(one.needs) and set(one.needs) <= self._course.skipped
         return all_skipped or not holds_at(self._life, one, told.entry.offset)
@@ -119,8 +145,9 @@ class _Check:
         certain, possible = course.covered()
         if undone not in possible:
             yield self._wrong(told, f"undoes {undone}, which has nothing to undo")
-        needing = self._needing(undone)
-        left = sorted(x for x in needing & certain if compensation_of(x) not in course.succeeded)
+        needing = self._needing(self._life.whole(undone))
+        needs_it = {x for x in certain if self._life.whole(x) in needing}
+        left = sorted(x for x in needs_it if compensation_of(x) not in course.succeeded)
         if left:
             yield self._wrong(told, f"undoes {undone} before {', '.join(left)}")
 
@@ -183,6 +210,11 @@ class _Check:
 
     def _wrong(self, told: Told, what: str) -> Violation:
         return Violation(G, f"{self._life.execution_id} {what}", (told.entry.place,))
+
+
+def _fits(elements: object) -> bool:
+    """Whether a step can be run for each of them."""
+    return isinstance(elements, list) and len(elements) <= _MOST_ELEMENTS
 
 
 # --- what a compensation gets, and what runs beside it ------------------------------------------

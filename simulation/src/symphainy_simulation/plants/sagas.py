@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from symphainy_processors.fold import plans
+from symphainy_processors.fold import plans, sources
 from symphainy_processors.owner import ledger, tasks
 from symphainy_processors.saga import advancing
 from symphainy_schemas.ids import undone_by
@@ -66,7 +66,59 @@ def _drops_corrections(original: Any) -> Any:
     return input_of
 
 
+def _in_order_of_dispatch(original: Any) -> Any:
+    def raw(state: Any, source: str) -> Any:
+        return original(
+            replace(state, steps=tuple(sorted(state.steps, key=lambda x: x.dispatched_at))), source
+        )
+
+    return raw
+
+
+def _all_but_the_last(original: Any) -> Any:
+    def to_undo(state: Any) -> Any:
+        found = original(state)
+        return {name: steps[:-1] if len(steps) > 1 else steps for name, steps in found.items()}
+
+    return to_undo
+
+
+def _the_first(original: Any) -> Any:
+    return lambda step: 0
+
+
+def _some_are_enough(original: Any) -> Any:
+    def is_over(known: Any, need: str) -> bool:
+        return any(step.status in plans.OVER for step in known.get(need, ()))
+
+    return is_over
+
+
 PLANTS = (
+    Plant(
+        "joined-as-they-come",
+        "15",
+        "Who needs a step that is run for each element gets the results in the order of dispatch.",
+        (Patch(sources, "_raw", _in_order_of_dispatch),),
+    ),
+    Plant(
+        "element-not-undone",
+        "15",
+        "Of several elements that were done, the last is not undone.",
+        (Patch(plans, "to_undo", _all_but_the_last),),
+    ),
+    Plant(
+        "each-gets-the-first",
+        "15",
+        "A step that is run for each element of a list is given the first one every time.",
+        (Patch(sources, "number_of", _the_first),),
+    ),
+    Plant(
+        "joined-too-early",
+        "15",
+        "Who needs a step that is run for each element begins when one of them has ended.",
+        (Patch(advancing, "_is_over", _some_are_enough),),
+    ),
     Plant(
         "undone-while-it-runs",
         "13",
