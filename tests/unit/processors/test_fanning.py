@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from tests.unit.processors.plan_bench import FATAL, LIMIT_MS, PASSING, Bench, step
 
 from symphainy_processors.fold import plans
@@ -173,7 +174,7 @@ def test_the_others_end_and_what_was_or_may_have_been_done_is_undone_side_by_sid
     work.succeeds("compensate:charge[1]")
     assert work.running == {"compensate:hold"}
     work.succeeds("compensate:hold")
-    assert work.told[-1] == e.ExecutionCompensated(error=FATAL)
+    assert work.told[-1] == e.ExecutionCompensated(error=replace(FATAL, step="charge[0]"))
 
 
 def test_what_needed_all_of_them_is_undone_before_any() -> None:
