@@ -31,8 +31,13 @@ def check(book: Book) -> Iterator[Violation]:
 
 def _begins_nothing(life: Life) -> Iterator[Violation]:
     asked: set[type] = set()
+    failed: set[str] = set()  # a plan's steps, for which the others are told to end
     stuck = False  # then asking again ends it as it is
     for entry, event in life.told:
+        if isinstance(event, e.StepFailed):
+            failed.add(event.step)
+        elif isinstance(event, e.StepRetryScheduled):
+            failed.discard(event.step)
         if isinstance(event, e.ExecutionStuck | e.CompensationStarted | e.StepRetryRequested):
             stuck = isinstance(event, e.ExecutionStuck)
         if isinstance(event, ASKS_FOR_END):
@@ -42,7 +47,7 @@ def _begins_nothing(life: Life) -> Iterator[Violation]:
             asked.add(type(event))
         elif isinstance(event, e.CompensationRequested):
             asked.add(type(event))
-        elif isinstance(event, e.StepHandedBack) and event.reason == CANCELLED and not asked:
+        elif _as_asked(event) and not (asked or (_has_plan(life) and failed)):
             sentence = f"a worker ended {life.execution_id} as asked, before that was asked"
             yield Violation(G, sentence, (entry.place,))
         elif asked and isinstance(event, _BEGINS) and not undone_by(event.step):
@@ -50,6 +55,14 @@ def _begins_nothing(life: Life) -> Iterator[Violation]:
                 f"{type(event).__name__} in {life.execution_id}, although it was to end before"
             )
             yield Violation(G, sentence, (entry.place,))
+
+
+def _as_asked(event: e.Event) -> bool:
+    return isinstance(event, e.StepHandedBack) and event.reason == CANCELLED
+
+
+def _has_plan(life: Life) -> bool:
+    return life.resolved is not None and bool(life.resolved.plan)
 
 
 def _was_asked(life: Life) -> Iterator[Violation]:
@@ -63,8 +76,7 @@ def _was_asked(life: Life) -> Iterator[Violation]:
         sentence = f"{life.execution_id} was cancelled for another reason than was asked"
         yield Violation(G, sentence, (life.end.entry.place,))
     # What a plan did and nothing undoes stands; `sagas` says what is undone.
-    plan = life.resolved is not None and life.resolved.plan
-    if not plan and any(isinstance(event, e.StepSucceeded) for _, event in life.told):
+    if not _has_plan(life) and any(isinstance(event, e.StepSucceeded) for _, event in life.told):
         sentence = f"{life.execution_id} was cancelled, although its step had succeeded"
         yield Violation(G, sentence, (life.end.entry.place,))
 
