@@ -276,6 +276,19 @@ async def steps(ctx: Context) -> None:
     print(text, lines, numbers)
 
 
+# -- what is invoked ----------------------------------------------------------------------------
+
+
+async def invokes(ctx: Context, file: File) -> None:
+    other: Other = await ctx.invoke(right, file)  # type: ignore[arg-type]  # pyright: ignore[reportAssignmentType]
+    await ctx.invoke(right, Text(words=1))  # type: ignore[misc]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await ctx.invoke(right)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    await ctx.invoke(right, file, timeout=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await ctx.invoke(fetch, file)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    number: int = await ctx.invoke(right, file, wait=False)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    print(other, number)
+
+
 # -- waits --------------------------------------------------------------------------------------
 
 

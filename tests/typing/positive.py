@@ -268,6 +268,29 @@ def sync_steps(ctx: Context) -> None:
     assert_type(ctx.wait(ctx.artifacts.put("a.txt", "x")), Reference)
 
 
+# -- what is invoked gives what its handler returns ---------------------------------------------
+
+
+async def invokes(ctx: Context) -> None:
+    assert_type(await ctx.invoke(returns_model, File(path="a")), Text)
+    assert_type(await ctx.invoke(returns_model, {"path": "a"}, timeout="1m"), Text)
+    assert_type(await ctx.invoke(returns_at_once, File(path="a")), Text)
+    assert_type(await ctx.invoke(returns_dict, File(path="a")), dict[str, int | None])
+    assert_type(await ctx.invoke(returns_outcome, File(path="a")), Any)
+    assert_type(await ctx.invoke("content.model", {"path": "a"}), Any)
+    assert_type(await ctx.invoke("content.model", File(path="a")), Any)
+    assert_type(await ctx.invoke(returns_model, File(path="a"), wait=False), str)
+    assert_type(await ctx.invoke("content.model", {}, wait=False), str)
+    both = await asyncio.gather(
+        ctx.invoke(returns_model, File(path="a")), ctx.invoke(returns_dict, File(path="b"))
+    )
+    assert_type(both, tuple[Text, dict[str, int | None]])
+
+
+def invokes_at_once(ctx: Context) -> None:
+    assert_type(ctx.wait(ctx.invoke(returns_model, File(path="a"))), Text)
+
+
 # -- signals are read as what is asked for ------------------------------------------------------
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PayloadT = TypeVar("PayloadT", bound=BaseModel)
+ResultT = TypeVar("ResultT", bound=BaseModel | Mapping[str, Any] | None)
 P = ParamSpec("P")
 
 
@@ -257,6 +258,22 @@ class Context(Struct, frozen=True):
     @overload
     async def invoke(
         self,
+        target: Handler[PayloadT, Awaitable[ResultT]],
+        payload: PayloadT | Mapping[str, Any],
+        *,
+        timeout: timedelta | str | None = None,  # noqa: ASYNC109 (the runtime keeps the time)
+    ) -> ResultT: ...
+    @overload
+    async def invoke(
+        self,
+        target: Handler[PayloadT, ResultT],
+        payload: PayloadT | Mapping[str, Any],
+        *,
+        timeout: timedelta | str | None = None,  # noqa: ASYNC109 (the runtime keeps the time)
+    ) -> ResultT: ...
+    @overload
+    async def invoke(
+        self,
         target: str
         | Handler[PayloadT, Awaitable[Outcome]]
         | Handler[PayloadT, Outcome]
@@ -265,22 +282,6 @@ class Context(Struct, frozen=True):
         *,
         timeout: timedelta | str | None = None,  # noqa: ASYNC109 (the runtime keeps the time)
     ) -> Any: ...
-    @overload
-    async def invoke(
-        self,
-        target: Handler[PayloadT, Awaitable[T]],
-        payload: PayloadT | Mapping[str, Any],
-        *,
-        timeout: timedelta | str | None = None,  # noqa: ASYNC109 (the runtime keeps the time)
-    ) -> T: ...
-    @overload
-    async def invoke(
-        self,
-        target: Handler[PayloadT, T],
-        payload: PayloadT | Mapping[str, Any],
-        *,
-        timeout: timedelta | str | None = None,  # noqa: ASYNC109 (the runtime keeps the time)
-    ) -> T: ...
     async def invoke(
         self,
         target: Target,
