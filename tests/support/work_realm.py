@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 from pydantic import BaseModel
@@ -28,6 +29,13 @@ class Numbers(BaseModel):
     numbers: list[int]
 
 
+class Trip(BaseModel):
+    """How long to wait."""
+
+    nap_ms: int
+    patience_ms: int
+
+
 class Flaky(BaseModel):
     """At which attempt to succeed."""
 
@@ -45,6 +53,21 @@ async def add(ctx: Context, payload: Numbers) -> Outcome:
         events=[Event("numbers.added", {"total": total})],
         state_changes=[StateChange("total", total)],
     )
+
+
+@realm.intent("work.family", timeout="20s")
+async def family(ctx: Context, payload: Numbers) -> dict[str, int]:
+    """Has each number added up by an execution of its own."""
+    found = await asyncio.gather(
+        *(ctx.invoke(add, Numbers(numbers=[number, 1])) for number in payload.numbers)
+    )
+    return {"total": sum(one["total"] for one in found)}
+
+
+@realm.intent("work.delegate")
+async def delegate(ctx: Context, payload: Trip) -> dict[str, object]:
+    """Has somebody else ask for the approval."""
+    return {"told": await ctx.invoke(approve, payload)}
 
 
 @realm.intent("work.refuse")
@@ -172,13 +195,6 @@ class Approval(BaseModel):
     """Who approved."""
 
     by: str
-
-
-class Trip(BaseModel):
-    """How long to wait."""
-
-    nap_ms: int
-    patience_ms: int
 
 
 _ran: dict[str, int] = {}
