@@ -23,7 +23,7 @@ _ROLES = {
     "owner": ("up", "owner", "--name", "owner-0"),
     "projector": ("up", "projector"),
     "gateway": ("up", "gateway"),
-    "worker": ("worker", "bench.peers.apps.symphainy_app:realm"),
+    "worker": ("worker", "bench.peers.apps.symphainy_app:realm", "--name", "worker-1"),
 }
 
 
