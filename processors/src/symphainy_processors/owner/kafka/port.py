@@ -54,7 +54,6 @@ NOT_TAKEN = frozenset(
         KafkaError.TOPIC_EXCEPTION,
         KafkaError.MSG_SIZE_TOO_LARGE,
         KafkaError.RECORD_LIST_TOO_LARGE,
-        KafkaError.NOT_ENOUGH_REPLICAS,
         KafkaError.POLICY_VIOLATION,
     }
 )
