@@ -13,6 +13,7 @@ from symphainy_processors.owner.publishing import Publishing
 from symphainy_processors.owner.tasks import task_for
 from symphainy_runtime.journal.validity import Validity, record_hash, takes_ownership
 from symphainy_schemas.events import JournalRecord, StepDispatched
+from symphainy_simulation.actors.ports import SimPort
 from symphainy_simulation.plants.plant import Patch, Plant
 from symphainy_simulation.world.state_topic import StatePartition
 
@@ -35,8 +36,8 @@ def _acts_at_once(original: Any) -> Any:
         offset: int = original(self, *args)
         pending = self._pending[-1]
         for state, dispatched in pending.dispatches:
-            task = task_for(state, dispatched, self._partition, offset, self._skew_ms)
-            self._port.send(task, lambda: None)
+            task = task_for(state, dispatched, self.partition, offset, self._skew_ms)
+            self._port.send(task, lambda _: None)
         pending.dispatches = ()
         return offset
 
@@ -55,6 +56,13 @@ def _acted_to_the_end(original: Any) -> Any:
     return property(lambda self: self._acked)
 
 
+def _sends_until_acknowledged(original: Any) -> Any:
+    def send(self: Any, task: Any, sent: Any) -> None:
+        original(self, task, lambda taken: sent(True) if taken else send(self, task, sent))
+
+    return send
+
+
 def _sends_the_same_again(original: Any) -> Any:
     def take_over(self: Any) -> None:
         self.dispatching.restore()
@@ -68,7 +76,7 @@ def _sends_the_same_again(original: Any) -> Any:
                 timeout_ms=state.timeout_ms,
             )
             task = task_for(state, event, self.partition, step.dispatched_at, self._options.skew_ms)
-            self._port.send(task, lambda: None)
+            self._port.send(task, lambda _: None)
         self._deciding.dispatch()
 
     return take_over
@@ -206,6 +214,12 @@ PLANTS = (
         "12",
         "A takeover sends what may not have been sent under its old number.",
         (Patch(OwnedPartition, "take_over", _sends_the_same_again),),
+    ),
+    Plant(
+        "doubt-sent-again",
+        "12",
+        "A task whose sending is in doubt is sent again under its old number.",
+        (Patch(SimPort, "send", _sends_until_acknowledged),),
     ),
     Plant(
         "state-not-fenced",
