@@ -47,10 +47,22 @@ def with_children(stated: list[Stated], chance: Random, scenario: Scenario) -> l
         return stated
     share = chance.choice((0.2, 0.5, 0.9))
     drawing = _Drawing(chance, scenario)
-    return [
+    found = [
         drawing.of(one) if one.kind is Kind.INTENT and chance.random() < share else one
         for one in stated
     ]
+    for one in [one for one in found if one.invokes and chance.random() < 0.3]:
+        for _ in range(chance.choice((1, 1, 2))):
+            found.append(_request(len(found), one, chance))
+    return found
+
+
+def _request(number: int, one: Stated, chance: Random) -> Stated:
+    """Somebody wants something of a child; of its parent, where there is none by then."""
+    at_ms = max(0, one.at_ms + chance.randrange(1_500))
+    kind = chance.choice((Kind.CANCEL, Kind.CANCEL, Kind.PAUSE, Kind.RESUME))
+    place = number, at_ms, kind, one.tenant, one.session
+    return Stated(*place, of=one.number, variant=chance.randint(1, 3))
 
 
 def with_breaks(faults: list[Fault], stated: list[Stated], chance: Random) -> list[Fault]:
@@ -100,9 +112,17 @@ class _Drawing:
         return Part(lines, undo)
 
     def _woven(self, lines: tuple[Line, ...], depth: int) -> tuple[Line, ...]:
-        woven = list(lines)
-        for number in range(self._chance.choice((1, 1, 1, 2))):
-            woven.insert(self._chance.randint(0, len(woven)), self._line(str(number), depth))
+        woven, chance = list(lines), self._chance
+        for number in range(chance.choice((1, 1, 1, 2))):
+            at = chance.randint(0, len(woven))
+            if chance.random() >= 0.3:
+                woven.insert(at, self._line(str(number), depth))
+                continue
+            begun = self._invokes("begin", str(number), depth)
+            if chance.random() < 0.6:  # it is waited for later, beside whatever is done meanwhile
+                do = chance.choice(("invoke", "insist"))
+                woven.insert(chance.randint(at, len(woven)), structs.replace(begun, do=do))
+            woven.insert(at, begun)
         return tuple(woven)
 
     def _line(self, number: str, depth: int) -> Line:

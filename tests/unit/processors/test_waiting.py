@@ -128,6 +128,15 @@ def test_another_signal_wakes_nobody() -> None:
     assert waiting.signalled(asleep(GRANT), signal("other"), NOW.now) == (signal("other"),)
 
 
+def test_a_signal_goes_to_who_waits_for_it_whosever_time_has_come() -> None:
+    sleeps = replace(STARTED, step="a", status=StepStatus.SUSPENDED, waits=(NAP,), open=())
+    waits = replace(sleeps, step="b", waits=(GRANT,))
+    state = replace(execution(), steps=(sleeps, waits))
+    _, resumed, ready = waiting.signalled(state, signal(), 12_000)
+    assert resumed == e.StepResumed(step="b", name="signal:grant:1", result=b"1", signal="grant")
+    assert ready == e.StepReady(step="b", attempt=2)
+
+
 def test_a_wait_keeps_its_first_time() -> None:
     state = asleep(NAP, GRANT)
     state = after(state, *waiting.signalled(state, signal(), NOW.now))

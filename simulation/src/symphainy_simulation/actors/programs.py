@@ -72,15 +72,16 @@ Piece = Work | Step | Progress | Waits | Invokes | Hangs | Fails | Succeeds
 
 
 WAITS = frozenset({"sleep", "signal", "both"})
-INVOKES = frozenset({"invoke", "insist", "state", "gather"})
+INVOKES = frozenset({"invoke", "insist", "begin", "state", "gather"})
 
 
 class Line(msgspec.Struct, frozen=True):
     """One piece in a payload: what, a name, ms, and up to which attempt it happens.
 
-    What is invoked is `asks`, and does `lines`; its end is waited for (`invoke`, `insist`: raise
-    unless it succeeds) for at most `ms`, 0 for ever; or not (`state`). What is done side by side
-    (`gather`) are `lines`. Without either it is written as it was before there were any.
+    What is invoked is `asks`, and does `lines`. Its end is waited for (`invoke`, `insist`: raise
+    unless it succeeds) for at most `ms`, 0 for ever; by a later line of that name, if there is one
+    (`begin`); or not (`state`). What is done side by side (`gather`) are `lines`. Without either
+    it is written as it was before there were any.
     """
 
     do: str
@@ -172,7 +173,7 @@ class Program:
         return Fails(Error(code="child_failed", message="It has not."), -1) if failed else None
 
     def _waits(self, line: Line) -> tuple[tuple[str, int, str], ...]:
-        if line.do == "state":
+        if line.do in ("begin", "state"):
             return ()
         if line.do not in INVOKES:
             return _waits(line)
