@@ -33,6 +33,7 @@ FOUND_AT = {
     "told-too-early": 368,
     "worker-wakes-unasked": 29406,
     "failed-goes-on": 192,
+    "invoked-in-vain": 223,
 }
 SEARCHED_SEEDS = 150
 # What broke a guarantee once, made small: a late start after a hand-back, with nobody left to end

@@ -20,7 +20,7 @@ from tests.contract.owner_ports.harness import PARTITIONS, REALM, Harness, until
 from tests.samples import REPORT, SAMPLES, TASK
 
 from symphainy_processors.owner.ports import Port
-from symphainy_schemas.codec import decode, encode
+from symphainy_schemas.codec import decode
 from symphainy_schemas.records import (
     CancelNotice,
     DeadLetter,
@@ -177,7 +177,8 @@ class PortContract:
         sent: list[str] = []
         _warm_up(harness, port)
         before = len(harness.read("journal"))
-        assert len(harness.read("cancels")) == 1  # the reader knows the topic before the freeze
+        for topic in ("cancels", "intents"):  # the reader knows the topics before the freeze
+            assert len(harness.read(topic)) == 1
 
         harness.freeze()
         for number in range(20):
@@ -197,9 +198,9 @@ class PortContract:
         until(harness, lambda: len(port) == 0, "the others are sent", lambda: port.serve(0.02))
         assert sorted(sent) == ["intent", "letter", "task"]
         assert len(harness.read("cancels")) == 2
-        stated = [decode(x.value or b"", Intent) for x in harness.read("intents")]
-        assert stated[1:]
-        assert set(map(encode, stated)) == {encode(INTENT)}
+        stated = [(x.partition, decode(x.value or b"", Intent)) for x in harness.read("intents")]
+        assert len(stated) >= 2  # what was in doubt may stand twice
+        assert all(one == (2, INTENT) for one in stated)
         again: list[int | None] = []
         until(
             harness,
