@@ -33,6 +33,7 @@ FOUND_AT = {
     "told-too-early": 368,
     "worker-wakes-unasked": 29406,
     "failed-goes-on": 192,
+    "invoked-in-vain": 223,
 }
 SEARCHED_SEEDS = 150
 # What broke a guarantee once, made small: a late start after a hand-back, with nobody left to end
@@ -41,7 +42,9 @@ SEARCHED_SEEDS = 150
 # one that said that it waits after it was cancelled; a partition full of executions that rested,
 # with the resumptions among the intents that it did not read; a notice taken for a later life; the
 # corrected input of what undoes a step; a lock whose key comes from a result; a retry's token; a
-# task that stood twice and was started after the end, for which the checker blamed the owner.
+# task that stood twice and was started after the end, for which the checker blamed the owner; a
+# child's end that came when another step's time had; one that came after its step had failed, which
+# was tried again; records of the last turn that retention had taken.
 ONCE_BROKEN = (
     "13449:100002:1801",
     "10376:400804:12",
@@ -57,6 +60,9 @@ ONCE_BROKEN = (
     "451",
     "36265",
     "46663",
+    "635",
+    "3562",
+    "2879",
 )
 
 

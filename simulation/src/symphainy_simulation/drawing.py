@@ -8,6 +8,7 @@ from random import Random
 from symphainy_simulation.actors.programs import Line
 from symphainy_simulation.beats import with_beats
 from symphainy_simulation.cancels import with_cancels
+from symphainy_simulation.children import with_breaks, with_children
 from symphainy_simulation.deadlines import with_deadlines
 from symphainy_simulation.fanouts import with_fanouts
 from symphainy_simulation.pauses import with_pauses
@@ -34,6 +35,7 @@ DEADLINES = "deadlines/77"  # and for whose executions have to end in time
 PAUSES = "pauses/31"  # and for who lets executions rest
 SAGAS = "sagas/14940"  # and for whose executions have plans
 FANOUTS = "fanouts/16"  # and for whose plans run steps for each element of a list
+CHILDREN = "children/26981"  # and for whose handlers invoke others
 NOTICES = "notices/7"  # and for whose workers are told what is to end
 TOLD = 0.6  # of the seeds
 FAULTS_FOR_MS = 3_600
@@ -57,7 +59,9 @@ def expand(seed: int) -> Plan:
     stated = with_pauses(stated, chance.stream(PAUSES))
     stated = with_sagas(stated, chance.stream(SAGAS), scenario)
     stated = with_fanouts(stated, chance.stream(FANOUTS), scenario)
+    stated = with_children(stated, chance.stream(CHILDREN), scenario)
     faults = _faults(chance.stream("faults"), scenario)
+    faults = with_breaks(faults, stated, chance.stream(f"{CHILDREN}/faults"))
     return Plan(seed, scenario, tuple(stated), tuple(faults))
 
 

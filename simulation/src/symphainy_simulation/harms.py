@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
+from symphainy_schemas.codec import decode
+from symphainy_schemas.events import JournalRecord, follows
 from symphainy_simulation.actors.owner import OwnerProcess
 from symphainy_simulation.actors.worker import WorkerProcess
 from symphainy_simulation.plan import Fault, Harm, Scenario
@@ -14,7 +17,7 @@ from symphainy_simulation.world.process import Process
 from symphainy_simulation.world.producing import Fate, Ordained
 from symphainy_simulation.world.state_topic import StatePartition
 from symphainy_simulation.world.universe import Universe
-from symphainy_transport.topics import JOURNAL, STEPS
+from symphainy_transport.topics import INTENTS, JOURNAL, STEPS
 
 RETENTION = 0.9  # of what may go, goes
 
@@ -66,6 +69,8 @@ class Harms:
             Harm.EXPIRE_WORKER: self._expire_worker,
             Harm.SHUFFLE_WORKERS: lambda f: self._shuffle(self._worker(f).realm.group),
             Harm.REPORT: lambda f: self._ordain(self._worker(f).ordained, STEPS, f),
+            Harm.INTENT: lambda f: self._ordain(self._owner(f).ordained, INTENTS, f),
+            Harm.FOLLOW: self._lose_what_follows,
         }
 
     def arrange(self, faults: tuple[Fault, ...]) -> None:
@@ -229,6 +234,13 @@ class Harms:
         late_us = int(fault.share * 700 * MS)
         ordained.append(Ordained(topic, fault.calls % 8, Fate(fault.variant), late_us))
 
+    def _lose_what_follows(self, fault: Fault) -> None:
+        """A turn is left unfinished: by an owner that lives, or dies of it."""
+        kill = replace(fault, calls=1)
+        lost = Ordained(JOURNAL, fault.calls % 3, Fate.LOST, 0, _follows)
+        lost.then = (lambda: self._kill_owner(kill)) if fault.variant else None
+        self._owner(fault).ordained.append(lost)
+
     def _cut(self, process: Process, fault: Fault) -> None:
         if process.cut:
             return
@@ -290,3 +302,7 @@ class Harms:
         partition = fault.target % self._stage.scenario.partitions
         self._universe.tell(f"state/{partition} is compacted")
         self._stage.state[partition].compact()
+
+
+def _follows(value: bytes) -> bool:
+    return follows(decode(value, JournalRecord))

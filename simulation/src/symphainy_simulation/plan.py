@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from symphainy_simulation.actors.programs import Line, Many, Part
+from symphainy_simulation.actors.programs import INVOKES, Line, Many, Part
 
 TENANTS = ("acme", "bolt", "cord")
 SESSIONS = 3
@@ -67,6 +67,12 @@ class Stated:
         """Whether its handler runs steps, and nothing else is special about it."""
         return self.kind is Kind.INTENT and self.intent_type.endswith(".steps")
 
+    @property
+    def invokes(self) -> bool:
+        """Whether a handler of it invokes others."""
+        own = (self.lines, *(lines for _, part in self.parts for lines in (part.lines, part.undo)))
+        return any(line.do in INVOKES for lines in own for line in lines)
+
 
 class Harm(StrEnum):
     """What goes wrong."""
@@ -94,6 +100,8 @@ class Harm(StrEnum):
     EXPIRE_WORKER = "expire worker"
     SHUFFLE_WORKERS = "shuffle workers"
     REPORT = "report"
+    INTENT = "intent of a handler"
+    FOLLOW = "lose what follows"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from symphainy_processors.owner.ports import MARKER_KEY
-from symphainy_processors.owner.rows import read_row
-from symphainy_schemas.state import ExecutionState, ExecutionStatus, StateMarker
-from symphainy_simulation import gaps
+from symphainy_schemas.state import ExecutionState, ExecutionStatus
+from symphainy_simulation import gaps, retention
 from symphainy_simulation.actors import catalogue
 from symphainy_simulation.actors.job import Start
 from symphainy_simulation.actors.owner import OwnerProcess, Seen, Setting
@@ -195,18 +193,7 @@ class Run:
     def expire_records(self, partition: int, share: float) -> None:
         """Take from the front what is decided and, of the journal, what `state` reflects; as the
         broker's settings must see to (docs/journal-protocol.md, "The broker's part")."""
-        marker = next(
-            (v for k, v in reversed(self.state[partition].visible()) if k == MARKER_KEY), None
-        )
-        if marker is None:
-            return
-        row = read_row(marker)
-        assert isinstance(row.body, StateMarker)
-        for topic, end in (
-            (JOURNAL, row.as_of),
-            (INTENTS, row.body.intents_next),
-            (STEPS, row.body.steps_next),
-        ):
+        for topic, end in retention.may_go(self.state[partition].visible()):
             log = self.universe.log(topic, partition)
             log.start = max(log.start, int(log.start + share * (end - log.start)))
         self.universe.tell(f"retention takes from the front of partition {partition}")

@@ -2,9 +2,10 @@
 
 - Completions of a partition's appends come in their order, with the offset and the log's time.
 - Callbacks come only out of `serve`, `flush` and `gather`, and may append and send themselves.
-- A task or dead letter is in its topic when its callback comes; a marker reaches its partition,
-  a notice the topic that every worker reads.
-- While the log does not answer, appends end in doubt, in order; sends and letters wait for it.
+- A task, dead letter or intent is in its topic when its callback comes, which comes once; an intent
+  and a marker reach their partition, a notice the topic that every worker reads.
+- While the log does not answer, appends end in doubt, in order; sends, letters and intents wait for
+  it.
 - `len` counts what awaits its completion; `flush` tells how much still does when time is over.
 """
 
@@ -20,12 +21,20 @@ from tests.samples import REPORT, SAMPLES, TASK
 
 from symphainy_processors.owner.ports import Port
 from symphainy_schemas.codec import decode
-from symphainy_schemas.records import CancelNotice, DeadLetter, ReportKind, StepReport, Task
+from symphainy_schemas.records import (
+    CancelNotice,
+    DeadLetter,
+    Intent,
+    ReportKind,
+    StepReport,
+    Task,
+)
 
 Answer = tuple[int | None, int]
 TASKS = f"tasks.{REALM}"
 NOTICE = cast(CancelNotice, SAMPLES["cancel-notice"])
 LETTER = cast(DeadLetter, SAMPLES["dead-letter"])
+INTENT = cast(Intent, SAMPLES["intent"])
 
 
 class PortContract:
@@ -105,6 +114,36 @@ class PortContract:
         letters = harness.read("dead-letters")
         assert [decode(x.value or b"", DeadLetter) for x in letters] == [LETTER]
 
+    def test_an_intent_reaches_its_partition_as_it_was(self, harness: Harness) -> None:
+        port = harness.owner("o1").port
+        sent: list[int] = []
+        for p in reversed(range(PARTITIONS)):
+            stated = replace(INTENT, intent_id=f"child-{p}")
+            port.submit(p, stated, lambda p=p: sent.append(p))  # type: ignore[misc]
+        assert (sent, len(port)) == ([], PARTITIONS)
+        until(harness, lambda: not len(port), "they are stated", lambda: port.serve(0.02))
+        assert sorted(sent) == list(range(PARTITIONS))
+        found = [(x.partition, x.key, x.value) for x in harness.read("intents")]
+        assert [(p, key) for p, key, _ in found] == [
+            (p, INTENT.session_id.encode()) for p in range(PARTITIONS)
+        ]
+        assert [decode(value or b"", Intent) for *_, value in found] == [
+            replace(INTENT, intent_id=f"child-{p}") for p in range(PARTITIONS)
+        ]
+        port.serve(0.02)
+        assert len(sent) == PARTITIONS, "an intent was acknowledged twice"
+
+    def test_intents_of_a_partition_stand_in_their_order(self, harness: Harness) -> None:
+        port = harness.owner("o1").port
+        sent: list[int] = []
+        for number in range(50):
+            stated = replace(INTENT, intent_id=f"child-{number}")
+            port.submit(1, stated, lambda n=number: sent.append(n))  # type: ignore[misc]
+        until(harness, lambda: not len(port), "they are stated", lambda: port.serve(0.02))
+        stood = [decode(x.value or b"", Intent).intent_id for x in harness.read("intents")]
+        assert stood == [f"child-{number}" for number in range(50)]
+        assert sent == list(range(50))
+
     def test_a_notice_reaches_every_worker(self, harness: Harness) -> None:
         port = harness.owner("o1").port
         notices = [replace(NOTICE, delivery=number) for number in range(5)]
@@ -141,7 +180,8 @@ class PortContract:
         _warm_up(harness, port)
         before = len(harness.read("journal"))
         tasks = len(harness.read(TASKS))
-        assert len(harness.read("cancels")) == 1  # the reader knows the topic before the freeze
+        for topic in ("cancels", "intents"):  # the reader knows the topics before the freeze
+            assert len(harness.read(topic)) == 1
 
         harness.freeze()
         for number in range(20):
@@ -150,21 +190,25 @@ class PortContract:
         told: list[bool] = []
         port.send(TASK, told.append)
         port.dead_letter(LETTER, lambda: sent.append("letter"))
+        port.submit(2, INTENT, lambda: sent.append("intent"))
         port.notify(NOTICE)
-        assert port.flush(0.05) == len(port) >= 23
+        assert port.flush(0.05) == len(port) >= 24
         until(harness, lambda: len(answers) == 20, "all are in doubt", lambda: port.serve(0.02))
         assert answers == [(number, None, 0) for number in range(20)]
         assert sent == []
         until(harness, lambda: told, "the task is in doubt", lambda: port.serve(0.02))
         assert told == [False]
-        assert len(port) == 2
+        assert len(port) == 3
 
         harness.thaw()
         until(harness, lambda: len(port) == 0, "the others are sent", lambda: port.serve(0.02))
-        assert sent == ["letter"]
+        assert sorted(sent) == ["intent", "letter"]
         assert told == [False], "it is told of once, and not sent again"
         assert len(harness.read(TASKS)) <= tasks + 1
         assert len(harness.read("cancels")) == 2
+        stated = [(x.partition, decode(x.value or b"", Intent)) for x in harness.read("intents")]
+        assert len(stated) >= 2  # what was in doubt may stand twice
+        assert all(one == (2, INTENT) for one in stated)
         again: list[int | None] = []
         until(
             harness,
@@ -185,8 +229,9 @@ def _warm_up(harness: Harness, port: Port) -> None:
     port.append(0, b"", b"-1", lambda *_: done.append("append"))
     port.send(TASK, lambda _: done.append("task"))
     port.dead_letter(LETTER, lambda: done.append("letter"))
+    port.submit(2, INTENT, lambda: done.append("intent"))
     port.notify(NOTICE)
-    until(harness, lambda: len(done) == 3, "the port is connected", lambda: port.serve(0.02))
+    until(harness, lambda: len(done) == 4, "the port is connected", lambda: port.serve(0.02))
     until(harness, lambda: not len(port), "all of it is sent", lambda: port.serve(0.02))
 
 

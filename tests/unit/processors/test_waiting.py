@@ -25,7 +25,14 @@ from symphainy_schemas.records import (
     StepReport,
     Wait,
 )
-from symphainy_schemas.state import ExecutionState, ExecutionStatus, Signal, StepState, StepStatus
+from symphainy_schemas.state import (
+    Child,
+    ExecutionState,
+    ExecutionStatus,
+    Signal,
+    StepState,
+    StepStatus,
+)
 
 NOW = Moment(now=10_000, jitter=0.5)
 STARTED = StepState(
@@ -126,6 +133,25 @@ def test_a_signal_that_nobody_waits_for_is_kept_for_whoever_does() -> None:
 
 def test_another_signal_wakes_nobody() -> None:
     assert waiting.signalled(asleep(GRANT), signal("other"), NOW.now) == (signal("other"),)
+
+
+def test_a_signal_goes_to_who_waits_for_it_whosever_time_has_come() -> None:
+    sleeps = replace(STARTED, step="a", status=StepStatus.SUSPENDED, waits=(NAP,), open=())
+    waits = replace(sleeps, step="b", waits=(GRANT,))
+    state = replace(execution(), steps=(sleeps, waits))
+    _, resumed, ready = waiting.signalled(state, signal(), 12_000)
+    assert resumed == e.StepResumed(step="b", name="signal:grant:1", result=b"1", signal="grant")
+    assert ready == e.StepReady(step="b", attempt=2)
+
+
+@pytest.mark.parametrize("status", [StepStatus.FAILED, StepStatus.STARTED, StepStatus.SUCCEEDED])
+def test_the_end_of_a_child_is_kept_for_whoever_may_still_ask_for_it(status: StepStatus) -> None:
+    state = replace(
+        execution(replace(STARTED, status=status)), children=(Child("exe-0-1", "main"),)
+    )
+    state = after(state, e.ChildEnded("exe-0-1", b"{}"))
+    kept = () if status is StepStatus.SUCCEEDED else (Signal("exe-0-1", b"{}"),)
+    assert (state.children, state.signals) == ((), kept)
 
 
 def test_a_wait_keeps_its_first_time() -> None:

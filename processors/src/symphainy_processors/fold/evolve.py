@@ -21,6 +21,7 @@ from symphainy_schemas.state import (
     ExecutionStatus,
     SessionState,
     Signal,
+    StepStatus,
 )
 
 EVOLVE_VERSION = 1
@@ -171,11 +172,12 @@ def _invoked(
 def _child_ended(
     state: ExecutionState, record: e.JournalRecord, event: e.ChildEnded
 ) -> ExecutionState:
-    """Its outcome is kept for the step that waits, unless that goes on no more."""
+    """Its outcome is kept for the step that waits, unless that goes on no more; one that has failed
+    may be tried again by an operator, and asks for it then."""
     ended = child_of(state, event.child)
     step = None if ended is None else find_step(state, ended.step)
     signals = state.signals
-    if step is not None and step.status not in STOPPED:
+    if step is not None and (step.status not in STOPPED or step.status is StepStatus.FAILED):
         signals = (*signals, Signal(event.child, event.outcome))
     left = tuple(one for one in state.children if one.execution_id != event.child)
     return replace(state, children=left, signals=signals)

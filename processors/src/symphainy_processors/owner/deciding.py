@@ -237,8 +237,9 @@ class Deciding:
         """Write it down if there is news of it and no decision has for long."""
         ledger = self.ledger
         news = self._since_record or ledger.has_news_of_effects or ledger.clock_ahead
+        over = bool(self.state.settled.turn)  # whose records nobody is to need any more
         idle = not ledger.in_flight
-        if news and idle and now - ledger.recorded_at >= self._options.position_every_ms:
+        if (news or over) and idle and now - ledger.recorded_at >= self._options.position_every_ms:
             self.position()
 
     def _record(self, heading: Heading, events: Events, moment: Moment) -> None:

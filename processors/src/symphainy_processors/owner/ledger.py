@@ -169,6 +169,7 @@ class Ledger:
         """State intents of a predecessor's decision that may not stand in the log yet; before
         anything is decided, and in order."""
         self._unsent[offset] = len(calls)
+        self._last_effect = offset
         for intent in calls:
             self._port.submit(self.partition, intent, lambda: self._sent(offset))
 

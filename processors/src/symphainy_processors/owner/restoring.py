@@ -99,18 +99,19 @@ class Restoring:
         found: dict[int, JournalRecord] = {}
         if not offsets:
             return found
+        low, _ = self._journal.bounds(p)
+        if min(offsets) < low:
+            raise OperatorError(
+                f"Journal partition {p} begins at {low}; gone is the decision at {min(offsets)}, "
+                "whose effects Kafka may not have.",
+                code="journal_expired",
+                cure="See docs/operations.md, Expired positions.",
+            )
         for batch in self._records(p, min(offsets), max(offsets) + 1):
             for offset, value in batch:
                 if offset in offsets:
                     found[offset] = decode(value, JournalRecord)
             yield
-        if gone := offsets - found.keys():
-            raise OperatorError(
-                f"Journal partition {p} has lost the decision at {min(gone)}, whose effects Kafka "
-                "may not have.",
-                code="journal_expired",
-                cure="See docs/operations.md, Expired positions.",
-            )
         return found
 
     def changed_between(

@@ -54,11 +54,11 @@ def child_ended(state: ExecutionState, event: e.ChildEnded, now: int) -> Events:
 
 
 def _arrived(state: ExecutionState, signal: Signal, now: int) -> Events:
+    """What the first step that waits for it does; whose time alone has come is not asked here."""
     for step in state.steps:
-        if step.status is StepStatus.SUSPENDED:
-            come = _come(step, step.waits, (signal,), now)
-            if come:
-                return come
+        waits = any(wait.signal == signal.name for wait in step.waits)
+        if step.status is StepStatus.SUSPENDED and waits:
+            return _come(step, step.waits, (signal,), now)
     return ()
 
 

@@ -16,7 +16,7 @@ from symphainy.invocation import Failed
 from symphainy.worker.admission import ANNOUNCE_MS, CANCELLED
 from symphainy.worker.ledger import Lease
 from symphainy.worker.limits import Limits
-from symphainy_schemas.records import Error, ReportKind, StepReport, Task, Wait
+from symphainy_schemas.records import Call, Error, ReportKind, StepReport, Task, Wait
 from symphainy_simulation.actors import programs
 from symphainy_simulation.actors.programs import Program
 from symphainy_simulation.checking.history import HandlerStart
@@ -25,7 +25,9 @@ from symphainy_simulation.world.process import Process
 
 CLEANUP_US = 120 * MS  # that a handler which is to end has
 DEAF = 0.3  # of the handlers
-RAISE = programs.Step | programs.Progress | programs.Waits  # once the execution is to end
+RAISE = (
+    programs.Step | programs.Progress | programs.Waits | programs.Invokes
+)  # once the execution is to end
 
 
 @dataclass
@@ -151,6 +153,9 @@ class Job:
                 self._process.later(us, lambda: self._checkpoint(name))
             case programs.Progress():
                 self._tell(ReportKind.PROGRESS, "going on")
+            case programs.Invokes(name, call):
+                self._start.ran.append(name)
+                self._tell(ReportKind.INVOKED, name, call=call)
             case programs.Waits(several):
                 self._suspend(several)
             case programs.Hangs():
@@ -168,7 +173,7 @@ class Job:
 
     def _suspend(self, several: tuple[tuple[str, int, str], ...]) -> None:
         now = self._process.clock.now_ms()
-        waits = tuple(Wait(name, now + ms, signal) for name, ms, signal in several)
+        waits = tuple(Wait(name, now + ms if ms else 0, signal) for name, ms, signal in several)
         report = told(self.task, ReportKind.SUSPENDED, self._worker, self)
         self._end(replace(report, waits=waits))
 
@@ -179,10 +184,13 @@ class Job:
             result = f'"{name} of {self.task.delivery}"'.encode()
             self._tell(ReportKind.CHECKPOINT, name, result)
 
-    def _tell(self, kind: ReportKind, name: str, result: bytes = b"") -> None:
+    def _tell(
+        self, kind: ReportKind, name: str, result: bytes = b"", call: Call | None = None
+    ) -> None:
         """Report, and go on when Kafka has it."""
         self._announce()
         report = told(self.task, kind, self._worker, self, name=name, result=result)
+        report = replace(report, call=call)
         sent_at = self._ticks.time()
 
         def acknowledged() -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import msgspec
 from msgspec.structs import replace
 
-from symphainy_schemas.records import Error, StateChange, StepReport, Task
+from symphainy_schemas import ids
+from symphainy_schemas.records import Call, Error, StateChange, StepReport, Task
 from symphainy_simulation.world.events import MS
 
 
@@ -39,6 +40,14 @@ class Waits:
 
 
 @dataclass(frozen=True, slots=True)
+class Invokes:
+    """`ctx.invoke` states an intent, under a name."""
+
+    name: str
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
 class Hangs:
     """Never end."""
 
@@ -59,19 +68,28 @@ class Succeeds:
     changes: tuple[StateChange, ...]
 
 
-Piece = Work | Step | Progress | Waits | Hangs | Fails | Succeeds
+Piece = Work | Step | Progress | Waits | Invokes | Hangs | Fails | Succeeds
 
 
 WAITS = frozenset({"sleep", "signal", "both"})
+INVOKES = frozenset({"invoke", "insist", "begin", "state", "gather"})
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One piece in a payload: what, a name, ms, and up to which attempt it happens."""
+    """One piece in a payload: what, a name, ms, and up to which attempt it happens.
+
+    What is invoked is `asks`, and does `lines`. Its end is waited for (`invoke`, `insist`: raise
+    unless it succeeds) for at most `ms`, 0 for ever; by a later line of that name, if there is one
+    (`begin`); or not (`state`). What is done side by side (`gather`) are `lines`. Without either
+    it is written as it was before there were any.
+    """
 
     do: str
     name: str = ""
     ms: int = 0
     until: int = 1_000
+    asks: str | msgspec.UnsetType = msgspec.UNSET
+    lines: tuple[Line, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Payload(msgspec.Struct, frozen=True):
@@ -128,29 +146,82 @@ class Program:
     """One run of a handler."""
 
     def __init__(self, task: Task) -> None:
+        self._task = task
         self._payload = _decode(task.payload)
         self._attempt = task.attempt
         self._lines = (self._payload.undo if task.compensates else self._payload.lines) or ()
-        self._carried = {known.name for known in task.checkpoints}
+        self._carried = {known.name: known.result for known in task.checkpoints}
+        self._stated: set[str] = set()
         self._at = 0
 
     def next(self) -> Piece:
         """What it does next; what a checkpoint answers takes no time."""
         while self._at < len(self._lines):
             line = self._lines[self._at]
-            self._at += 1
-            if self._attempt > line.until or (line.do == "step" and line.name in self._carried):
-                continue
-            if line.do in WAITS:
-                left = tuple(x for x in _waits(line) if x[0] not in self._carried)
-                if left:
-                    return Waits(left)
-                continue
-            return _piece(line)
+            piece = self._comes(line) if self._attempt <= line.until else None
+            if piece is None or not isinstance(piece, Invokes):
+                self._at += 1
+            if piece is not None:
+                return piece
         n = self._payload.n or 0
         told = {"n": n, "attempt": self._attempt, "lock": self._payload.key}
         result = msgspec.json.encode(told)
         return Succeeds(result, (StateChange("n", str(n).encode()),))
+
+    def _comes(self, line: Line) -> Piece | None:
+        """What a line still asks for, if anything; who has invoked something comes back to it."""
+        if line.do in WAITS or line.do in INVOKES:
+            return self._together(_lines_of(line) if line.do == "gather" else (line,))
+        return None if line.do == "step" and line.name in self._carried else _piece(line)
+
+    def _together(self, lines: tuple[Line, ...]) -> Piece | None:
+        """All is stated before anything is waited for."""
+        for line in lines:
+            if line.do in INVOKES and not {line.name} & (self._stated | self._carried.keys()):
+                self._stated.add(line.name)
+                return Invokes(line.name, _call(line, self._payload.n or 0))
+        waits = [x for line in lines for x in self._waits(line) if x[0] not in self._carried]
+        if waits:
+            return Waits(tuple(waits))
+        failed = any(line.do == "insist" and not self._went_well(line.name) for line in lines)
+        return Fails(Error(code="child_failed", message="It has not."), -1) if failed else None
+
+    def _waits(self, line: Line) -> tuple[tuple[str, int, str], ...]:
+        if line.do in ("begin", "state"):
+            return ()
+        if line.do not in INVOKES:
+            return _waits(line)
+        return ((ended(line.name), line.ms, self._child(line.name)),)
+
+    def _child(self, name: str) -> str:
+        """The execution of what was invoked under a name."""
+        if name in self._carried:
+            return str(msgspec.json.decode(self._carried[name]))
+        task = self._task
+        intent_id = ids.child_intent_id(task.token, name)
+        return ids.execution_id(task.tenant_id, task.session_id, intent_id, task.partition)
+
+    def _went_well(self, name: str) -> bool:
+        outcome = self._carried[ended(name)]
+        return bool(outcome) and msgspec.json.decode(outcome)["status"] == "succeeded"
+
+
+def ended(name: str) -> str:
+    """Under which name the end of what was invoked is recorded."""
+    return f"{name}:ended"
+
+
+def _call(line: Line, n: int) -> Call:
+    lines = _lines_of(line)
+    parts = {one.name: Part(_lines_of(one)) for one in lines if one.do == "part"}
+    payload: Payload | Planned = Planned(n, "x", parts) if parts else Payload(n, "x", lines)
+    asks = "" if isinstance(line.asks, msgspec.UnsetType) else line.asks
+    realm = asks.partition(".")[0]
+    return Call(asks, realm, encode_payload(payload), awaited=line.do != "state")
+
+
+def _lines_of(line: Line) -> tuple[Line, ...]:
+    return () if isinstance(line.lines, msgspec.UnsetType) else line.lines
 
 
 def _waits(line: Line) -> tuple[tuple[str, int, str], ...]:

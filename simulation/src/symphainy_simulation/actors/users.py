@@ -5,13 +5,15 @@ What is not acknowledged is unknown, and is repeated under the same id until it 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from hashlib import sha256
 
 import msgspec
 from msgspec.structs import replace
 
 from symphainy_schemas import ids
-from symphainy_schemas.codec import encode
+from symphainy_schemas.codec import decode, encode
+from symphainy_schemas.errors import UnreadableRecord
 from symphainy_schemas.records import Intent, ReportKind, StepReport
 from symphainy_schemas.state import ExecutionState
 from symphainy_simulation.actors import operators
@@ -159,6 +161,8 @@ class Users:
             intent_type, body = "runtime.signal", self._asks(first, name=one.key, data=one.number)
         elif one.kind in REQUESTS:
             what = {"reason": f"r{one.number}", **operators.asks(one, first)}
+            if one.variant:
+                what["execution_id"] = self._child(first, one.variant)
             intent_type, body = REQUESTS[one.kind], self._asks(first, **what)
         intent = Intent(
             intent_id=f"i{(one if one.kind in OWN_ID else first).number}",
@@ -177,9 +181,23 @@ class Users:
         return _spoilt(intent, one.variant) if one.kind is Kind.WRONG else intent
 
     def _asks(self, first: Stated, **what: object) -> bytes:
+        return msgspec.json.encode({"execution_id": self._execution(first), **what})
+
+    def _execution(self, first: Stated) -> str:
         partition, session = self.partition(first), self.session(first)
-        execution = ids.execution_id(first.tenant, session, f"i{first.number}", partition)
-        return msgspec.json.encode({"execution_id": execution, **what})
+        return ids.execution_id(first.tenant, session, f"i{first.number}", partition)
+
+    def _child(self, first: Stated, number: int) -> str:
+        """One of those that an execution has invoked by now; itself, if there is none."""
+        partition, parent = self.partition(first), self._execution(first)
+        found = [parent]
+        for _, stored in self._universe.log(INTENTS, partition).read(0, 1 << 30):
+            with suppress(UnreadableRecord):
+                one = decode(stored.value, Intent)
+                if one.causation_id == parent:
+                    place = one.tenant_id, one.session_id, one.intent_id
+                    found.append(ids.execution_id(*place, partition))
+        return found[min(number, len(found) - 1)]
 
     def _produce(self, one: Stated, intent: Intent, partition: int, tries: int = 0) -> None:
         log, value = self._universe.log(INTENTS, partition), encode(intent)

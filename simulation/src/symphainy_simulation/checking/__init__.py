@@ -6,6 +6,7 @@ from symphainy_simulation.checking import (
     acceptance,
     cancelling,
     checkpoints,
+    children,
     concurrency,
     dispatches,
     endings,
@@ -65,6 +66,7 @@ CHECKERS = (
     concurrency.check,
     waiting.check,
     sagas.check,
+    children.check,
 )
 
 

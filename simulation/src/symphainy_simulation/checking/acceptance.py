@@ -131,7 +131,7 @@ def _letter(book: Book, unreadable: Place, passing: Entry) -> Iterator[Violation
 
 def _caused(logs: PartitionLogs, entry: Entry) -> Iterator[Violation]:
     cause = entry.record.cause
-    if cause is None:
+    if cause is None or entry.follows:  # see `children`
         return
     inputs = {INTENTS: logs.intents, STEPS: logs.steps}.get(cause.topic, {})
     place = Place(cause.topic, cause.partition, cause.offset)

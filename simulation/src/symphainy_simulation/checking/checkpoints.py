@@ -13,6 +13,7 @@ from symphainy_simulation.checking.logs import Read
 from symphainy_simulation.checking.violation import Violation
 
 G = "G5"
+_RECORDED = (e.StepCheckpointed, e.StepResumed, e.ChildInvoked)
 
 
 def check(book: Book) -> Iterator[Violation]:
@@ -30,13 +31,17 @@ def check(book: Book) -> Iterator[Violation]:
 def recorded_before(dispatched: Dispatch) -> tuple[Checkpoint, ...]:
     """The checkpoints that stand before a dispatch, in order."""
     return tuple(
-        Checkpoint(event.name, event.result)
+        Checkpoint(event.name, _recorded(event))
         for entry, event in dispatched.life.told
-        if isinstance(event, e.StepCheckpointed | e.StepResumed)
+        if isinstance(event, _RECORDED)
         and event.step == dispatched.event.step
         # What a handler waited for is recorded with its next dispatch, or before.
         and entry.offset < dispatched.entry.offset + isinstance(event, e.StepResumed)
     )
+
+
+def _recorded(event: e.StepCheckpointed | e.StepResumed | e.ChildInvoked) -> bytes:
+    return f'"{event.child}"'.encode() if isinstance(event, e.ChildInvoked) else event.result
 
 
 def _task(book: Book, found: Read[Task], task: Task) -> Iterator[Violation]:

@@ -33,7 +33,7 @@ def check(book: Book) -> Iterator[Violation]:
 def _causes(logs: PartitionLogs) -> Iterator[Violation]:
     for entry in logs.valid:
         cause = entry.record.cause
-        if cause is None or entry.applies:
+        if cause is None or entry.applies or entry.follows:
             continue
         first = logs.decided[cause.topic, cause.offset]
         if first is not entry:

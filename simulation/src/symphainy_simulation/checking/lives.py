@@ -43,6 +43,7 @@ StepEvent = (
     | e.StepRetryRequested
     | e.StepSkipped
     | e.StepClosed
+    | e.ChildInvoked
 )
 # What an execution with a plan begins; of what is undone, too.
 BEGINS = (e.StepReady, e.StepHeld, e.StepDispatched)

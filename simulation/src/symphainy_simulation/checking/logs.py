@@ -19,6 +19,7 @@ from symphainy_schemas.events import (
     JournalRecord,
     SignalReceived,
     StepRetryRequested,
+    follows,
 )
 from symphainy_schemas.records import DeadLetter, Intent, StepReport, Task
 from symphainy_simulation.checking.history import Carried, History, Written
@@ -62,7 +63,14 @@ class Entry(NamedTuple):
     def applies(self) -> bool:
         """Whether it does to an execution what a control intent asks. Of the intent itself it
         decides nothing: that is another record, behind it."""
-        return any(isinstance(event, ASKED) for event in self.record.events)
+        asked = any(isinstance(event, ASKED) for event in self.record.events)
+        return asked and not self.follows
+
+    @property
+    def follows(self) -> bool:
+        """Whether it follows from another decision, about another execution, and not from an
+        input."""
+        return follows(self.record)
 
 
 class Told(NamedTuple):
@@ -99,7 +107,7 @@ class PartitionLogs:
         found: dict[tuple[str, int], Entry] = {}
         for entry in self.valid:
             cause = entry.record.cause
-            if cause is not None and not entry.applies:
+            if cause is not None and not entry.applies and not entry.follows:
                 found.setdefault((cause.topic, cause.offset), entry)
         return found
 

@@ -76,6 +76,9 @@ def _changes(step: StepState, report: StepReport) -> bool:
         return False
     if step.status is StepStatus.SUSPENDED and report.kind is ReportKind.FAILED:
         return report.delivery in step.open  # only that this delivery has ended
+    if report.kind is ReportKind.INVOKED:  # from any delivery
+        known = any(known.name == report.name for known in step.checkpoints)
+        return report.call is not None and not known and report.delivery <= step.delivery
     if report.kind in _RESULTS:
         return report.delivery <= step.delivery
     if report.delivery != step.delivery or report.delivery not in step.open:

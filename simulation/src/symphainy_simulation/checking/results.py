@@ -9,14 +9,21 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from symphainy_schemas import events as e
-from symphainy_schemas.records import ReportKind, StepReport, Task
+from symphainy_schemas.records import Call, ReportKind, StepReport, Task
 from symphainy_simulation.checking.lives import Book, Life, gives_up
 from symphainy_simulation.checking.logs import Entry, PartitionLogs, Read, Told
 from symphainy_simulation.checking.violation import Place, Violation
 from symphainy_transport.topics import STEPS
 
 G = "G5"
-Reported = e.StepSucceeded | e.StepFailed | e.StepCheckpointed | e.StepHandedBack | e.StepSuspended
+Reported = (
+    e.StepSucceeded
+    | e.StepFailed
+    | e.StepCheckpointed
+    | e.StepHandedBack
+    | e.StepSuspended
+    | e.ChildInvoked
+)
 _REPORTED = Reported.__args__
 _CURRENT = (e.StepStarted, e.StepCheckpointed, e.StepSuspended)
 _KINDS = {
@@ -25,6 +32,7 @@ _KINDS = {
     e.StepCheckpointed: ReportKind.CHECKPOINT,
     e.StepHandedBack: ReportKind.HANDED_BACK,
     e.StepSuspended: ReportKind.SUSPENDED,
+    e.ChildInvoked: ReportKind.INVOKED,
 }
 
 
@@ -93,7 +101,7 @@ def _reports(life: Life, told: Sequence[Told], logs: PartitionLogs) -> Iterator[
     for entry, event in told:
         if isinstance(event, e.StepDispatched):
             tokens[event.delivery] = event
-        elif isinstance(event, e.StepCheckpointed):
+        elif isinstance(event, e.StepCheckpointed | e.ChildInvoked):
             if event.name in names:
                 sentence = f"{life.execution_id}: checkpoint {event.name} was recorded twice"
                 yield Violation(G, sentence, (entry.place,))
@@ -152,6 +160,9 @@ def _same(report: StepReport, event: Reported) -> bool:
         return report.result == event.result
     if isinstance(event, e.StepCheckpointed):
         return (report.name, report.result) == (event.name, event.result)
+    if isinstance(event, e.ChildInvoked):
+        said = Call(event.intent_type, event.realm, event.payload, event.awaited)
+        return (report.name, report.call) == (event.name, said)
     if isinstance(event, e.StepFailed) and report.error is not None:
         return report.error == event.error
     return True

@@ -167,7 +167,7 @@ def _timers(life: Life) -> Iterator[Violation]:
             start_by[event.step] = event.start_by
         elif isinstance(event, e.StepStarted):
             started_at[event.step] = sign_at[event.step] = entry.record.at
-        elif isinstance(event, e.StepCheckpointed | e.StepProgressed):
+        elif isinstance(event, e.StepCheckpointed | e.StepProgressed | e.ChildInvoked):
             sign_at[event.step] = entry.record.at
         elif isinstance(event, e.TimerFired):
             kind, _, step = event.timer.partition(":")

@@ -81,6 +81,8 @@ def _signals(life: Life) -> Iterator[Violation]:
         event = told.event
         if isinstance(event, e.SignalReceived):
             kept[event.name].append(event.data)
+        elif isinstance(event, e.ChildEnded):
+            kept[event.child].append(event.outcome)
         elif isinstance(event, e.StepResumed) and event.signal:
             if not kept[event.signal] or kept[event.signal][0] != event.result:
                 yield _wrong(life, told, f"signal {event.signal} is not the oldest that is left")
@@ -95,7 +97,7 @@ def _received_once(book: Book) -> Iterator[Violation]:
         for life in lives.all():
             for told in life.told:
                 cause = told.entry.record.cause
-                if isinstance(told.event, ASKED) and cause is not None:
+                if told.entry.applies and isinstance(told.event, ASKED) and cause is not None:
                     received[cause.offset].append(told)
         for several in received.values():
             if len(several) > 1:

@@ -6,7 +6,16 @@ process only and taken out again. The product has no hook for it.
 
 from __future__ import annotations
 
-from symphainy_simulation.plants import cancels, journal, local, pauses, sagas, steps, waits
+from symphainy_simulation.plants import (
+    cancels,
+    children,
+    journal,
+    local,
+    pauses,
+    sagas,
+    steps,
+    waits,
+)
 from symphainy_simulation.plants.plant import Plant, planted
 
 PLANTS: dict[str, Plant] = {
@@ -19,6 +28,7 @@ PLANTS: dict[str, Plant] = {
         *cancels.PLANTS,
         *pauses.PLANTS,
         *sagas.PLANTS,
+        *children.PLANTS,
     )
 }
 

@@ -43,6 +43,10 @@ class Ordained:
     fate: Fate
     us: int
     """By how much it is late or slow."""
+    only: Callable[[bytes], bool] | None = None
+    """Which of them it may strike."""
+    then: Event | None = None
+    """What befalls their producer with it."""
 
 
 @dataclass(slots=True)
@@ -101,7 +105,7 @@ class Producer:
         if lane is None:
             lane = self._lanes[log.topic, log.partition] = _Lane(log)
         now = self.events.now
-        fate, us = self._fate(log.topic)
+        fate, us = self._fate(log.topic, value or b"")
         flight = _Flight(key, value, done, now + self._timeout_us, fate, us)
         self.under_way += 1
         lane.waiting.append(flight)
@@ -112,13 +116,15 @@ class Producer:
         lane.last_arrival = arrival
         self.events.at(arrival, lambda: self._arrive(lane))
 
-    def _fate(self, topic: str) -> tuple[Fate, int]:
+    def _fate(self, topic: str, value: bytes) -> tuple[Fate, int]:
         for ordained in self.ordained:
-            if ordained.topic == topic:
+            if ordained.topic == topic and (ordained.only is None or ordained.only(value)):
                 if ordained.behind:
                     ordained.behind -= 1
                     continue
                 self.ordained.remove(ordained)
+                if ordained.then is not None:
+                    ordained.then()
                 return ordained.fate, ordained.us
         return Fate.LANDS, 0
 
