@@ -6,6 +6,7 @@ UV     := $(BIN)/uv
 UV_VERSION := 0.13.9
 MEMBERS := schemas transport runtime processors sdk gateway cli simulation testing
 STAMP  := $(VENV)/.installed
+BROKER  := tests/contract tests/integration
 QUICK   := tests/unit tests/property tests/models tests/simulation tests/typing
 SEEDS   ?= 2000
 FROM    ?= 0
@@ -40,7 +41,8 @@ demo: $(STAMP)   ## The same, then stop; exits with the demo's result
 test: $(STAMP)   ## All tests, on real local Kafka and Valkey; simulated days first
 	$(BIN)/symphainy-sim --seeds $(SEEDS)
 	$(BIN)/pytest -n logical --dist worksteal $(QUICK)
-	$(BIN)/pytest $(QUICK:%=--ignore=%)
+	$(BIN)/pytest -n logical --dist loadfile $(BROKER)
+	$(BIN)/pytest $(QUICK:%=--ignore=%) $(BROKER:%=--ignore=%)
 
 sim: $(STAMP)    ## Simulated days of the whole system: SEEDS=2000, FROM=0
 	$(BIN)/symphainy-sim --seeds $(SEEDS) --from $(FROM)
