@@ -53,6 +53,7 @@ KINDS: tuple[tuple[str, int, dict[str, tuple[int, int]]], ...] = (
             "work_ms": (0, 60),
         },
     ),
+    ("chaos.family", 4, {"succeed_at": (1, 5), "work_ms": (0, 60)}),
     ("chaos.nobody", 2, {}),
 )
 

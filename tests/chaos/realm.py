@@ -115,6 +115,19 @@ async def slow(ctx: Context, payload: Work) -> dict[str, int]:
     return {"attempt": ctx.attempt}
 
 
+@realm.intent("chaos.family", timeout="20s", retry=PASSING)
+async def family(ctx: Context, payload: Work) -> dict[str, int]:
+    """Has others do it, side by side; one of them may fail, and one goes its own way."""
+    Noted(ctx)
+    await ctx.invoke(add, payload, wait=False)
+    parts = await asyncio.gather(
+        ctx.invoke(stepped, payload), ctx.invoke(blocking, payload), ctx.invoke(flaky, payload)
+    )
+    if ctx.attempt < payload.succeed_at:
+        raise RuntimeError("not yet")
+    return {"parts": len(parts)}
+
+
 class Trip(BaseModel):
     """At which attempt each step of a plan succeeds; beyond the last, never."""
 

@@ -9,7 +9,7 @@ from symphainy_processors.fold import agenda
 from symphainy_processors.fold import partition as fold_partition
 from symphainy_processors.owner import deciding, loop
 from symphainy_processors.owner.options import OwnerOptions
-from symphainy_processors.saga import decide as saga
+from symphainy_processors.saga import attempts
 from symphainy_simulation.plan import Scenario
 
 
@@ -50,8 +50,8 @@ _TIGHT = (
 )
 # Times on the scale of a run, whose limits are tenths of seconds instead of minutes.
 _SCALED = (
-    (saga, "REDELIVERY_BACKOFF_MS", 40),
-    (saga, "REDELIVERY_BACKOFF_MAX_MS", 600),
+    (attempts, "REDELIVERY_BACKOFF_MS", 40),
+    (attempts, "REDELIVERY_BACKOFF_MAX_MS", 600),
 )
 
 

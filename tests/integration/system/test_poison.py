@@ -13,7 +13,7 @@ import pytest
 from tests.integration.system.test_waiting import begin, in_status
 from tests.support.system import System, eventually, isolated
 
-from symphainy_processors.saga.decide import MOST_LOST
+from symphainy_processors.saga.attempts import MOST_LOST
 from symphainy_runtime.local import Death, Endpoints
 
 # Each dead worker is missed after its session of 10 s, and another started.

@@ -13,7 +13,7 @@ from tests.unit.processors.plan_bench import LIMIT_MS, Bench, step
 
 from symphainy_processors.fold.steps import LOST_IN_COMPANY
 from symphainy_processors.owner.tasks import task_for
-from symphainy_processors.saga.decide import MOST_LOST
+from symphainy_processors.saga.attempts import MOST_LOST
 from symphainy_schemas import events as e
 from symphainy_schemas.records import REDELIVERED, Error, ReportKind
 from symphainy_schemas.state import StepStatus

@@ -18,8 +18,8 @@ from tests.samples import JOURNAL, PLAIN, REPORT
 
 from symphainy_processors.fold.steps import evolve_step
 from symphainy_processors.moment import Moment
+from symphainy_processors.saga import attempts, waiting
 from symphainy_processors.saga import decide as saga
-from symphainy_processors.saga import waiting
 from symphainy_schemas import events as e
 from symphainy_schemas.records import REDELIVERED, Checkpoint, Error, ReportKind, StepReport
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
@@ -82,7 +82,7 @@ def test_the_last_failure_ends_the_execution(retryable: bool, attempts: int) -> 
 
 @given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
 def test_backoff_never_exceeds_its_largest_delay(attempt: int, jitter: float) -> None:
-    delay = saga.backoff_ms(execution(), attempt, Moment(0, jitter))
+    delay = attempts.backoff_ms(execution(), attempt, Moment(0, jitter))
     assert 50 <= delay <= 1_000
 
 

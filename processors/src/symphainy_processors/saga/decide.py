@@ -11,22 +11,14 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from symphainy_processors.fold.plans import MAIN_STEP, Policy, find_step, is_undoing, policy_of
-from symphainy_processors.fold.steps import LOST_IN_COMPANY
+from symphainy_processors.fold.plans import MAIN_STEP, find_step, is_undoing, policy_of
 from symphainy_processors.moment import Moment
-from symphainy_processors.saga import advancing, calling, cancelling, pausing, waiting
+from symphainy_processors.saga import advancing, attempts, calling, cancelling, pausing, waiting
 from symphainy_schemas import events as e
 from symphainy_schemas.ids import undone_by
 from symphainy_schemas.records import REDELIVERED, Error, ReportKind, StepReport
 from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 
-# A hand-back is answered at once, unless deliveries pile up: then the realm cannot run it now.
-PROMPT_REDELIVERIES = 3
-REDELIVERY_BACKOFF_MS = 500
-REDELIVERY_BACKOFF_MAX_MS = 30_000
-# Where workers are lost with a step again and again, it runs alone, so that it is known which of a
-# dead worker's tasks it died of; when that has ended three more, the step is given up.
-MOST_LOST = LOST_IN_COMPANY + 3
 _ENDED = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
 # No delivery of it is awaited; one that was given up may live.
 WAITING = frozenset({StepStatus.BACKING_OFF, StepStatus.READY, StepStatus.HELD})
@@ -78,7 +70,7 @@ def _on_report(
         case ReportKind.FAILED:
             return _failed(state, step, report, moment)
         case ReportKind.HANDED_BACK:
-            return _stopped(state, step, report, moment)
+            return attempts.handed_back(state, step, report, moment)
         case ReportKind.SUSPENDED:
             return _suspended(state, step, report, moment)
         case ReportKind.MARKER | ReportKind.UNKNOWN:
@@ -124,8 +116,8 @@ def _on_due(state: ExecutionState, step: StepState, now: int) -> Events:
         return waiting.due(step, now)
     if step.status is StepStatus.BACKING_OFF:
         fired = e.TimerFired(timer=f"retry:{step.step}", due_at=step.due_at)
-        if step.lost >= MOST_LOST:
-            return (fired, *_poisoned(state, step))
+        if step.lost >= attempts.MOST_LOST:
+            return (fired, *attempts.poisoned(state, step))
         return (fired, e.StepReady(step=step.step, attempt=step.attempt))
     if state.plan:
         ended: e.Event | None = e.StepClosed(step=step.step)
@@ -164,7 +156,7 @@ def _on_timeout(state: ExecutionState, step: StepState, moment: Moment) -> Event
         retryable=True,
     )
     fired = e.TimerFired(timer=f"{kind}:{step.step}", due_at=step.due_at)
-    return (fired, *_attempt_failed(state, step, step.delivery, error, moment))
+    return (fired, *attempts.failed(state, step, step.delivery, error, moment))
 
 
 def delivery(
@@ -220,7 +212,7 @@ def _lives(state: ExecutionState, step: StepState, report: StepReport, moment: M
 
 def _started(state: ExecutionState, step: StepState, report: StepReport) -> Events:
     lives = step.status is StepStatus.DISPATCHED or report.delivery in step.open
-    return (_start_event(report),) if lives and _may_start(state, step) else ()
+    return (attempts.started(report),) if lives and _may_start(state, step) else ()
 
 
 def _may_start(state: ExecutionState, step: StepState) -> bool:
@@ -235,26 +227,16 @@ def _may_start(state: ExecutionState, step: StepState) -> bool:
     return step.status in WAITING and (policy.timeout_ms > 0 or policy.heartbeat_ms > 0)
 
 
-def _start_event(report: StepReport) -> e.StepStarted:
-    return e.StepStarted(
-        step=report.step,
-        attempt=report.attempt,
-        delivery=report.delivery,
-        worker=report.worker,
-        started_at=report.started_at or report.at,
-    )
-
-
 def _checkpointed(
     state: ExecutionState, step: StepState, report: StepReport, moment: Moment
 ) -> Events:
     if any(known.name == report.name for known in step.checkpoints):
         return ()
-    start = (_start_event(report),) if _may_start(state, step) else ()
+    start = (attempts.started(report),) if _may_start(state, step) else ()
     taken = waiting.checkpoints_bytes(state, step) + len(report.result)
     if taken > waiting.CHECKPOINTS_BYTES:
         error = waiting.checkpoints_too_large(step, taken)
-        failed = _attempt_failed(state, step, report.delivery, error, moment)
+        failed = attempts.failed(state, step, report.delivery, error, moment)
         return (*start, *failed)
     event = e.StepCheckpointed(
         step=report.step,
@@ -268,10 +250,10 @@ def _checkpointed(
 
 def _invoked(state: ExecutionState, step: StepState, report: StepReport, moment: Moment) -> Events:
     starts = report.delivery == step.delivery and _may_start(state, step)
-    start = (_start_event(report),) if starts else ()
+    start = (attempts.started(report),) if starts else ()
     said = calling.invoked(state, step, report)
     if isinstance(said, Error):
-        return (*start, *_attempt_failed(state, step, report.delivery, said, moment))
+        return (*start, *attempts.failed(state, step, report.delivery, said, moment))
     return (*start, *said) if said else ()
 
 
@@ -289,10 +271,10 @@ def _progressed(report: StepReport) -> Events:
 def _succeeded(
     state: ExecutionState, step: StepState, report: StepReport, moment: Moment
 ) -> Events:
-    start = () if step.status is StepStatus.STARTED else (_start_event(report),)
+    start = () if step.status is StepStatus.STARTED else (attempts.started(report),)
     error = advancing.too_large(state, step.step, report.result)
     if error is not None:
-        return (*start, *_attempt_failed(state, step, report.delivery, error, moment))
+        return (*start, *attempts.failed(state, step, report.delivery, error, moment))
     undone = undone_by(step.step)
     return (
         *start,
@@ -314,9 +296,9 @@ def _succeeded(
 
 
 def _failed(state: ExecutionState, step: StepState, report: StepReport, moment: Moment) -> Events:
-    start = () if step.status is StepStatus.STARTED else (_start_event(report),)
+    start = () if step.status is StepStatus.STARTED else (attempts.started(report),)
     error = report.error or Error(code="unknown_failure", message="The worker gave no reason.")
-    failed = _attempt_failed(
+    failed = attempts.failed(
         state,
         step,
         report.delivery,
@@ -328,66 +310,12 @@ def _failed(state: ExecutionState, step: StepState, report: StepReport, moment: 
     return (*start, *failed)
 
 
-def _attempt_failed(
-    state: ExecutionState,
-    step: StepState,
-    delivered: int,
-    error: Error,
-    moment: Moment,
-    *,
-    worker: str = "",
-    retry_after_ms: int = -1,
-) -> Events:
-    """Retry, or fail: at once if no other delivery can start any more, else when none can."""
-    failed = e.StepFailed(
-        step=step.step, attempt=step.attempt, delivery=delivered, worker=worker, error=error
-    )
-    if advancing.finally_failed(state, step.step, error, step.attempt):
-        if undone := undone_by(step.step):
-            return (failed, e.CompensationFailed(step=undone, error=error))
-        others = any(number != delivered for number in step.open)
-        return (failed,) if others or state.plan else (failed, e.ExecutionFailed(error=error))
-    policy = policy_of(state, step.step)
-    delay = retry_after_ms if retry_after_ms >= 0 else backoff_ms(policy, step.attempt, moment)
-    retry = e.StepRetryScheduled(
-        step=step.step, attempt=step.attempt + 1, due_at=moment.now + delay
-    )
-    return (failed, retry)
-
-
-def _poisoned(state: ExecutionState, step: StepState) -> Events:
-    """It fails for good. Of no delivery in particular: whoever had one may run it still."""
-    error = Error(
-        code="poison_task",
-        message=f"{step.lost} workers in a row were gone while they had it, the last "
-        f"{MOST_LOST - LOST_IN_COMPANY} with nothing beside it; its newest delivery was "
-        f"{step.delivery}.",
-        step=step.step,
-        cure="Look into the logs of the workers that started it (symphainy executions show) for "
-        "what ended them: memory, a crash in native code, a call that ends the process.",
-    )
-    failed = e.StepFailed(step=step.step, attempt=step.attempt, delivery=0, worker="", error=error)
-    if undone := undone_by(step.step):
-        return (failed, e.CompensationFailed(step=undone, error=error))
-    return (failed,) if step.open or state.plan else (failed, e.ExecutionFailed(error=error))
-
-
-def backoff_ms(policy: Policy, attempt: int, moment: Moment) -> int:
-    """The delay after `attempt` failed: exponential, with equal jitter in [1/2, 1].
-
-    Source: "Exponential Backoff And Jitter", AWS Architecture Blog.
-    """
-    exponent = min(attempt - 1, 64)  # beyond it every policy stands at its largest delay
-    full = min(float(policy.backoff_max_ms), policy.backoff_ms * policy.backoff_factor**exponent)
-    return int(full * (0.5 + moment.jitter / 2))
-
-
 def _suspended(
     state: ExecutionState, step: StepState, report: StepReport, moment: Moment
 ) -> Events:
     if report.delivery not in step.open:
         return ()  # said before
-    start = () if step.status is StepStatus.STARTED else (_start_event(report),)
+    start = () if step.status is StepStatus.STARTED else (attempts.started(report),)
     names = {wait.name for wait in report.waits}
     if 0 < len(names) == len(report.waits) <= waiting.MOST_WAITS:
         return (*start, *waiting.suspended(state, step, report, moment.now))
@@ -397,32 +325,4 @@ def _suspended(
         step=step.step,
         cure=f"Wait for 1 to {waiting.MOST_WAITS} things at once, each under its own name.",
     )
-    return (*start, *_attempt_failed(state, step, report.delivery, error, moment))
-
-
-def _stopped(state: ExecutionState, step: StepState, report: StepReport, moment: Moment) -> Events:
-    """A hand-back; of a plan's step it is said if its handler ran, for then it may be undone."""
-    events = _handed_back(step, report, moment)
-    ran = bool(state.plan and events) and report.started_at > 0
-    start = (_start_event(report),) if ran and step.status is not StepStatus.STARTED else ()
-    return (*start, *events)
-
-
-def _handed_back(step: StepState, report: StepReport, moment: Moment) -> Events:
-    if step.status is StepStatus.SUSPENDED:
-        return ()  # whoever had it first has said that it waits
-    back = e.StepHandedBack(
-        step=report.step,
-        attempt=report.attempt,
-        delivery=report.delivery,
-        worker=report.worker,
-        reason=report.name,
-    )
-    extra = step.delivery - step.attempt - PROMPT_REDELIVERIES
-    delay = 0
-    if extra >= 0:
-        delay = min(REDELIVERY_BACKOFF_MAX_MS, REDELIVERY_BACKOFF_MS * 2 ** min(extra, 10))
-    elif report.name != REDELIVERED:
-        return (back, e.StepReady(step=step.step, attempt=step.attempt))
-    again = e.StepRetryScheduled(step=step.step, attempt=step.attempt, due_at=moment.now + delay)
-    return (back, again)
+    return (*start, *attempts.failed(state, step, report.delivery, error, moment))

@@ -10,6 +10,7 @@ from symphainy.worker.standing import Standing
 from symphainy_processors.fold import steps as fold_steps
 from symphainy_processors.owner import ledger
 from symphainy_processors.owner.partition import OwnedPartition
+from symphainy_processors.saga import attempts
 from symphainy_processors.saga import decide as saga
 from symphainy_schemas import events as e
 from symphainy_schemas.records import ReportKind
@@ -123,7 +124,7 @@ PLANTS = (
         "deliveries-are-retries",
         "12",
         "Deliveries count for the retry policy.",
-        (Patch(saga, "_attempt_failed", _counts_deliveries),),
+        (Patch(attempts, "failed", _counts_deliveries),),
     ),
     Plant(
         "tokens-not-asked",
@@ -153,7 +154,7 @@ PLANTS = (
         "end-does-not-wait",
         "13",
         "An execution fails while a delivery of it may still start.",
-        (Patch(saga, "_attempt_failed", _ends_at_once),),
+        (Patch(attempts, "failed", _ends_at_once),),
     ),
     Plant(
         "timeout-before-marker",

@@ -7,8 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from symphainy_processors.owner.intents import Intents
-from symphainy_processors.saga import decide as saga
-from symphainy_processors.saga import waiting
+from symphainy_processors.saga import attempts, waiting
 from symphainy_schemas.state import StepStatus
 from symphainy_simulation.plants.plant import Patch, Plant
 
@@ -49,7 +48,7 @@ PLANTS = (
         "found-task-wakes",
         "13",
         "A worker that only found a task wakes the handler that waits.",
-        (Patch(saga, "_handed_back", _wakes_for_nothing),),
+        (Patch(attempts, "_handed_back", _wakes_for_nothing),),
     ),
     Plant(
         "wait-ends-early",
