@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -31,9 +32,23 @@ FOUND_AT = {
     "worker-commits-at-start": 673,
     "found-task-wakes": 237,
     "told-too-early": 368,
-    "worker-wakes-unasked": 29406,
     "failed-goes-on": 192,
     "invoked-in-vain": 223,
+}
+# What no seed of a reasonable number shows: a seed with its faults moved, by their numbers: when, for
+# how long (both ms), and whom they strike. Found among 608 variations of what once was a seed.
+AIMED = {
+    "worker-wakes-unasked": (
+        29406,
+        {
+            0: (2651, 39, 2),
+            1: (1780, 1298, 0),
+            2: (1620, 317, 7),
+            3: (1079, 4, 1),
+            4: (1483, 35, 3),
+            5: (2758, 451, 7),
+        },
+    ),
 }
 SEARCHED_SEEDS = 150
 # What broke a guarantee once, made small: a late start after a hand-back, with nobody left to end
@@ -124,7 +139,21 @@ def test_what_broke_once_stays_whole(token: str) -> None:
     assert told(simulate(plan_of(Token.read(token)))) == []
 
 
-@pytest.mark.parametrize("name", PLANTS)
+@pytest.mark.parametrize("name", AIMED)
+def test_a_planted_bug_is_found_where_faults_are_aimed(name: str) -> None:
+    seed, moved = AIMED[name]
+    plan = plan_of(Token(seed))
+    faults = []
+    for fault in plan.faults:
+        at_ms, ms, target = moved[fault.number]
+        faults.append(replace(fault, at_ms=at_ms, ms=ms, target=target))
+    plan = replace(plan, faults=tuple(faults))
+    assert told(simulate(plan)) == [], "it is clean without the bug"
+    with planted(PLANTS[name]):
+        assert simulate(plan).violations
+
+
+@pytest.mark.parametrize("name", [name for name in PLANTS if name not in AIMED])
 def test_a_planted_bug_is_found(name: str) -> None:
     plant = PLANTS[name]
     seeds = [FOUND_AT[name]] if name in FOUND_AT else []
