@@ -35,7 +35,7 @@ FOUND_AT = {
     "failed-goes-on": 192,
     "invoked-in-vain": 223,
 }
-# What no seed of a reasonable number shows: a seed with its faults moved, by their numbers: when, for
+# What no seed of a reasonable number shows: one with its faults moved, by their numbers: when, for
 # how long (both ms), and whom they strike. Found among 608 variations of what once was a seed.
 AIMED = {
     "worker-wakes-unasked": (
