@@ -497,7 +497,8 @@ class PartitionUnderFire(RuleBasedStateMachine):
         assert set(range(state.intents_next)) <= causes | letters
 
     def teardown(self) -> None:
-        """Once all is quiet, workers answer honestly and nothing rests, every execution ends."""
+        """Once all is quiet, workers answer honestly and nothing rests, every execution ends, and
+        every effect is acknowledged."""
         while self.log.flying:
             self.log.land()
         if self.owned.lost:
@@ -513,7 +514,9 @@ class PartitionUnderFire(RuleBasedStateMachine):
             open_ones = [
                 s for s in everything if isinstance(s, ExecutionState) and not s.status.ended
             ]
-            if not open_ones and not self.log.flying:
+            ledger = self.owned.ledger
+            all_acted = ledger.acted_to == ledger.next_offset - 1
+            if not open_ones and not self.log.flying and all_acted:
                 return
             for state in open_ones:
                 if state.paused:
@@ -522,7 +525,7 @@ class PartitionUnderFire(RuleBasedStateMachine):
                 self._answer(state.execution_id)
             self.world.now += 50
             self.owned.tick()
-        raise AssertionError("an execution never ends")
+        raise AssertionError("an execution never ends, or an effect is never acknowledged")
 
     def _read_everything(self) -> None:
         """As far as nothing waits for a dead letter."""

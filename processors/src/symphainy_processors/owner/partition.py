@@ -208,12 +208,13 @@ class OwnedPartition:
         reported of it if it did (rule 14)."""
         doubtful, self.ledger.in_doubt = self.ledger.in_doubt, []
         for execution_id, name, offset in doubtful:
-            self._unsent[execution_id, name] = offset
             found = self.state.step(execution_id, name)
-            if found is None:
-                self._dealt_with(execution_id, name)
-            else:
-                self._timeouts.add(execution_id, found[1])
+            if found is None or found[1].dispatched_at != offset:  # it went on meanwhile
+                self.ledger.delivered_anew(offset)
+                continue
+            self._dealt_with(execution_id, name)  # what an older one of it was waited for
+            self._unsent[execution_id, name] = offset
+            self._timeouts.add(execution_id, found[1])
 
     def _dealt_with(self, execution_id: str, name: str) -> None:
         offset = self._unsent.pop((execution_id, name), None)
