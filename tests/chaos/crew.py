@@ -36,7 +36,8 @@ class Options:
     """Of intents; all by default."""
     least_faults: int = 0
     """A round goes on until so many things were broken, for at most four times its length."""
-    quiet_within_s: float = 180.0
+    # A failure waits until no delivery can start any more, 85 s; who had invoked it as long again.
+    quiet_within_s: float = 300.0
     """How long after healing everything may take to end."""
 
 
