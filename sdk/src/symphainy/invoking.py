@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -100,4 +100,10 @@ def _reader(target: Target) -> TypeAdapter[Any] | None:
     if isinstance(target, str) or not getattr(target, "output_contract", b""):
         return None
     returns = getattr(target, "returns", ())
-    return TypeAdapter(reduce(or_, returns)) if returns else None
+    return _adapter(returns) if returns else None
+
+
+@lru_cache(maxsize=128)
+def _adapter(returns: tuple[type, ...]) -> TypeAdapter[Any]:
+    """Made once for each, as for `ctx.step`: it costs more than all else that is done here."""
+    return TypeAdapter(reduce(or_, returns))

@@ -12,6 +12,7 @@ from itertools import count
 from typing import Final
 
 from symphainy_processors.admission.contracts import Contracts
+from symphainy_processors.fold.family import STOPPED
 from symphainy_processors.fold.layout import deadline_of
 from symphainy_processors.fold.partition import PartitionState
 from symphainy_processors.owner.deciding import Shell
@@ -241,11 +242,8 @@ def rests(state: ExecutionState) -> bool:
         return True
     if not state.plan:
         return state.status is ExecutionStatus.WAITING
-    left = [step for step in state.steps if step.status not in _OVER or step.open]
+    left = [step for step in state.steps if step.status not in STOPPED or step.open]
     return bool(left) and all(step.status in _IDLE for step in left)
 
 
 _IDLE = frozenset({StepStatus.SUSPENDED, StepStatus.HELD})
-_OVER = frozenset(
-    {StepStatus.SUCCEEDED, StepStatus.SKIPPED, StepStatus.FAILED, StepStatus.CANCELLED}
-)

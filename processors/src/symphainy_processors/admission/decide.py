@@ -19,7 +19,7 @@ from symphainy_processors.fold.plans import concurrency_key
 from symphainy_schemas import events as e
 from symphainy_schemas import ids
 from symphainy_schemas.records import Capability, Error, Intent
-from symphainy_schemas.state import ExecutionState, SessionState
+from symphainy_schemas.state import Child, ExecutionState, SessionState
 from symphainy_schemas.templates import find
 
 RUNTIME_REALM = "runtime"
@@ -47,12 +47,13 @@ def admit(intent: Intent, known: Known) -> Events:
     digest = _payload_hash(intent)
     if known.execution is not None:
         return (e.IntentRepeated(same_payload=known.execution.payload_sha256 == digest),)
-    received = _received(intent, digest, _awaited_by(intent, known))
+    child = _child(intent, known)
+    received = _received(intent, digest, "" if child is None else intent.causation_id)
     problem = _structure(intent, known)
     if problem is None and intent.realm == RUNTIME_REALM:
         return (received, *control.decide(intent, known.session, known.target))
     problem = problem or control.session_problem(known.session, intent)
-    problem = problem or parent_problem(known.parent, _execution_id(intent, known))
+    problem = problem or parent_problem(known.parent, child)
     problem = problem or _capability(intent, known)
     if problem is not None:
         return (received, e.IntentRejected(error=problem))
@@ -70,15 +71,12 @@ def _payload_hash(intent: Intent) -> bytes:
     return sha256(intent.payload).digest()
 
 
-def _execution_id(intent: Intent, known: Known) -> str:
-    return ids.execution_id(intent.tenant_id, intent.session_id, intent.intent_id, known.partition)
-
-
-def _awaited_by(intent: Intent, known: Known) -> str:
-    """Who waits for its end: what it says is its cause, if that has invoked it."""
-    parent = known.parent
-    awaits = parent is not None and child_of(parent, _execution_id(intent, known)) is not None
-    return intent.causation_id if awaits else ""
+def _child(intent: Intent, known: Known) -> Child | None:
+    """What it is to whom it says is its cause, if that waits for its end."""
+    if known.parent is None:
+        return None
+    name = ids.execution_id(intent.tenant_id, intent.session_id, intent.intent_id, known.partition)
+    return child_of(known.parent, name)
 
 
 def _received(intent: Intent, digest: bytes, awaited_by: str) -> e.IntentReceived:

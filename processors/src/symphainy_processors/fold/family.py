@@ -33,9 +33,8 @@ def may_owe(state: ExecutionState) -> bool:
     return bool(state.children) or bool(state.awaited_by and state.status.ended)
 
 
-def parent_problem(parent: ExecutionState | None, execution_id: str) -> Error | None:
+def parent_problem(parent: ExecutionState | None, child: Child | None) -> Error | None:
     """Why an awaited execution does not begin."""
-    child = None if parent is None else child_of(parent, execution_id)
     if parent is None or child is None or is_wanted(parent, child):
         return None
     return Error(

@@ -8,7 +8,7 @@ acknowledged, and only that is ever flushed (rule 17).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import islice
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -81,7 +81,6 @@ class PartitionState:
         self.live = self.settled.live
         self.idle = self.settled.idle
         self._turn = self.settled.turn
-        self._calls = True  # whether the store may hold keys of intents that were stated
         # What `state` in Kafka must still be told: the ids flushed with changes after that offset.
         # A dict: the collector goes through a set, which holds a million ids after an outage.
         self.changed: dict[str, None] = {}
@@ -188,7 +187,6 @@ class PartitionState:
             return
         self.live += layout.is_live(after) - layout.is_live(change.before)
         self.idle += layout.is_idle(after) - layout.is_idle(change.before)
-        self._calls = self._calls or bool(after.called)
         self._agenda.add(after)
         if overlaid is not None:
             self._no_longer_ready(overlaid, after)
@@ -289,8 +287,7 @@ class PartitionState:
         end = layout.expiry_key(max(0, self.settled.at - self._window_ms), "")
         found = self.store.scan(layout.EXPIRY, end, EXPIRED_A_FLUSH)
         entries = [layout.read_expiry_key(key) for key, _ in found]
-        look = bool(entries) and self._calls
-        kept = {at.execution_id for at in self._called(self.settled.acted_to)} if look else {}
+        kept = {at.execution_id for at in self._called(self.settled.acted_to)} if entries else {}
         return [
             (ended_at, name)
             for ended_at, name in entries
@@ -299,17 +296,8 @@ class PartitionState:
 
     def _sent(self) -> list[bytes]:
         """Index keys of intents that stand in the write-ahead log by now, a bounded number."""
-        if not self._calls:
-            return []  # a look at nothing costs what was removed beside it
         end = layout.at_number(layout.CALLED, self.settled.acted_to + 1)
-        found = [key for key, _ in self.store.scan(layout.CALLED, end, EXPIRED_A_FLUSH)]
-        unflushed = chain(self._latest.values(), (change.after for change in self._dirty.values()))
-        self._calls = (
-            bool(found)
-            or any(True for _ in self._called(self.settled.acted_to))
-            or any(isinstance(body, ExecutionState) and body.called for body in unflushed)
-        )
-        return found
+        return [key for key, _ in self.store.scan(layout.CALLED, end, EXPIRED_A_FLUSH)]
 
     def _stamped(self) -> Checkpoint:
         return replace(self.settled, identity=self._identity, evolve_version=EVOLVE_VERSION)

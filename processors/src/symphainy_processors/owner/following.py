@@ -37,20 +37,20 @@ class Following:
 
     def decided(self, execution_id: str, events: Events, offset: int) -> None:
         """A decision is recorded: decide what follows, and what follows from that."""
-        state = self._state.execution(execution_id)
-        if state is None or not may_owe(state):
-            return
-        self._owed += ((offset, debt) for debt in family.owed(state, events))
-        if not self._paying:
+        self._owe(execution_id, events, offset)
+        if self._owed and not self._paying:
             self._pay_all()
 
     def finish(self, turn: Iterator[tuple[int, JournalRecord]]) -> None:
         """Decide what a predecessor's last turn still owes."""
         for offset, record in turn:
-            state = self._state.execution(record.execution_id)
-            if state is not None:
-                self._owed += ((offset, debt) for debt in family.owed(state, record.events))
+            self._owe(record.execution_id, record.events, offset)
         self._pay_all()
+
+    def _owe(self, execution_id: str, events: Events, offset: int) -> None:
+        state = self._state.execution(execution_id)
+        if state is not None and may_owe(state):
+            self._owed += ((offset, debt) for debt in family.owed(state, events))
 
     def _pay_all(self) -> None:
         self._paying = True

@@ -61,7 +61,7 @@ class OwnedPartition:
         self._timeouts = Timeouts(shell.owner, term.offset, shell.options.marker_again_ms)
         self._left = left
         self._taking_over = False
-        self._unsent: dict[tuple[str, str], int] = {}  # what a takeover has still to deliver anew
+        self._unsent: dict[tuple[str, str], int] = {}  # what may have to be delivered anew
         self._lettering = False
         self._behind_letter: deque[Input] = deque()
 

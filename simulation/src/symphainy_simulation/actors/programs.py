@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec.structs import replace
 
-from symphainy_schemas import ids
+from symphainy.invoking import child_of
 from symphainy_schemas.records import Call, Error, StateChange, StepReport, Task
 from symphainy_simulation.world.events import MS
 
@@ -197,9 +197,7 @@ class Program:
         """The execution of what was invoked under a name."""
         if name in self._carried:
             return str(msgspec.json.decode(self._carried[name]))
-        task = self._task
-        intent_id = ids.child_intent_id(task.token, name)
-        return ids.execution_id(task.tenant_id, task.session_id, intent_id, task.partition)
+        return child_of(self._task, name)
 
     def _went_well(self, name: str) -> bool:
         outcome = self._carried[ended(name)]

@@ -213,7 +213,7 @@ class KafkaPort:
     def submit(self, partition: int, intent: Intent, sent: Sent) -> None:
         """State an intent on that partition until it is acknowledged."""
         topic, key = self._topics.name(INTENTS), intent.session_id.encode()
-        self._send(topic, encode(intent), key, partition, sent)
+        self._send(topic, encode(intent), key, partition, sent, again_to=partition)
 
     def notify(self, notice: CancelNotice) -> None:
         """Tell workers that what they may run is to end."""
@@ -260,9 +260,10 @@ class KafkaPort:
         partition: int,
         sent: Sent,
         in_doubt: Sent | None = None,
+        again_to: int = BY_KEY,
     ) -> None:
-        """Again and again; in doubt only what may stand there twice, which has no `in_doubt`."""
-        again = _Outgoing(topic, value, key, partition, lambda *told: delivered(*told))
+        """Send until it is acknowledged; what has an `in_doubt` may not stand there twice, and is
+        sent again only while it certainly does not."""
 
         def delivered(error: KafkaError | None, message: Message | None) -> None:
             if message is not None and error is None and message.offset() is not None:
@@ -275,10 +276,11 @@ class KafkaPort:
                 in_doubt()
                 return
             log.warning("sending to %s again after: %s", topic, error or "no offset")
+            again = _Outgoing(topic, value, key, again_to, delivered)
             self._again.append((time.monotonic() + RESEND_S, again))
 
         self._waiting += 1
-        self._produce(again)
+        self._produce(_Outgoing(topic, value, key, partition, delivered))
 
     def _produce(self, outgoing: _Outgoing) -> None:
         if self._backlog or not self._enqueue(outgoing):
