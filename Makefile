@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 UV_VERSION := 0.13.9
+PIP_AUDIT_VERSION := 2.10.1
 MEMBERS := schemas transport runtime processors sdk gateway cli simulation testing
 STAMP  := $(VENV)/.installed
 BROKER  := tests/contract tests/integration
@@ -15,7 +16,7 @@ export UV_PYTHON_DOWNLOADS = never
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test sim soak soak-workers verify bench bench-peers lock clean fix format lint types contracts
+.PHONY: help install dev demo test sim soak soak-workers verify bench bench-peers lock audit-deps clean fix format lint types contracts
 
 help:            ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -74,9 +75,11 @@ types: $(STAMP)  ## Strict types, tests included
 contracts: $(STAMP) ## Floors and purity
 	$(BIN)/lint-imports
 
-bench: $(STAMP)  ## The system beside a bare Kafka pipeline, then the owner against its targets
+BENCHES ?= owner policy backtest audit identity privacy wal replay recover
+
+bench: $(STAMP)  ## The system beside a bare Kafka pipeline, then each part against its targets: BENCHES="wal replay"
 	$(BIN)/python -m bench
-	$(BIN)/python -m bench.owner
+	@set -e; for one in $(BENCHES); do echo "bench.$$one"; $(BIN)/python -m bench.$$one; done
 
 bench-peers: $(STAMP) ## The system beside Restate, DBOS and Temporal, in one run
 	bench/peers/run.sh $(if $(PEERS),--peers $(PEERS)) $(if $(WORKLOADS),--workloads $(WORKLOADS))
@@ -86,6 +89,9 @@ lock: $(UV)      ## Resolve requirements.lock anew (hash-pinned, without address
 		--custom-compile-command 'make lock' $(MEMBERS:%=%/pyproject.toml) --group dev \
 		$(addprefix --no-emit-package=symphainy-,schemas transport runtime processors gateway cli simulation testing) \
 		--no-emit-package=symphainy -o requirements.lock
+
+audit-deps: $(UV) ## Ask for advisories about what is locked; needs the network
+	$(UV) tool run pip-audit==$(PIP_AUDIT_VERSION) --requirement requirements.lock --require-hashes --disable-pip --strict
 
 clean:           ## Remove the virtual environment and local data
 	rm -rf $(VENV) .symphainy

@@ -151,14 +151,15 @@ class Stack:
             ChildSpec(
                 name=name,
                 argv=argv,
-                env={**os.environ, **self._environment()},
+                env={**os.environ, **self.environment()},
                 log_path=log,
                 ready=told if ready else None,
                 ready_timeout_s=ready_timeout_s,
             )
         )
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """The settings, as a process of the system reads them."""
         told = self.settings.model_dump(mode="json", exclude_defaults=True)
         return {f"SYMPHAINY_{name.upper()}": str(value) for name, value in told.items()}
 

@@ -9,6 +9,7 @@ from symphainy_schemas.codec import Record
 from symphainy_schemas.records import (
     ApiKey,
     Artifact,
+    Budget,
     Call,
     CancelNotice,
     Capability,
@@ -21,11 +22,14 @@ from symphainy_schemas.records import (
     PlannedStep,
     PlanStep,
     Policy,
+    PolicyDecision,
+    PolicySet,
     Recovery,
     Reference,
     ReportKind,
     ServedVersions,
     Serving,
+    StageDecision,
     StateChange,
     StepReport,
     Task,
@@ -56,6 +60,16 @@ ERROR = Error(
     operator_action="none",
 )
 
+DECISION = PolicyDecision(
+    platform_version=2,
+    tenant_version=5,
+    sha256=b"\x05" * 32,
+    stages=(
+        StageDecision("security_guard", True, ("acme/security_guard/readers",), ("May read.",)),
+        StageDecision("city_manager", False, ("platform/city_manager/hours",), ()),
+    ),
+)
+
 INTENT = Intent(
     intent_id="01920000-0000-7000-8000-000000000001",
     intent_type="content.ingest_file",
@@ -72,6 +86,11 @@ INTENT = Intent(
     created_at=1_790_000_000_000,
     traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01",
     priority=2,
+    roles=("reader",),
+    attributes=b'{"team":"claims"}',
+    authentication="api_key",
+    credential="0a1b2c",
+    signature=b"\x06" * 64,
 )
 
 TASK = Task(
@@ -104,6 +123,9 @@ TASK = Task(
     compensates="charge",
     result=b"{}",
     alone=True,
+    roles=("reader",),
+    policy=DECISION,
+    session=b'{"stage":"review"}',
 )
 
 REPORT = StepReport(
@@ -176,6 +198,11 @@ EVENTS: tuple[e.Event, ...] = (
         traceparent="",
         priority=2,
         awaited_by=CHILD,
+        roles=("reader",),
+        attributes=b'{"team":"claims"}',
+        authentication="api_key",
+        credential="0a1b2c",
+        dedupe_window_ms=3_600_000,
     ),
     e.IntentRejected(error=ERROR),
     e.IntentRepeated(same_payload=True),
@@ -198,8 +225,10 @@ EVENTS: tuple[e.Event, ...] = (
         deadline_ms=3_600_000,
     ),
     e.ExecutionStarted(),
-    e.SessionOpened(principal="ann", attributes=b"{}"),
-    e.SessionClosed(reason="done"),
+    e.SessionOpened(
+        principal="ann", attributes=b"{}", idle_ms=60_000, lifetime_ms=3_600_000, cancels=True
+    ),
+    e.SessionClosed(reason="done", cancels=True),
     e.StepReady(step="main", attempt=1),
     e.StepDispatched(step="main", attempt=1, delivery=1, token="tok", start_by=1, timeout_ms=2),
     e.StepStarted(step="main", attempt=1, delivery=1, worker="w1", started_at=1),
@@ -243,7 +272,13 @@ EVENTS: tuple[e.Event, ...] = (
     e.CompensationSucceeded(step="charge"),
     e.CompensationFailed(step="charge", error=ERROR),
     e.ExecutionStuck(error=ERROR),
-    e.StepRetryRequested(step="charge", input=b"{}", reason="mended", principal="ann"),
+    e.StepRetryRequested(
+        step="charge",
+        input=b"{}",
+        reason="mended",
+        principal="ann",
+        forgets=("invoke:bank.check:0",),
+    ),
     e.ExecutionCompensated(error=ERROR),
     e.ChildInvoked(
         step="main",
@@ -258,6 +293,14 @@ EVENTS: tuple[e.Event, ...] = (
         awaited=True,
     ),
     e.ChildEnded(child=CHILD, outcome=b'{"status":"succeeded","result":{},"error":null}'),
+    e.PolicyValidated(decision=DECISION),
+    e.PolicyActivated(scope="acme", version=5, sha256=b"\x05" * 32, principal="ann"),
+    e.TenantSuspended(scope="acme", reason="unpaid", principal="ann"),
+    e.TenantResumed(scope="acme", reason="paid", principal="ann"),
+    e.KeyRevoked(scope="acme", key_id="0a1b2c", principal="ann"),
+    e.SessionChanged(attributes=b'{"stage":"review"}', principal="ann"),
+    e.SessionExpired(due_at=9, idle=True, cancels=True),
+    e.SessionSwept(),
 )
 
 JOURNAL = e.JournalRecord(
@@ -343,6 +386,11 @@ STATE = State(
         awaited_by=CHILD,
         children=(Child(CHILD, "main"),),
         called=(41,),
+        roles=("reader",),
+        attributes=b'{"team":"claims"}',
+        authentication="api_key",
+        credential="0a1b2c",
+        policy=DECISION,
     ),
 )
 
@@ -365,6 +413,11 @@ PLAIN = replace(
     awaited_by="",
     children=(),
     called=(),
+    roles=(),
+    attributes=b"",
+    authentication="",
+    credential="",
+    policy=None,
 )
 """An execution of one step, of which nobody wants anything."""
 
@@ -418,6 +471,14 @@ SAMPLES: dict[str, Record] = {
         created_at=1,
         weight=3,
         max_concurrency=100,
+        rate_per_s=12.5,
+        burst=50,
+        budgets=(Budget("day", 10_000),),
+        max_payload_bytes=1_000_000,
+        storage_bytes=1_000_000_000,
+        dedupe_window_ms=86_400_000,
+        attributes=b'{"residency":"eu"}',
+        unsigned=False,
     ),
     "api-key": ApiKey(
         key_id="k",
@@ -427,6 +488,23 @@ SAMPLES: dict[str, Record] = {
         secret_sha256=b"\x03" * 32,
         created_at=1,
         revoked=True,
+        roles=("reader", "operator"),
+        scopes=("content.*",),
+        attributes=b'{"team":"claims"}',
+        expires_at=1_800_000_000_000,
+        description="Nightly import",
+        public_key=b"\x07" * 32,
+    ),
+    "policy-set": PolicySet(
+        scope="acme",
+        version=5,
+        sha256=b"\x05" * 32,
+        security_guard="permit(principal, action, resource);",
+        city_manager="",
+        data_steward="",
+        note="Readers only.",
+        created_at=1,
+        created_by="ann",
     ),
     "serving": Serving(
         worker_id="w-1",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
@@ -15,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.owner import fold, million, noisy, takeover, timers
-from bench.owner.figures import Report, table
+from bench.owner.figures import Report, circumstances, table
 from bench.owner.options import Options
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -57,10 +56,7 @@ def main() -> None:
 def _circumstances(options: Options, load: float) -> dict[str, Any]:
     """`load_before`: what the machine did besides, which must be next to nothing."""
     return {
-        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "load_before": round(load, 2),
+        **circumstances(load),
         "options": asdict(options),
     }
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -53,6 +56,17 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """As it is kept."""
         return {"figures": [one.as_json() for one in self.figures], "details": self.details}
+
+
+def circumstances(load: float) -> dict[str, Any]:
+    """When and where figures were measured, as it is kept; `load` is the machine's before, which is
+    what others did besides."""
+    return {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "load_before": round(load, 2),
+    }
 
 
 def table(title: str, report: Report) -> Table:

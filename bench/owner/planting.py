@@ -21,11 +21,21 @@ from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.saga import decide as saga
 from symphainy_runtime.journal.validity import Validity, judge, record_hash
 from symphainy_runtime.journal.writer import Heading, JournalWriter, Positions, ownership_taken
+from symphainy_runtime.policy.defaults import BUILT_IN
+from symphainy_runtime.policy.engine import Policies
+from symphainy_runtime.policy.facts import Facts
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas import ids
 from symphainy_schemas.codec import decode
 from symphainy_schemas.events import Event, JournalRecord, StepReady
-from symphainy_schemas.records import Capability, Error, Intent, ReportKind, StepReport
+from symphainy_schemas.records import (
+    Capability,
+    Error,
+    Intent,
+    PolicyDecision,
+    ReportKind,
+    StepReport,
+)
 from symphainy_schemas.state import ExecutionState, SessionState
 from symphainy_transport.clients import bounds, consumer, producer
 from symphainy_transport.clock import SystemClock
@@ -49,6 +59,7 @@ class Planter:
         """The tenant and the capability are in `config` already."""
         self._settings = settings
         self._tenant = tenant
+        self._policies = Policies(BUILT_IN, None)
         self._capability = capability
         self._topic = Topics(settings.topic_prefix).name(JOURNAL)
         self._clock = SystemClock()
@@ -77,7 +88,9 @@ class Planter:
 
     def _open(self, bed: _Bed, session: str) -> SessionState:
         intent = self._intent(session, f"open-{session}", "runtime.open_session", {})
-        bed.write(self._heading(intent, bed.partition), admit(intent, self._known(bed.partition)))
+        bed.write(
+            self._heading(intent, bed.partition), admit(intent, self._known(bed.partition, intent))
+        )
         return SessionState(
             session_id=session,
             tenant_id=self._tenant,
@@ -94,7 +107,7 @@ class Planter:
             session.session_id, f"planted-{number:09d}", self._capability.name, payload
         )
         heading = self._heading(intent, p)
-        events = admit(intent, self._known(p, session))
+        events = admit(intent, self._known(p, intent, session))
         events += saga.on_admitted(events)
         if not due_at:
             yield heading, events
@@ -129,12 +142,16 @@ class Planter:
             retry_after_ms=after_ms,
         )
 
-    def _known(self, p: int, session: SessionState | None = None) -> Known:
+    def _decide(self, intent: Intent) -> PolicyDecision:
+        return self._policies.decide(Facts(intent, intent.created_at))
+
+    def _known(self, p: int, intent: Intent, session: SessionState | None = None) -> Known:
         return Known(
             partition=p,
             execution=None,
             session=session,
             tenant_exists=True,
+            decide=lambda: self._decide(intent),
             capability=self._capability,
             contract=None,
         )

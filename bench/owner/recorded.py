@@ -28,6 +28,7 @@ from symphainy_schemas.records import (
     Determinism,
     Error,
     Intent,
+    PolicySet,
     ReportKind,
     StepReport,
     Task,
@@ -81,6 +82,10 @@ class _World:
 
     def tenant(self, tenant_id: str) -> Tenant | None:
         return _TENANT
+
+    def policies(self, scope: str, version: int, sha256: bytes) -> PolicySet | None:
+        """The built-in ones decide."""
+        return None
 
     def refresh(self) -> None:
         """Nothing changes."""

@@ -39,7 +39,12 @@ ROOMY = Bounds(patience=PATIENCE)
 TIGHT = Bounds(page=3, held=6, scant=1, scans=1, rechecks=1, patience=PATIENCE)
 SMALL = Sizes(floor=1, start=3, ceiling=8)
 waits = st.one_of(st.none(), st.integers(0, 50), st.integers(5_000, 60_000))
-caps = st.builds(Limits, weight=st.integers(0, 4), max_concurrency=st.integers(-1, 4))
+caps = st.builds(
+    Limits,
+    weight=st.integers(0, 4),
+    max_concurrency=st.integers(-1, 4),
+    stopped=st.sampled_from((False, False, False, True)),
+)
 steps = st.builds(
     Ready,
     realm=st.sampled_from(REALMS),
@@ -179,8 +184,10 @@ class DispatcherUnderFire(RuleBasedStateMachine):
         """Take one, looking as deep as it takes; whether there was one."""
         eligible = self._eligible()
         rechecks = len(TENANTS) if self.tight else 1  # limits are read one by one then
-        # Every look reads on; each line may be read again once for each step and key.
-        for _ in range(10 + 20 * sum(1 for _ in self.backlog)):
+        # Every look reads on; each line may be read again once for each step and key. What was
+        # withdrawn while it lay in memory is taken too, one in a look.
+        waiting = sum(1 for _ in self.backlog) + len(self.withdrawn)
+        for _ in range(10 + 20 * waiting):
             item = self.dispatcher.take()
             if item is None:
                 rechecks -= not self.dispatcher.scanning
@@ -347,6 +354,8 @@ class DispatcherUnderFire(RuleBasedStateMachine):
         return self._fits(item, self._out(), owed)
 
     def _fits(self, item: Ready, out: Counter[tuple[str, ...]], owed: bool = False) -> bool:
+        if self._share(item.tenant_id).stopped:
+            return False
         most = self._share(item.tenant_id).max_concurrency
         key, tenant = item.concurrency_key, item.tenant_id
         unlimited = not key or item.key_limit < 1
@@ -404,6 +413,7 @@ class DispatcherUnderFire(RuleBasedStateMachine):
             return
         self.neighbour.close()
         self.others = []
+        self.limits = {name: it._replace(stopped=False) for name, it in self.limits.items()}
         for _ in range(1 + len(self.outstanding) + sum(1 for _ in self.backlog)):
             while self._take():
                 pass

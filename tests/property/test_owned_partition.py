@@ -42,6 +42,7 @@ from symphainy_schemas.records import (
     Determinism,
     Error,
     Intent,
+    PolicySet,
     ReportKind,
     StepReport,
     Task,
@@ -97,6 +98,9 @@ class World:
 
     def tenant(self, tenant_id: str) -> Tenant | None:
         return ACME if tenant_id == "acme" else None
+
+    def policies(self, scope: str, version: int, sha256: bytes) -> PolicySet | None:
+        return None
 
     def refresh(self) -> None:
         """Nothing changes."""

@@ -34,6 +34,10 @@ FOUND_AT = {
     "told-too-early": 368,
     "failed-goes-on": 192,
     "invoked-in-vain": 223,
+    "old-child-waited-for": 648,
+    "suspended-delivered-again": 190,
+    "full-of-suspended": 360,
+    "policies-by-number": 217,
 }
 # What no seed of a reasonable number shows: one with its faults moved, by their numbers: when, for
 # how long (both ms), and whom they strike. Found among 608 variations of what once was a seed.
@@ -59,7 +63,10 @@ SEARCHED_SEEDS = 150
 # corrected input of what undoes a step; a lock whose key comes from a result; a retry's token; a
 # task that stood twice and was started after the end, for which the checker blamed the owner; a
 # child's end that came when another step's time had; one that came after its step had failed, which
-# was tried again; records of the last turn that retention had taken.
+# was tried again; records of the last turn that retention had taken; what governs and is no JSON
+# taken for poison; the platform's policies taken for a tenant's of that name as well; a delivery
+# anew of a suspended tenant; a partition full of one, with the resumption among the intents that it
+# did not read; an owner that ended because one partition had no policies, behind a dead letter.
 ONCE_BROKEN = (
     "13449:100002:1801",
     "10376:400804:12",
@@ -78,6 +85,11 @@ ONCE_BROKEN = (
     "635",
     "3562",
     "2879",
+    "4",
+    "14",
+    "154",
+    "360",
+    "817",
 )
 
 

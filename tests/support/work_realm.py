@@ -70,6 +70,12 @@ async def delegate(ctx: Context, payload: Trip) -> dict[str, object]:
     return {"told": await ctx.invoke(approve, payload)}
 
 
+@realm.intent("work.session")
+async def session(ctx: Context, payload: Numbers) -> dict[str, object]:
+    """What its session is told to be."""
+    return dict(ctx.session)
+
+
 @realm.intent("work.refuse")
 async def refuse(ctx: Context, payload: Numbers) -> None:
     """Never succeeds."""

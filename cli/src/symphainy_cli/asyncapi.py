@@ -19,6 +19,7 @@ from symphainy_schemas.records import (
     Capability,
     DeadLetter,
     Intent,
+    PolicySet,
     Serving,
     StepReport,
     Task,
@@ -66,7 +67,7 @@ _MESSAGES: dict[str, tuple[str, tuple[type[codec.Record], ...]]] = {
     CONFIG: (
         "Configuration, compacted; key: kind/name/version, of a worker worker/realm/worker id. "
         "Versions stay; a worker's record is removed when it stops.",
-        (Capability, Tenant, ApiKey, Serving),
+        (Capability, Tenant, ApiKey, PolicySet, Serving),
     ),
     DEAD_LETTERS: ("What could not be read, with its place and reason.", (DeadLetter,)),
 }

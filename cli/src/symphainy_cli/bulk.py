@@ -15,7 +15,7 @@ import typer
 from symphainy import Asked, Client
 from symphainy_cli import many
 from symphainy_cli.asking import Ask, Reason, json_given
-from symphainy_cli.bulk_run import Job, Options, run
+from symphainy_cli.bulk_run import AT_ONCE, Job, Options, Request, retrying, run
 from symphainy_cli.connection import Key, Url
 from symphainy_cli.filters import Filters, From, Session, Status, To, Type
 from symphainy_cli.many import Choose, Target
@@ -31,7 +31,6 @@ DryRun = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Begin without a question.")]
 AtOnce = Annotated[int, typer.Option(help="So many requests at a time.", min=1, max=64)]
-AT_ONCE = 8
 
 
 def register(parent: typer.Typer) -> None:
@@ -61,7 +60,10 @@ def _verb(name: str, ask: Ask, choose: Choose, says: str) -> None:
             return ask(client, target.execution_id, reason)
 
         filters = Filters(session, type_, status, from_, to)
-        run(Job(name, filters, choose, asking), Options(dry_run, yes, at_once, (url, key), json))
+        run(
+            Job(Request(name, asking), filters, choose),
+            Options(dry_run, yes, at_once, (url, key), json),
+        )
 
 
 _verb("cancel", Client.cancel, many.to_cancel, "Ask for the end of executions under way.")
@@ -78,7 +80,11 @@ _verb(
 @app.command()
 def retry(
     step: Annotated[
-        str, typer.Option(help="Only the step of this name.", show_default="every one that failed")
+        str,
+        typer.Option(
+            help="Only the step of this name, or each element that it is run for.",
+            show_default="every one that failed",
+        ),
     ] = "",
     session: Session = "",
     type_: Type = "",
@@ -98,15 +104,9 @@ def retry(
     nothing twice, and tries anew what has failed again since.
     """
 
-    async def ask(client: Client, target: Target) -> Asked:
-        intent_id = many.retry_id(target, reason)
-        return await client.retry_step(
-            target.execution_id, target.step, reason=reason, retry_id=intent_id
-        )
-
     filters = Filters(session, type_, "stuck", from_, to)
     run(
-        Job("retry", filters, many.to_retry(step), ask),
+        Job(retrying(reason), filters, many.to_retry(step)),
         Options(dry_run, yes, at_once, (url, key), json),
     )
 
@@ -145,6 +145,6 @@ def signal(
 
     filters = Filters(session, type_, status, from_, to)
     run(
-        Job("signal", filters, many.to_signal, ask, again=f"--run {this_run}"),
+        Job(Request("signal", ask, f"--run {this_run}"), filters, many.to_signal),
         Options(dry_run, yes, at_once, (url, key), json),
     )

@@ -21,25 +21,33 @@ from symphainy_cli.many import (
     Target,
     ask_each,
     find,
+    retry_id,
     summary,
 )
 from symphainy_cli.output import err, out, show_line, show_table
 from symphainy_schemas.errors import CallerError
 
 SHOWN = 10
+AT_ONCE = 8  # requests, unless the user says otherwise
 INTERRUPTED = 130  # as a shell tells of a process that Ctrl-C ended
 # A gateway that has too much to do sets the pace: nobody waits for the answer of a single request.
 PATIENCE = "10m"
 
 
-class Job(NamedTuple):
-    """What is asked of which executions. `again` is what to add to a run that goes on."""
+class Request(NamedTuple):
+    """What is asked of each. `again` is what to add to a run that goes on."""
 
     verb: str
-    filters: Filters
-    choose: Choose
     ask: Callable[[Client, Target], Awaitable[Asked]]
     again: str = ""
+
+
+class Job(NamedTuple):
+    """What is asked of which executions."""
+
+    request: Request
+    filters: Filters
+    choose: Choose
 
 
 class Options(NamedTuple):
@@ -52,6 +60,18 @@ class Options(NamedTuple):
     json: bool
 
 
+def retrying(reason: str) -> Request:
+    """To have a failed step tried again: that attempt of it once, however often it is asked."""
+
+    def ask(client: Client, target: Target) -> Awaitable[Asked]:
+        intent_id = retry_id(target, reason)
+        return client.retry_step(
+            target.execution_id, target.step, reason=reason, retry_id=intent_id
+        )
+
+    return Request("retry", ask)
+
+
 def run(job: Job, options: Options) -> None:
     """Run it to its end, or until Ctrl-C.
 
@@ -60,9 +80,10 @@ def run(job: Job, options: Options) -> None:
         typer.Exit: 1 if some were refused or it is unknown; 130 after Ctrl-C.
         typer.Abort: the user does not want it.
     """
+    verb = job.request.verb
     if not any(job.filters):
         raise CallerError(
-            f"bulk {job.verb} without a filter would mean every execution.",
+            f"bulk {verb} without a filter would mean every execution.",
             code="no_filter",
             field="--status",
             cure="State --session, --type, --status, --from or --to; for every one "
@@ -70,17 +91,26 @@ def run(job: Job, options: Options) -> None:
         )
     targets = asyncio.run(_find(job, options))
     if options.dry_run or not targets:
-        _show_found(job, targets, options.json)
+        _show_found(verb, targets, options.json)
         return
     if not options.yes:
-        _show_found(job, targets, json=False, where=err)
-        typer.confirm(f"{job.verb.capitalize()} {len(targets)}?", abort=True, err=True)
+        _show_found(verb, targets, json=False, where=err)
+        typer.confirm(f"{verb.capitalize()} {len(targets)}?", abort=True, err=True)
+    ask_all(job.request, options, targets)
+
+
+def ask_all(request: Request, options: Options, targets: Sequence[Target]) -> None:
+    """Ask them, and tell what became of each.
+
+    Raises:
+        typer.Exit: 1 if some were refused or it is unknown; 130 after Ctrl-C.
+    """
     answers: list[Answer] = []
     try:
-        asyncio.run(_ask(job, options, targets, answers))
+        asyncio.run(_ask(request, options, targets, answers))
     except KeyboardInterrupt:
         _tell(answers, options.json)
-        again = f" with {job.again}" if job.again else ""
+        again = f" with {request.again}" if request.again else ""
         left = len(targets) - len(answers)
         err.print(f"interrupted with {left} to go; run it again{again}", highlight=False)
         raise typer.Exit(INTERRUPTED) from None
@@ -100,12 +130,12 @@ async def _find(job: Job, options: Options) -> list[Target]:
 
 
 async def _ask(
-    job: Job, options: Options, targets: Sequence[Target], answers: list[Answer]
+    request: Request, options: Options, targets: Sequence[Target], answers: list[Answer]
 ) -> None:
     """Ask them; `answers` grows as they come, so that an interruption leaves what is known."""
-    columns = (job.verb, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (request.verb, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True) as progress:
-        task = progress.add_task(job.verb, total=len(targets))
+        task = progress.add_task(request.verb, total=len(targets))
 
         def told(answer: Answer) -> None:
             answers.append(answer)
@@ -114,20 +144,20 @@ async def _ask(
                 show_line(_line(answer))
 
         async with Client(*gateway(*options.where), retry_for=PATIENCE) as client:
-            await ask_each(targets, partial(job.ask, client), options.at_once, told)
+            await ask_each(targets, partial(request.ask, client), options.at_once, told)
 
 
-def _show_found(job: Job, targets: Sequence[Target], json: bool, where: Console = out) -> None:
+def _show_found(verb: str, targets: Sequence[Target], json: bool, where: Console = out) -> None:
     """How many were found, and the first of them."""
     first = targets[:SHOWN]
     if json:
         named = [{"status": one.status, **_named(one)} for one in first]
-        show_line({"verb": job.verb, "found": len(targets), "first": named})
+        show_line({"verb": verb, "found": len(targets), "first": named})
         return
     show_table(
         ("execution", "type", "status", "step"),
         [(one.execution_id, one.intent_type, one.status, one.step) for one in first],
-        f"{job.verb}: {len(targets)} found" + (f", the first {SHOWN}" if targets[SHOWN:] else ""),
+        f"{verb}: {len(targets)} found" + (f", the first {SHOWN}" if targets[SHOWN:] else ""),
         where,
     )
 

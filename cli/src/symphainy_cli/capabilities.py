@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
+from msgspec.structs import asdict
 
 from symphainy_cli.connection import kafka_settings
 from symphainy_cli.output import Json, err, out, show_error, show_json, show_table
 from symphainy_cli.versions import find
-from symphainy_runtime.configuration import ConfigReader, Configuration
+from symphainy_runtime.configuration import Configuration, read_configuration
 from symphainy_runtime.versions import Standing
 from symphainy_schemas.errors import CallerError
 from symphainy_schemas.records import Capability
@@ -122,14 +123,11 @@ def show(
 
 
 def _configuration() -> Configuration:
-    reader = ConfigReader(kafka_settings(), "symphainy-capability")
-    reader.catch_up()
-    reader.close()
-    return reader.configuration
+    return read_configuration(kafka_settings(), "symphainy-capability")
 
 
 def _document(capability: Capability) -> dict[str, Any]:
-    document = {name: getattr(capability, name) for name in capability.__struct_fields__}
+    document = asdict(capability)
     for name in ("input_contract", "output_contract"):
         document[name] = msgspec.Raw(document[name]) if document[name] else None
     return document

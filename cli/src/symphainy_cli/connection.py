@@ -13,6 +13,10 @@ from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas.errors import OperatorError
 
 DEV_FILE = "dev.json"
+KEYS = "keys"
+"""The folder of the keys that wrap tenants' data keys; readable by its user only."""
+INTENT_SECRET = "intent.secret"
+"""With what a `symphainy dev` seals intents; readable by its user only."""
 Url = Annotated[str, typer.Option("--url", envvar="SYMPHAINY_URL", help="The gateway's base URL.")]
 Key = Annotated[
     str, typer.Option("--key", envvar="SYMPHAINY_API_KEY", help="API key.", show_default=False)
@@ -68,6 +72,11 @@ def kafka_settings() -> RuntimeSettings:
         "kafka_bootstrap_servers": running.bootstrap_servers,
         "redis_url": settings.redis_url or running.redis_url,
     }
+    if settings.key_folder is None:
+        found["key_folder"] = settings.data_dir / KEYS
+    secret = settings.data_dir / INTENT_SECRET
+    if secret.exists() and not settings.intent_secrets():
+        found["intent_secret_file"] = secret
     return RuntimeSettings(**found)
 
 

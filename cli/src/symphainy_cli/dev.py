@@ -10,6 +10,7 @@ import typer
 from symphainy_cli.connection import DevFile, dev_file, kafka_settings
 from symphainy_cli.demo import run_demo
 from symphainy_cli.output import err, out
+from symphainy_cli.showing import shown
 from symphainy_cli.stack import DevStack
 from symphainy_runtime.local import graceful_signals
 from symphainy_runtime.settings import RuntimeSettings
@@ -82,7 +83,7 @@ def _welcome(running: DevFile) -> None:
         ("api key", running.key),
         ("tenant", running.tenant),
         ("kafka", running.bootstrap_servers),
-        ("redis", running.redis_url),
+        ("redis", shown(running.redis_url)),
     ):
         out.print(f"  [bold]{name:8}[/] {value}", highlight=False, soft_wrap=True)
     out.print()

@@ -8,13 +8,14 @@ import tomllib
 from collections.abc import Callable
 
 import typer
-from pydantic import SecretStr
 from redis import Redis
 from redis.exceptions import RedisError
 
 from symphainy_cli.connection import dev_file, kafka_settings
 from symphainy_cli.output import Json, show_json, show_table
+from symphainy_cli.showing import shown
 from symphainy_cli.topics import as_json, show_findings
+from symphainy_gateway.oidc.fetching import NotFetched, fetch_keys
 from symphainy_runtime.cluster import Cluster, Finding
 from symphainy_runtime.local.java import find_java
 from symphainy_runtime.settings import RuntimeSettings
@@ -31,7 +32,7 @@ def register(app: typer.Typer) -> None:
 def doctor(json: Json = False) -> None:
     """Print every setting with its source, then try everything. Exits 1 if something is wrong."""
     settings = kafka_settings()
-    told = [(name, _shown(getattr(settings, name)), _source(name)) for name in _fields()]
+    told = [(name, shown(getattr(settings, name)), _source(name)) for name in _fields()]
     findings: list[Finding] = []
     checks = [_check(name, probe) for name, probe in _probes(settings, findings).items()]
     if json:
@@ -58,13 +59,6 @@ def doctor(json: Json = False) -> None:
 
 def _fields() -> list[str]:
     return list(RuntimeSettings.model_fields)
-
-
-def _shown(value: object) -> str:
-    """A secret shows only that it is set."""
-    if isinstance(value, SecretStr):
-        return "(set)" if value.get_secret_value() else ""
-    return str(value)
 
 
 def _source(name: str) -> str:
@@ -94,6 +88,7 @@ def _probes(settings: RuntimeSettings, findings: list[Finding]) -> dict[str, Cal
         "cluster": lambda: _cluster(settings, findings),
         "redis": lambda: _redis(settings),
         "artifacts": lambda: _artifacts(settings),
+        "identity": lambda: _identity(settings),
     }
 
 
@@ -125,6 +120,20 @@ def _redis(settings: RuntimeSettings) -> str:
     return (
         f"{info.get('server_name', 'redis')} {info.get('valkey_version') or info['redis_version']}"
     )
+
+
+def _identity(settings: RuntimeSettings) -> str:
+    """Each issuer's keys, and whether intents are sealed."""
+
+    told: list[str] = []
+    for issuer in settings.oidc():
+        try:
+            keys = asyncio.run(fetch_keys(issuer)).keys
+            told.append(f"{issuer.issuer}: {len(keys)} key(s)")
+        except NotFetched as error:
+            raise Unavailable(f"The keys of {issuer.issuer} cannot be had: {error}") from error
+    sealed = "intents are sealed" if settings.intent_secrets() else "intents are not sealed"
+    return "; ".join([*told, sealed])
 
 
 def _artifacts(settings: RuntimeSettings) -> str:

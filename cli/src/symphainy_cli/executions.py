@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
+from rich.markup import escape
 
 from symphainy import Client
 from symphainy_cli.asking import Execution, Reason, ask, json_given, object_given
 from symphainy_cli.connection import Key, Url, gateway
 from symphainy_cli.filters import Filters, From, Session, Status, To, Type
+from symphainy_cli.lazily import load
 from symphainy_cli.output import Json, out, show_json, show_line, show_table
 from symphainy_schemas.state import ExecutionStatus
 
@@ -192,10 +195,29 @@ def show(execution: Execution, url: Url = "", key: Key = "", json: Json = False)
         show_json(document | {"log": events})
         return
     _show(document)
+    _show_decision(document.get("decision"))
     show_table(
         ("time", "event", "topic", "partition", "offset"),
         [(_time(e["at"]), e["type"], e["topic"], e["partition"], e["offset"]) for e in events],
     )
+
+
+@app.command()
+def validate(
+    execution: Execution,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write the report there, as a page to keep.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Say whether what is recorded of an ended execution is in order. Exits 1 if it is not.
+
+    Read from Kafka: order and completeness of its events, contracts, the decision of policy by what
+    was in force, the fold beside `state` and the read model, and the chain of hashes. What cannot
+    be told is unknown, and never passes. Whether records are what they were when a checkpoint was
+    made, `symphainy audit verify --execution` proves.
+    """
+    load("validating").run(execution, html, json)  # what reads Kafka is of no use to the others
 
 
 def _show(document: dict[str, Any]) -> None:
@@ -216,6 +238,16 @@ def _show(document: dict[str, Any]) -> None:
             shown = value if isinstance(value, str | int | float) else msgspec.json.encode(value)
             text = shown.decode() if isinstance(shown, bytes) else str(shown)
             out.print(f"[bold]{name:18}[/] {text}", highlight=False, soft_wrap=True)
+
+
+def _show_decision(decision: dict[str, Any] | None) -> None:
+    """What policy decided, with the policies that did, where the caller may see them."""
+    if decision is None:
+        return
+    for stage in decision["stages"]:
+        verdict = "allowed" if stage["allowed"] else "[red]refused[/]"
+        told = " ".join((", ".join(stage["policies"]), *stage["reasons"]))
+        out.print(f"[bold]{stage['stage']:18}[/] {verdict} {escape(told)}", soft_wrap=True)
 
 
 def _show_event(event: dict[str, Any]) -> None:

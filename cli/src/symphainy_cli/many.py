@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Protocol
 from symphainy import ApiError, Asked
 from symphainy_cli.filters import Filters
 from symphainy_schemas.errors import Unavailable
-from symphainy_schemas.ids import is_compensation
+from symphainy_schemas.ids import is_compensation, whole_of
 from symphainy_schemas.state import ExecutionStatus
 
 PAGE = 200
@@ -181,19 +181,24 @@ def to_compensate(document: Document) -> Iterator[Target]:
 
 
 def to_retry(step: str = "") -> Choose:
-    """The failed steps of what is stuck, of a certain name if that is given: its compensations, if
-    it is stuck while it is undone."""
+    """The failed steps of what is stuck, as `failed_steps` gives them."""
 
     def choose(document: Document) -> Iterator[Target]:
-        if document["status"] != ExecutionStatus.STUCK:
-            return
-        undoing = any(is_compensation(one["step"]) for one in document["steps"])
-        for one in document["steps"]:
-            mine = is_compensation(one["step"]) == undoing and step in ("", one["step"])
-            if mine and one.get("status") == "failed":
-                yield _whole(document)._replace(step=one["step"], attempt=one["attempt"])
+        if document["status"] == ExecutionStatus.STUCK:
+            yield from failed_steps(document, step)
 
     return choose
+
+
+def failed_steps(document: Document, step: str = "") -> Iterator[Target]:
+    """The steps that have failed, of a certain name if that is given, or each element that a step
+    of that name is run for: what undoes steps, if it is undone already."""
+    undoing = any(is_compensation(one["step"]) for one in document["steps"])
+    for one in document["steps"]:
+        named = step in ("", one["step"], whole_of(one["step"]))
+        mine = is_compensation(one["step"]) == undoing and named
+        if mine and one.get("status") == "failed":
+            yield _whole(document)._replace(step=one["step"], attempt=one["attempt"])
 
 
 def _lives(document: Document) -> bool:

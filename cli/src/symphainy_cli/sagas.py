@@ -12,9 +12,12 @@ from rich.live import Live
 
 from symphainy import Asked, Client, Saga
 from symphainy_cli.asking import Execution, Reason, ask, object_given
+from symphainy_cli.bulk_run import AT_ONCE, Options, ask_all, retrying
 from symphainy_cli.connection import Key, Url, gateway
 from symphainy_cli.drawing import draw
+from symphainy_cli.many import Target, failed_steps
 from symphainy_cli.output import Json, out, show_json, show_line
+from symphainy_schemas.errors import CallerError
 from symphainy_transport.clock import SystemClock
 
 _TICK_S = 1.0  # the shortest time that is worth drawing anew for
@@ -65,7 +68,15 @@ def show(
 @app.command()
 def retry(
     execution: Execution,
-    step: Annotated[str, typer.Argument(help="As `saga show` names it.")],
+    step: Annotated[str, typer.Argument(help="As `saga show` names it.", show_default=False)] = "",
+    failed: Annotated[
+        bool,
+        typer.Option(
+            "--failed",
+            help="Each step that has failed; with a STEP that is run for the elements of a list, "
+            "each of those. An attempt that failed is answered by one more, once.",
+        ),
+    ] = False,
     input: Annotated[
         str | None,
         typer.Option(
@@ -86,6 +97,21 @@ def retry(
 
     `compensate:` and a step's name is what undoes that step.
     """
+    if failed:
+        if input is not None or retry_id is not None:
+            raise CallerError(
+                "--failed asks for several steps, each with its own input and key.",
+                field="--failed",
+                cure="Leave out --input and --retry-id, or name one step.",
+            )
+        _retry_failed(execution, step, reason, (url, key), json)
+        return
+    if not step:
+        raise CallerError(
+            "Which step is to be tried again?",
+            field="STEP",
+            cure="Name it, or state --failed for each that has failed.",
+        )
     changed = None if input is None else object_given(input, "--input")
 
     async def verb(client: Client, execution: str, reason: str) -> Asked:
@@ -108,6 +134,25 @@ def compensate(
     It then is `compensated`; or `failed`, where a step had failed and there is nothing to undo.
     """
     ask(Client.compensate, execution, reason, (url, key), json, "it is asked to be undone")
+
+
+def _retry_failed(
+    execution: str, step: str, reason: str, where: tuple[str, str], json: bool
+) -> None:
+    async def look() -> list[Target]:
+        async with Client(*gateway(*where)) as client:
+            return list(failed_steps(await client.execution(execution), step))
+
+    targets = asyncio.run(look())
+    if not targets:
+        raise CallerError(
+            f"Of {execution}, no step {f'{step} ' if step else ''}has failed.",
+            code="step_not_failed",
+            field="STEP",
+            cure=f"Look at it: symphainy saga show {execution}",
+        )
+    options = Options(dry_run=False, yes=True, at_once=AT_ONCE, where=where, json=json)
+    ask_all(retrying(reason), options, targets)
 
 
 def _print(saga: Saga, every: bool) -> None:

@@ -7,17 +7,22 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from secrets import token_hex
 
 import httpx
 
-from symphainy_cli.connection import DevFile, dev_file, write_dev_file
+from symphainy_cli.connection import INTENT_SECRET, KEYS, DevFile, dev_file, write_dev_file
 from symphainy_cli.keys import create_key
+from symphainy_runtime.api_keys import authenticate
 from symphainy_runtime.cluster import Cluster
-from symphainy_runtime.configuration import ConfigReader
+from symphainy_runtime.configuration import read_configuration
 from symphainy_runtime.local import ChildSpec, Death, LocalServices, ServicesOptions, Supervisor
 from symphainy_runtime.local.ports import free_ports, is_free
+from symphainy_runtime.policy.defaults import TENANT_ADMIN
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas.errors import OperatorError
+from symphainy_schemas.records import ApiKey
+from symphainy_transport.clock import SystemClock
 
 TENANT = "dev"
 PRINCIPAL = "developer"
@@ -45,6 +50,7 @@ class DevStack:
             self._folder, options=options, supervisor=self._supervisor, progress=say
         )
         self.settings = settings
+        self._secret: Path | None = None
 
     def start(self) -> DevFile:
         """Start services and roles; where everything is.
@@ -63,7 +69,9 @@ class DevStack:
             redis_url=endpoints.redis_url,
             data_dir=self._folder,
             gateway_port=self._gateway_port(),
+            key_folder=self.settings.key_folder or self._folder / KEYS,
         )
+        self._secret = _intent_secret(self._folder, self.settings)
         Cluster(self.settings).create()
         key = self._key()
         self._say("starting owner, projector, gateway")
@@ -123,13 +131,11 @@ class DevStack:
         """The development key of the last run if it is still valid, else a new one."""
         before = dev_file(self._folder)
         if before is not None:
-            reader = ConfigReader(self.settings, "symphainy-dev")
-            reader.catch_up()
-            valid = reader.configuration.authenticate(before.key) is not None
-            reader.close()
+            keys = read_configuration(self.settings, "symphainy-dev").keys
+            valid = isinstance(authenticate(keys, before.key, SystemClock().now_ms()), ApiKey)
             if valid:
                 return before.key
-        return create_key(self.settings, TENANT, PRINCIPAL)
+        return create_key(self.settings, TENANT, PRINCIPAL, (TENANT_ADMIN,))
 
     def _role(self, name: str, *arguments: str) -> None:
         log = self._folder / "logs" / f"{name}.log"
@@ -154,7 +160,10 @@ class DevStack:
             return False
 
     def _environment(self) -> dict[str, str]:
+        secret = {"SYMPHAINY_INTENT_SECRET_FILE": str(self._secret)} if self._secret else {}
         return {
+            **secret,
+            "SYMPHAINY_KEY_FOLDER": str(self.settings.key_folder),
             "SYMPHAINY_KAFKA_BOOTSTRAP_SERVERS": self.settings.kafka_bootstrap_servers,
             "SYMPHAINY_REDIS_URL": self.settings.redis_url,
             "SYMPHAINY_DATA_DIR": str(self._folder),
@@ -179,6 +188,21 @@ class DevStack:
         except Exception as error:
             self._say(f"{name} did not start again: {error}")
             self.broken.set()
+
+
+def _intent_secret(folder: Path, settings: RuntimeSettings) -> Path | None:
+    """The file with the secret that seals intents, made for its user alone if it is not there; None
+    where the settings have a secret anyway."""
+    if settings.intent_secrets():
+        return None
+    file = folder / INTENT_SECRET
+    if not file.exists():
+        scratch = folder / f"{INTENT_SECRET}.new"
+        scratch.unlink(missing_ok=True)
+        scratch.touch(mode=0o600, exist_ok=False)
+        scratch.write_text(token_hex(32) + "\n")
+        scratch.replace(file)
+    return file
 
 
 def _says_ready(log: Path) -> bool:

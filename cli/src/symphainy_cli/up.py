@@ -22,6 +22,8 @@ class Role(StrEnum):
     OWNER = "owner"
     PROJECTOR = "projector"
     GATEWAY = "gateway"
+    AUDITOR = "auditor"
+    ARCHIVER = "archiver"
 
 
 def register(app: typer.Typer) -> None:

@@ -56,10 +56,24 @@ VERBS: Mapping[str, Verb] = {
         "Print every setting with its source, then try everything. Exits 1 if something is wrong.",
     ),
     "executions": Verb("executions", "Executions."),
+    "session": Verb("sessions", "Sessions: what intents are stated in."),
     "capability": Verb("capabilities", "Capabilities."),
     "topics": Verb("topics", "Kafka's topics."),
     "wal": Verb("wal", "The write-ahead log and the journal."),
+    "replay": Verb("replays", "Replays: what was, and whether today's code would do the same."),
+    "audit": Verb("audit", "Evidence: signed checkpoints of the journal, and what they prove."),
     "key": Verb("keys", "API keys."),
+    "policy": Verb("policies", "Policies: which intents may be."),
+    "tenant": Verb("tenants", "Tenants and their limits."),
+    "redrive": Verb(
+        "redrive",
+        "State failed, rejected or dead-lettered work again, as new intents that name the old.",
+    ),
+    "offsets": Verb("offsets", "How far each role has come; moving what may be."),
+    "recover": Verb(
+        "recover",
+        "Rebuild from Kafka what Redis and local disks held: owners' state, read model, quotas.",
+    ),
     "read-model": Verb("read_model", "The read model in Redis."),
 }
 

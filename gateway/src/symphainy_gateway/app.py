@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
-from symphainy_gateway.backend import Backend
+from symphainy_gateway.backend import Backend, Replaying
 from symphainy_gateway.connections import Connections
 from symphainy_gateway.edge import Edge, Endpoint, failed
 from symphainy_gateway.following import follow
@@ -25,8 +25,11 @@ from symphainy_gateway.routes.control import ControlRoutes
 from symphainy_gateway.routes.executions import ExecutionRoutes
 from symphainy_gateway.routes.intents import SUBMIT, IntentRoutes
 from symphainy_gateway.routes.operations import OperationsRoutes
+from symphainy_gateway.routes.policies import PolicyRoutes
+from symphainy_gateway.routes.replays import ReplayRoutes
 from symphainy_gateway.routes.sagas import SagaRoutes
 from symphainy_gateway.routes.sessions import SessionRoutes
+from symphainy_gateway.routes.wal import WalRoutes
 from symphainy_runtime.settings import RuntimeSettings
 
 DESCRIPTION = (
@@ -35,13 +38,13 @@ DESCRIPTION = (
 )
 
 
-def create_app(settings: RuntimeSettings) -> FastAPI:
-    """The gateway on Kafka and Redis; its lifespan owns every connection.
+def create_app(settings: RuntimeSettings, replays: Replaying) -> FastAPI:
+    """The gateway on Kafka and Redis; its lifespan owns every connection but those of `replays`.
 
     Raises:
         OperatorError: the settings name no Kafka or no Redis.
     """
-    connections = Connections(settings)
+    connections = Connections(settings, replays)
     return build_app(Gateway.over(connections), connections)
 
 
@@ -50,7 +53,7 @@ def build_app(gateway: Gateway, connected: AbstractAsyncContextManager[Backend])
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with connected:
+        async with connected, gateway.identity:
             following = asyncio.create_task(
                 follow(gateway.backend, gateway.pressure.backlog), name="gateway-follow"
             )
@@ -67,6 +70,9 @@ def build_app(gateway: Gateway, connected: AbstractAsyncContextManager[Backend])
         SessionRoutes(gateway),
         ControlRoutes(gateway),
         SagaRoutes(gateway),
+        ReplayRoutes(gateway),
+        PolicyRoutes(gateway),
+        WalRoutes(gateway),
         OperationsRoutes(gateway),
     ):
         routes.add_to(app.router)

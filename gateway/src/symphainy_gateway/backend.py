@@ -7,10 +7,12 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from symphainy_gateway.backlog import Sighting
+from symphainy_gateway.quotas.ledger import Ledger
 from symphainy_runtime.configuration import Configuration
 from symphainy_runtime.read_model.notifications import Watch
 from symphainy_runtime.read_model.reader import Document, Listing, Page
 from symphainy_runtime.settings import RuntimeSettings
+from symphainy_runtime.wal.query import Answer, Query
 from symphainy_schemas.records import Intent
 from symphainy_transport.clock import Clock
 from symphainy_transport.publishing import Accepted
@@ -28,12 +30,24 @@ class Publishing(Protocol):
         """Append the intent; returns when Kafka has acknowledged it."""
         ...
 
+    async def adds(self, intent: Intent) -> int:
+        """How many bytes publishing the intent would add to the object store."""
+        ...
+
+    async def same_payload(self, intent: Intent, digest: bytes) -> bool:
+        """Whether what was decided under the digest is the intent's payload."""
+        ...
+
 
 class Reading(Protocol):
     """The read model (`symphainy_runtime.read_model.reader.ReadModel`)."""
 
     async def executions(self, tenant_id: str, execution_ids: Sequence[str]) -> dict[str, Document]:
         """The documents of those that are there and the tenant's, in one round trip."""
+        ...
+
+    async def document(self, tenant_id: str, fields: Mapping[bytes, bytes]) -> Document | None:
+        """The document of an execution's hash, if it is the tenant's."""
         ...
 
     async def events(
@@ -46,6 +60,14 @@ class Reading(Protocol):
         """A session of the tenant."""
         ...
 
+    async def running(self, session_id: str, limit: int) -> tuple[int, list[str]]:
+        """How many executions run in a session, and the ids of the first `limit`."""
+        ...
+
+    async def sessions(self, tenant_id: str, what: Listing) -> Page:
+        """The tenant's sessions, newest first."""
+        ...
+
     async def session_events(self, tenant_id: str, session_id: str) -> list[Document] | None:
         """Every event of the session's executions, in journal order; None if not there."""
         ...
@@ -55,11 +77,54 @@ class Reading(Protocol):
         ...
 
 
+class Asking(Protocol):
+    """The log, to be asked (`symphainy_gateway.wal.WalPool`)."""
+
+    async def query(self, query: Query) -> Answer:
+        """One page of rows. It holds no more than a bounded number of records takes to read."""
+        ...
+
+
 class Watching(Protocol):
     """Who tells of changes (`symphainy_runtime.read_model.notifications.Notifier`)."""
 
     def watch(self, execution_id: str) -> AbstractAsyncContextManager[Watch]:
         """Be told of changes from here on."""
+        ...
+
+
+class Replaying(Protocol):
+    """The journal itself, which the composition root hands in: a gateway does not fold."""
+
+    async def replay(
+        self,
+        execution_id: str,
+        offsets: Sequence[int],
+        mode: str,
+        at_offset: int | None,
+        at_ms: int | None,
+    ) -> Document:
+        """The execution whose records stand at `offsets`: its events, or its state as of then.
+
+        Raises:
+            CallerError: `history_expired`, `range_not_kept` or `before_execution`.
+            Unavailable: Kafka did not answer.
+        """
+        ...
+
+    async def validate(
+        self,
+        document: Document,
+        events: Sequence[Document],
+        configuration: Configuration,
+        at_ms: int,
+    ) -> Document:
+        """The report on an execution, which the read model shows so; `at_ms` is when it is made.
+
+        Raises:
+            CallerError: `history_expired` or `execution_running`.
+            Unavailable: Kafka did not answer.
+        """
         ...
 
 
@@ -91,8 +156,23 @@ class Backend(Protocol):
         ...
 
     @property
+    def wal(self) -> Asking:
+        """The log, to be asked."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where tenants' counts are kept."""
+        ...
+
+    @property
     def notifier(self) -> Watching:
         """Who tells of changes."""
+        ...
+
+    @property
+    def replays(self) -> Replaying:
+        """What stands in the journal."""
         ...
 
     @property

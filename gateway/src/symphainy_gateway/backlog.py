@@ -83,8 +83,8 @@ class Backlog:
         self._partitions: dict[int, _Partition] = {}
 
     def waiting(self) -> Iterator[tuple[int, int]]:
-        """Each partition that was seen, with its backlog."""
-        return ((p, one.waiting) for p, one in self._partitions.items())
+        """Each partition of which it is known, with its backlog."""
+        return ((p, one.waiting) for p, one in self._partitions.items() if one.decided >= 0)
 
     def appended(self, partition: int, offset: int) -> None:
         """This process appended an intent."""

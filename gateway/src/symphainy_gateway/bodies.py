@@ -6,6 +6,7 @@ beyond 64 bits, lone surrogates, NaN. Nothing here knows an intent.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
@@ -20,6 +21,9 @@ Headers = Mapping[bytes, bytes]
 # Far above what people write; well under the recursion limits of the parsers that come later
 # (Python's is 1,000 frames, jsonschema's and DuckDB's are lower).
 DEPTH_MAX: Final = 64
+# As slow as a modem of 1995; who is slower holds a place that others want.
+PACE_BYTES: Final = 4_096
+PATIENCE_S: Final = 20.0
 _JSON_TYPE = re.compile(rb'application/json[ \t]*(;[ \t]*charset="?utf-8"?[ \t]*)?', re.IGNORECASE)
 _NDJSON_TYPE = re.compile(
     rb'application/(x-ndjson|ndjson|jsonl)[ \t]*(;[ \t]*charset="?utf-8"?[ \t]*)?', re.IGNORECASE
@@ -46,22 +50,38 @@ def require_ndjson(headers: Headers) -> None:
     _require_identity(headers)
 
 
-async def read(receive: Receive, headers: Headers, limit: int) -> bytes:
-    """The body, at most `limit` bytes, whether its length was declared or it comes in chunks.
+async def read(
+    receive: Receive, headers: Headers, limit: int, patience_s: float = PATIENCE_S
+) -> bytes:
+    """The body, at most `limit` bytes, whether its length was declared or it comes in chunks. It
+    may take `patience_s`, and a second more for each `PACE_BYTES` that came.
 
     Raises:
-        Refused: it is larger, or the client left.
+        Refused: it is larger, or came too slowly, or the client left.
     """
     declared = headers.get(b"content-length")
     length = -1 if declared is None else int(declared) if len(declared) < 16 else limit + 1
     if length > limit:
         raise _too_large(limit)
+    try:
+        async with asyncio.timeout(patience_s) as patience:
+            return await _read(receive, length, limit, patience)
+    except TimeoutError as error:
+        raise Refused(
+            "The body came too slowly.",
+            code="body_too_slow",
+            cure=f"Send it within {patience_s:g} s, and 1 s more for each {PACE_BYTES} bytes.",
+            headers=((b"connection", b"close"),),
+        ) from error
+
+
+async def _read(receive: Receive, length: int, limit: int, patience: asyncio.Timeout) -> bytes:
     message = await receive()
     body: bytes = message.get("body", b"")
     if len(body) == length:
         return body  # granian would tell of the end in a message of its own
     if message.get("more_body", False):
-        body = await _rest(receive, body, limit)
+        body = await _rest(receive, body, limit, patience)
     elif message["type"] == "http.disconnect":
         raise _left()
     if len(body) > limit:
@@ -112,7 +132,8 @@ def invalid(field: str, message: str) -> Refused:
     return Refused(message, code="invalid_request", field=field, errors=(violation,))
 
 
-async def _rest(receive: Receive, first: bytes, limit: int) -> bytes:
+async def _rest(receive: Receive, first: bytes, limit: int, patience: asyncio.Timeout) -> bytes:
+    began = patience.when() or 0.0
     chunks = [first]
     size = len(first)
     more = True
@@ -125,6 +146,7 @@ async def _rest(receive: Receive, first: bytes, limit: int) -> bytes:
         if size > limit:
             raise _too_large(limit)
         chunks.append(chunk)
+        patience.reschedule(began + size / PACE_BYTES)
         more = message.get("more_body", False)
     return b"".join(chunks)
 

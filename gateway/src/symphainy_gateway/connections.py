@@ -19,7 +19,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from symphainy_gateway.backend import Replaying
 from symphainy_gateway.backlog import Sighting
+from symphainy_gateway.quotas.ledger import TIMEOUT_S, RedisLedger
+from symphainy_gateway.wal import WalPool
 from symphainy_runtime.configuration import ConfigFollower, Configuration
 from symphainy_runtime.read_model.notifications import Notifier
 from symphainy_runtime.read_model.positions import Position, positions
@@ -47,9 +50,12 @@ CHECK_TIMEOUT_S = 1.0
 class Connections:
     """A `Backend`; an async context manager that connects in the background."""
 
-    def __init__(self, settings: RuntimeSettings, clock: Clock | None = None) -> None:
-        """Raises OperatorError if the settings name no Kafka or no Redis."""
+    def __init__(
+        self, settings: RuntimeSettings, replays: Replaying, clock: Clock | None = None
+    ) -> None:
+        """Raises OperatorError if the settings name no Kafka, no Redis, or a secret of no use."""
         self.settings = settings
+        self.replays = replays
         self.clock = clock or SystemClock()
         settings.require_kafka()
         self._redis: Redis = Redis.from_url(
@@ -59,9 +65,18 @@ class Connections:
             retry=Retry(NoBackoff(), 1),
         )
         self.notifier = Notifier(self._redis, settings.redis_prefix)
-        self._publisher = IntentPublisher(
-            settings, ArtifactStore.from_settings(settings), CLIENT_ID
+        # On connections of its own, which give up sooner: a request waits for these answers.
+        self._counting: Redis = Redis.from_url(
+            settings.require_redis(),
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
         )
+        self.ledger = RedisLedger(self._counting, settings.redis_prefix)
+        artifacts = ArtifactStore.from_settings(settings)
+        self._content = artifacts.content
+        self._publisher = IntentPublisher(settings, artifacts, CLIENT_ID, settings.sealing())
+        self.wal = WalPool(settings, f"{CLIENT_ID}-wal")
         self._follower = ConfigFollower(settings, CLIENT_ID)
         self._admin = admin(settings, CLIENT_ID)
         topics = Topics(settings.topic_prefix)
@@ -73,6 +88,8 @@ class Connections:
     async def __aenter__(self) -> Connections:
         await self._stack.__aenter__()
         self._stack.push_async_callback(self._redis.aclose)
+        self._stack.push_async_callback(self._counting.aclose)
+        self._stack.push_async_callback(self.wal.close)
         await self._stack.enter_async_context(self.notifier)
         connecting = asyncio.create_task(self._connect(), name="gateway-connect")
         self._stack.push_async_callback(_cancelled, connecting)
@@ -146,7 +163,9 @@ class Connections:
                 await asyncio.sleep(RECONNECT_S)
                 continue
             partitions = self._publisher.partitions
-            self._read_model = ReadModel(self._redis, self.settings.redis_prefix, partitions)
+            self._read_model = ReadModel(
+                self._redis, self.settings.redis_prefix, partitions, self._content
+            )
             self._unreached = ""
         log.info("connected: %d partitions", self._publisher.partitions)
 

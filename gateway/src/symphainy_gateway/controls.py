@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from symphainy_gateway import bodies
+from symphainy_gateway.callers import require_scope
 from symphainy_gateway.intents import (
     RUNTIME_REALM,
     SOURCE_BYTES,
@@ -22,14 +23,6 @@ from symphainy_gateway.intents import (
 from symphainy_gateway.problems import Refused
 from symphainy_schemas.records import Intent
 
-OPEN_SESSION = "runtime.open_session"
-CLOSE_SESSION = "runtime.close_session"
-SIGNAL = "runtime.signal"
-CANCEL = "runtime.cancel"
-PAUSE = "runtime.pause"
-RESUME = "runtime.resume"
-RETRY_STEP = "runtime.retry_step"
-COMPENSATE = "runtime.compensate"
 Reason = Annotated[str, Meta(max_length=2_000, description="In words, for the record.")]
 
 
@@ -90,21 +83,31 @@ def read_retry(body: bytes) -> JsonObject:
 
 
 def control(intent_type: str, session_id: str, payload: JsonObject, origin: Origin) -> Submission:
-    """The submission of one of the runtime's own intents."""
+    """The submission of one of the runtime's own intents.
+
+    Raises:
+        Refused: the caller's credential is not for it.
+    """
+    caller = origin.caller
+    require_scope(caller, intent_type)
     intent_id = origin.key or origin.fresh_id
     intent = Intent(
         intent_id=intent_id,
         intent_type=intent_type,
         realm=RUNTIME_REALM,
         session_id=session_id,
-        tenant_id=origin.caller.tenant_id,
-        principal=origin.caller.principal,
+        tenant_id=caller.tenant_id,
+        principal=caller.principal,
         correlation_id=intent_id,
         payload=bodies.encode_object(payload, ""),
         metadata=SOURCE_BYTES,
         solution_context=b"",
         created_at=origin.now_ms,
         traceparent=origin.traceparent,
+        roles=caller.roles,
+        attributes=caller.attributes,
+        authentication=caller.authentication,
+        credential=caller.credential,
     )
     return Submission(intent, payload, bool(origin.key))
 

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from symphainy_gateway import controls, intents
-from symphainy_gateway.parameters import STATUSES
+from symphainy_gateway import controls, intents, policies, replays
+from symphainy_gateway.parameters import MODES, SESSION_STATUSES, STATUSES
 from symphainy_gateway.problems import Problem
 from symphainy_gateway.sagas import Saga
 from symphainy_gateway.submitting import Acknowledged, Place
@@ -162,6 +162,11 @@ _EXECUTION = _open(
         "state_changes": {"type": "array"},
         "steps": {"type": "array"},
         "error": {"oneOf": [_ERROR, {"type": "null"}]},
+        "decision": {
+            "type": ["object", "null"],
+            "description": "What policy decided, and under which versions, stage by stage. The "
+            "policies that did, and their reasons, are told those who govern, operate or audit.",
+        },
         "cancel": {
             "type": ["object", "null"],
             "description": "Who asked for its end (`by`), when (`at`), and why (`reason`).",
@@ -182,7 +187,13 @@ _EXECUTION = _open(
             "keeps them until it ends. Empty for one that was refused.",
         },
         "execution_time_ms": {"type": ["integer", "null"]},
-        "payload_sha256": _text("Hex; of the payload's canonical bytes."),
+        "payload_sha256": _text(
+            "Hex; of the payload's canonical bytes, sealed where the tenant's content is."
+        ),
+        "content": _text(
+            "There where content cannot be read, and why: shredded, corrupt, keys_not_set. In its "
+            'place stands {"content": why}.'
+        ),
         "started_at": {"type": "integer", "description": "Journaled, ms since the epoch."},
         "as_of": {"type": "integer", "description": "The journal offset that this reflects."},
     },
@@ -199,17 +210,109 @@ _EVENT = _open(
     },
     ("type", "topic", "partition", "offset", "index"),
 )
+_ROW = _open(
+    "One event of the journal, with its place and its relations.",
+    {
+        "id": _text("partition-offset-index."),
+        "type": {"type": "string", "examples": list(EVENT_TYPES[:3])},
+        "at": {"type": "integer", "description": "Journaled, ms since the epoch."},
+        "partition": {"type": "integer"},
+        "offset": {"type": "integer"},
+        "index": {"type": "integer", "description": "Within the decision at that offset."},
+        "cause": {"type": ["object", "null"], "description": "The input that was decided."},
+        "parent": {
+            "type": ["string", "null"],
+            "description": "partition-offset of the decision whose effect led to this one.",
+        },
+        "tenant_id": _text(),
+        "session_id": _text(),
+        "execution_id": _text(),
+        "intent_type": {
+            "type": ["string", "null"],
+            "description": "Of the execution's intent; null where that is no longer kept.",
+        },
+        "correlation_id": _text(),
+        "data": {"type": "object", "description": "The event's own members."},
+    },
+    ("id", "type", "at", "partition", "offset", "index", "tenant_id", "execution_id", "data"),
+)
 _SESSION = _open(
     "A session.",
     {
         "session_id": _text(),
         "tenant_id": _text(),
-        "status": {"type": "string", "enum": ["open", "closed"]},
+        "status": {"type": "string", "enum": list(SESSION_STATUSES)},
         "attributes": {"type": ["object", "null"]},
         "opened_at": {"type": "integer"},
         "closed_at": {"type": "integer"},
+        "idle_ms": {"type": "integer"},
+        "expires_at": {"type": ["integer", "null"]},
+        "at_expiry": {"type": "string", "enum": list(MODES)},
+        "ending": {"type": "object"},
+        "closing": {"type": "boolean"},
+        "running": {"type": "integer"},
+        "executions": {"type": "array", "items": {"type": "object"}},
     },
     ("session_id", "tenant_id", "status"),
+)
+
+
+_REPLAYED = _open(
+    "What was of an execution. `events_only`: `events`; `state_only`: `state`, with the place that "
+    "it is `as_of`, and the last in which nothing had gone wrong.",
+    {
+        "mode": {"type": "string", "enum": ["events_only", "state_only"]},
+        "execution_id": _text(),
+        "partition": {"type": "integer"},
+        "records": {"type": "integer", "description": "Of the journal, that this is made of."},
+        "events": {"type": "array", "items": {"$ref": REF + "Event"}},
+        "as_of": {"type": "object"},
+        "newest": {"type": "boolean", "description": "Whether nothing was recorded since."},
+        "state": {"type": "object"},
+        "state_sha256": _text("Of the whole state, what is not shown included."),
+        "last_known_good": {"type": ["object", "null"]},
+    },
+    ("mode", "execution_id", "partition", "records"),
+)
+_VALIDATION = _open(
+    "Whether what is recorded of an execution is in order.",
+    {
+        "format": _text(),
+        "execution_id": _text(),
+        "valid": {"type": "boolean", "description": "No check has failed."},
+        "complete": {"type": "boolean", "description": "Of no check anything is unknown."},
+        "made_at": {"type": "integer", "description": "Ms since the epoch."},
+        "journal": {"type": "object", "description": "Its records, with their places and hashes."},
+        "checks": {
+            "type": "array",
+            "items": _open(
+                "One check, with what it found.",
+                {
+                    "name": _text(),
+                    "standing": {"type": "string", "enum": ["passed", "failed", "unknown"]},
+                    "looked_at": _text(),
+                    "faults": {"type": "array", "items": _text()},
+                    "unknown": {"type": "array", "items": _text()},
+                },
+                ("name", "standing", "looked_at", "faults", "unknown"),
+            ),
+        },
+    },
+    ("format", "execution_id", "valid", "complete", "made_at", "journal", "checks"),
+)
+_POLICIES = _open(
+    "A version of a tenant's policies.",
+    {
+        "scope": _text("The tenant's id."),
+        "version": {"type": "integer"},
+        "sha256": _text("Of the three texts, in hexadecimal."),
+        "security_guard": _text("Cedar."),
+        "city_manager": _text("Cedar."),
+        "data_steward": _text("Cedar."),
+        "note": _text(),
+        "partitions": {"type": "array", "description": "Where it was put in force just now."},
+    },
+    ("scope", "version", "sha256"),
 )
 
 
@@ -232,13 +335,31 @@ def components() -> JsonSchema:
         **named,
         "IntentBody": intents.schema_of(intents.IntentBody),
         "SessionBody": intents.schema_of(intents.SessionBody),
+        "SessionPatch": intents.schema_of(intents.SessionPatch),
+        "SessionPage": _listed("items", "Session", {"cursor": {"type": ["string", "null"]}}),
         "SignalBody": intents.schema_of(controls.SignalBody),
         "RetryBody": intents.schema_of(controls.RetryBody),
         "ReasonBody": intents.schema_of(controls.ReasonBody),
+        "ReplayBody": intents.schema_of(replays.ReplayBody),
+        "Replayed": _REPLAYED,
+        "ValidationReport": _VALIDATION,
         "Execution": _EXECUTION,
         "ExecutionEvents": _listed("events", "Event", {"execution_id": _text()}),
         "ExecutionPage": _listed("items", "Execution", {"cursor": {"type": ["string", "null"]}}),
         "Event": _EVENT,
+        "WalRow": _ROW,
+        "WalPage": _listed(
+            "items",
+            "WalRow",
+            {
+                "cursor": {"type": ["string", "null"]},
+                "notes": {
+                    "type": "array",
+                    "items": _text(),
+                    "description": "What is not kept any more, in words.",
+                },
+            },
+        ),
         "EventStream": _open(
             "One server-sent event; `data` is the journaled event, or of `end` id and status.",
             {"id": _text("The event's index."), "event": _text(), "data": _text("JSON.")},
@@ -247,5 +368,14 @@ def components() -> JsonSchema:
         "Document": {"type": "object"},
         "Text": _text(),
         "Session": _SESSION,
+        "PolicyTexts": intents.schema_of(policies.PolicyTexts),
+        "PolicyQuestion": intents.schema_of(policies.PolicyQuestion),
+        "PolicyVersion": _POLICIES,
+        "PolicyPage": _listed("items", "PolicyVersion", {}),
+        "PolicyAnswer": _open(
+            "What policy says, stage by stage, up to the first that refuses.",
+            {"allowed": {"type": "boolean"}, "stages": {"type": "array"}},
+            ("allowed", "stages"),
+        ),
         "SessionEvents": _listed("events", "Event", {"session_id": _text()}),
     }

@@ -7,19 +7,23 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from symphainy_gateway import bodies
 from symphainy_gateway.backend import Backend
+from symphainy_gateway.bodies import Headers
+from symphainy_gateway.callers import Caller
 from symphainy_gateway.foresight import Foresight
-from symphainy_gateway.identity import authenticate
+from symphainy_gateway.identity import Identity
 from symphainy_gateway.intents import Origin, idempotency_key, traceparent
 from symphainy_gateway.metrics import Metrics
 from symphainy_gateway.pressure import Pressure
 from symphainy_gateway.problems import Refused
+from symphainy_gateway.quotas.metering import Metering
+from symphainy_gateway.quotas.storing import Storing
 from symphainy_gateway.streaming import ExecutionEvents
-from symphainy_gateway.submitting import Submitter
+from symphainy_gateway.submitting import Holds, Submitter
 from symphainy_gateway.waiters import Waiters
 from symphainy_runtime.read_model.reader import Document
 from symphainy_schemas import ids
-from symphainy_schemas.records import ApiKey
 
 # The read model follows the log within milliseconds: who asks for what was accepted a moment ago
 # finds it, and an id that never was is told apart this much later.
@@ -32,9 +36,11 @@ class Gateway:
 
     backend: Backend
     metrics: Metrics
+    identity: Identity
     pressure: Pressure
     waiters: Waiters
     foresight: Foresight
+    metering: Metering
     submitter: Submitter
     events: ExecutionEvents
     stopping: asyncio.Event
@@ -46,13 +52,17 @@ class Gateway:
         pressure = Pressure(backend.settings, backend.clock, metrics)
         waiters = Waiters(backend)
         foresight = Foresight(backend)
+        metering = Metering(backend, metrics)
+        held = Holds(pressure, metering, Storing(backend, metrics))
         return cls(
             backend=backend,
             metrics=metrics,
+            identity=Identity(backend.settings, backend.clock, metrics),
             pressure=pressure,
             waiters=waiters,
             foresight=foresight,
-            submitter=Submitter(backend, waiters, foresight, pressure, metrics),
+            metering=metering,
+            submitter=Submitter(backend, waiters, foresight, held, metrics),
             events=ExecutionEvents(backend, waiters),
             stopping=asyncio.Event(),
         )
@@ -62,15 +72,28 @@ class Gateway:
         self.stopping.set()
         self.waiters.stop()
 
-    def caller(self, request: Request) -> ApiKey:
-        """Whose request it is.
+    async def caller(self, request: Request, wanted: str = "") -> Caller:
+        """Whose request it is. `wanted` is the verb of a route that states no intent.
 
         Raises:
-            Refused: it presents no valid credential.
+            Refused: it presents no valid credential, or one that is not for this.
+            Unavailable: whether it is valid cannot be told now.
         """
-        return authenticate(dict(request.scope["headers"]), self.backend.configuration)
+        headers = dict(request.scope["headers"])
+        return await self.identity.caller(headers, self.backend.configuration, wanted)
 
-    def origin(self, request: Request, caller: ApiKey, *, keyed: bool = True) -> Origin:
+    async def body(self, request: Request, headers: Headers) -> bytes:
+        """The request's body. Hold a place for it (`pressure.body`) while it is used.
+
+        Raises:
+            Refused: it is too large, came too slowly, or the client left.
+        """
+        settings = self.backend.settings
+        return await bodies.read(
+            request.receive, headers, settings.max_body_bytes, settings.body_timeout_s
+        )
+
+    def origin(self, request: Request, caller: Caller, *, keyed: bool = True) -> Origin:
         """What a submission takes from its request. `keyed`: Idempotency-Key has a meaning here.
 
         Raises:
@@ -94,7 +117,7 @@ class Gateway:
             traceparent=traceparent(named),
         )
 
-    async def execution(self, caller: ApiKey, execution_id: str) -> Document:
+    async def execution(self, caller: Caller, execution_id: str) -> Document:
         """The caller's execution; one that was accepted a moment ago is waited for.
 
         Raises:

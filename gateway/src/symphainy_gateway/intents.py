@@ -10,17 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from symphainy_gateway import bodies
+from symphainy_gateway.callers import Caller, require_scope, require_tenant
 from symphainy_gateway.contracts import Schema
-from symphainy_gateway.identity import require_tenant
 from symphainy_gateway.problems import Refused
 from symphainy_schemas import ids
-from symphainy_schemas.records import ApiKey, Intent
+from symphainy_schemas.records import Intent
 
 RUNTIME_REALM = "runtime"
 SHARED_PREFIXES = frozenset({"cross_realm", "solution"})
@@ -57,6 +57,7 @@ CorrelationId = Annotated[
 ]
 TenantId = Annotated[str, Meta(max_length=63, description="Must be the credential's, if given.")]
 JsonObject = dict[str, Any]
+Milliseconds = Annotated[int, Meta(ge=0, le=366 * 86_400_000)]
 FormT = TypeVar("FormT", bound=Struct)
 
 
@@ -79,6 +80,25 @@ class SessionBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     attributes: Annotated[JsonObject, Meta(description="Kept with the session.")] = {}
     tenant_id: TenantId | UnsetType = UNSET
+    idle_ms: Annotated[
+        Milliseconds | UnsetType,
+        Meta(description="It expires when nothing that policy allows was stated for so long."),
+    ] = UNSET
+    lifetime_ms: Annotated[
+        Milliseconds | UnsetType, Meta(description="It expires so long after it was opened.")
+    ] = UNSET
+    at_expiry: Annotated[
+        Literal["drain", "cancel"] | UnsetType,
+        Meta(description="What runs then goes on, or is asked to end; drain by default."),
+    ] = UNSET
+
+
+class SessionPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a client changes of a session."""
+
+    attributes: Annotated[
+        JsonObject, Meta(description="Merged into the session's (RFC 7396): null removes a member.")
+    ]
 
 
 class Submission(Struct, frozen=True, gc=False):
@@ -92,7 +112,7 @@ class Submission(Struct, frozen=True, gc=False):
 class Origin(Struct, frozen=True, kw_only=True):
     """What a submission takes from its request, not from its body."""
 
-    caller: ApiKey
+    caller: Caller
     now_ms: int
     fresh_id: str
     key: str = ""
@@ -101,6 +121,7 @@ class Origin(Struct, frozen=True, kw_only=True):
 
 _intent_decoder = msgspec.json.Decoder(IntentBody)
 _session_decoder = msgspec.json.Decoder(SessionBody)
+_patch_decoder = msgspec.json.Decoder(SessionPatch)
 _any_decoder = msgspec.json.Decoder()
 
 
@@ -117,6 +138,7 @@ def read_intent(body: bytes, origin: Origin) -> Submission:
     caller = origin.caller
     if stated.tenant_id is not UNSET:
         require_tenant(stated.tenant_id, caller)
+    require_scope(caller, stated.intent_type)
     intent_id = _intent_id(stated, origin)
     return Submission(
         Intent(
@@ -134,14 +156,18 @@ def read_intent(body: bytes, origin: Origin) -> Submission:
             else bodies.encode_object(stated.solution_context, "/solution_context"),
             created_at=origin.now_ms,
             traceparent=origin.traceparent,
+            roles=caller.roles,
+            attributes=caller.attributes,
+            authentication=caller.authentication,
+            credential=caller.credential,
         ),
         stated.payload,
         intent_id != origin.fresh_id,
     )
 
 
-def read_session(body: bytes, caller: ApiKey) -> JsonObject:
-    """The attributes that a session's body asks for; an empty body asks for none.
+def read_session(body: bytes, caller: Caller) -> JsonObject:
+    """What a session's body asks for; an empty body asks for no attributes, and for no expiry.
 
     Raises:
         Refused: the body is not one of a session.
@@ -149,7 +175,21 @@ def read_session(body: bytes, caller: ApiKey) -> JsonObject:
     stated = optional(body, _session_decoder, SessionBody)
     if stated.tenant_id is not UNSET:
         require_tenant(stated.tenant_id, caller)
-    return stated.attributes
+    expiry = {
+        name: value
+        for name in ("idle_ms", "lifetime_ms", "at_expiry")
+        if (value := getattr(stated, name)) is not UNSET
+    }
+    return {"attributes": stated.attributes, **expiry}
+
+
+def read_change(body: bytes) -> JsonObject:
+    """What a body changes of a session's attributes.
+
+    Raises:
+        Refused: the body changes something else, or nothing.
+    """
+    return required(body, _patch_decoder, SessionPatch).attributes
 
 
 def optional(body: bytes, decoder: msgspec.json.Decoder[FormT], form: type[FormT]) -> FormT:
@@ -158,8 +198,15 @@ def optional(body: bytes, decoder: msgspec.json.Decoder[FormT], form: type[FormT
     Raises:
         Refused: the body is not of that form.
     """
-    if not body:
-        return form()
+    return required(body, decoder, form) if body else form()
+
+
+def required(body: bytes, decoder: msgspec.json.Decoder[FormT], form: type[FormT]) -> FormT:
+    """The form that a body states.
+
+    Raises:
+        Refused: the body is not of that form.
+    """
     try:
         return bodies.decode(body, decoder)
     except msgspec.ValidationError as error:
@@ -203,8 +250,20 @@ def schema_of(form: type[Struct]) -> JsonObject:
     """The form's JSON Schema, self-contained."""
     text = msgspec.json.encode(msgspec.json.schema(form)).decode()
     schema: JsonObject = msgspec.json.decode(text.replace("(?!\\\\n)", ""))
-    inlined: JsonObject = schema["$defs"][form.__name__]
+    known = schema["$defs"]
+    inlined: JsonObject = _inlined(known[form.__name__], known)
     return inlined
+
+
+def _inlined(part: Any, known: JsonObject) -> Any:
+    """A part of a schema with its local references replaced by what they stand for."""
+    if isinstance(part, list):
+        return [_inlined(one, known) for one in part]
+    if not isinstance(part, dict):
+        return part
+    if "$ref" in part:
+        return _inlined(known[part["$ref"].rpartition("/")[2]], known)
+    return {name: _inlined(one, known) for name, one in part.items()}
 
 
 def _explained(body: bytes, form: type[Struct], error: msgspec.ValidationError) -> Refused:

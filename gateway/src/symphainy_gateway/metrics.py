@@ -76,10 +76,27 @@ class Metrics:
             "Intents that Kafka did not acknowledge.",
             registry=self._registry,
         )
+        self.stand_ins = Counter(
+            "symphainy_gateway_quota_stand_ins",
+            "Charges that this gateway decided by itself, because Redis was away.",
+            registry=self._registry,
+        )
+        self.quota_failures = Counter(
+            "symphainy_gateway_quota_failures",
+            "Attempts to charge in Redis that failed or took too long.",
+            registry=self._registry,
+        )
         self._refusals = Counter(
             "symphainy_gateway_refusals",
-            "Requests, and lines of batches, refused for load, by the problem's code.",
+            "Requests, and lines of batches, refused for load or over a limit, by the problem's "
+            "code.",
             ("code",),
+            registry=self._registry,
+        )
+        self._unauthenticated = Counter(
+            "symphainy_gateway_unauthenticated",
+            "Requests whose credential does not count, by the reason, which callers are not told.",
+            ("reason",),
             registry=self._registry,
         )
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
@@ -97,8 +114,12 @@ class Metrics:
         histogram.observe(seconds)
 
     def refused(self, code: str) -> None:
-        """Count a refusal for load."""
+        """Count a refusal for load, or over a tenant's limit."""
         self._refusals.labels(code).inc()
+
+    def unauthenticated(self, reason: str) -> None:
+        """Count a request whose credential does not count."""
+        self._unauthenticated.labels(reason).inc()
 
     def gauge(self, name: str, meaning: str, value: Callable[[], float]) -> None:
         """Tell `value` from here on."""

@@ -23,15 +23,31 @@ from symphainy_gateway.parameters import (
     CURSOR_PATTERN,
     LIMIT_DEFAULT,
     LIMIT_MAX,
+    MODES,
+    SESSION_STATUSES,
     STATUSES,
     WAIT_PATTERN,
 )
 from symphainy_gateway.problems import KINDS, RETRIED
+from symphainy_schemas.events import EVENT_TYPES
 
 ANYWHERE = ("invalid_parameter", "method_not_allowed", "internal")
-OF_TENANT = (*ANYWHERE, "unauthenticated", "not_ready")
-READING = (*OF_TENANT, "read_model_unavailable")
-BODY = ("body_too_large", "unsupported_media_type", "overloaded")
+OF_TENANT = (
+    *ANYWHERE,
+    "unauthenticated",
+    "invalid_token",
+    "token_expired",
+    "token_not_yet_valid",
+    "token_audience",
+    "token_issuer",
+    "token_claims",
+    "token_replayed",
+    "out_of_scope",
+    "identity_unavailable",
+    "not_ready",
+)
+READING = (*OF_TENANT, "read_model_unavailable", "keys_unavailable")
+BODY = ("body_too_large", "body_too_slow", "unsupported_media_type", "overloaded")
 WITH_BODY = (*BODY, "malformed_json", "invalid_request")
 APPENDING = (
     *OF_TENANT,
@@ -42,8 +58,17 @@ APPENDING = (
     "backlogged",
     "kafka_busy",
     "too_many_waits",
+    "over_quota",
+    "budget_exhausted",
+    "payload_too_large",
+    "storage_exhausted",
+    "policy_denied",
+    "tenant_suspended",
+    "credential_revoked",
+    "content_shredded",
+    "keys_unavailable",
 )
-SUBMITTING = (*APPENDING, *WITH_BODY, "tenant_mismatch", "session_closed")
+SUBMITTING = (*APPENDING, *WITH_BODY, "tenant_mismatch", "session_closed", "session_expired")
 
 
 class DirectRoute(APIRoute):
@@ -57,6 +82,19 @@ class DirectRoute(APIRoute):
             return await answered(endpoint, request)
 
         return handle
+
+
+_TEXT: JsonSchema = {"schema": {"type": "string"}}
+_STANDING: dict[str, JsonSchema] = {
+    "RateLimit-Policy": {
+        **_TEXT,
+        "description": "What the tenant may: `q` intents in `w` seconds. Only if it has limits.",
+    },
+    "RateLimit": {
+        **_TEXT,
+        "description": "`r` of them are left; in `t` seconds all are there again.",
+    },
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +116,7 @@ class Operation:
     media_type: str = "application/json"
     problem_schema: str = "Problem"
     located: tuple[int, ...] = ()
+    metered: bool = False
     open: bool = False
 
     def add(self, router: APIRouter, endpoint: Endpoint) -> None:
@@ -100,8 +139,10 @@ class Operation:
         for status, (meaning, schema) in self.answers.items():
             content = {self.media_type: {"schema": {"$ref": REF + schema}}}
             responses[status] = {"description": meaning, "content": content}
-            if status in self.located:
-                responses[status]["headers"] = {"Location": {"schema": {"type": "string"}}}
+            headers = {"Location": _TEXT} if status in self.located else {}
+            headers |= _STANDING if self.metered else {}
+            if headers:
+                responses[status]["headers"] = headers
         by_status: dict[int, list[str]] = {}
         for code in self.problems:
             by_status.setdefault(KINDS[code].status, []).append(code)
@@ -111,7 +152,7 @@ class Operation:
 
     def _extra(self) -> dict[str, Any]:
         extra: dict[str, Any] = {"parameters": list(self.parameters)}
-        extra["security"] = [] if self.open else [{"apiKey": []}]
+        extra["security"] = [] if self.open else [{"apiKey": []}, {"jwt": []}]
         if self.body is not None:
             media_type, schema, example = self.body
             content = {media_type: {"schema": {"$ref": REF + schema}, "example": example}}
@@ -144,8 +185,16 @@ def compose(app: FastAPI) -> dict[str, Any]:
                 "type": "http",
                 "scheme": "bearer",
                 "bearerFormat": "sym_<id>_<secret>",
-                "description": "Tenant and principal come from it, never from a body.",
-            }
+                "description": "Tenant and principal come from it, never from a body. It may be "
+                "for some intent types only, and for reading (`read`).",
+            },
+            "jwt": {
+                "type": "http",
+                "scheme": "bearer",
+                "bearerFormat": "JWT",
+                "description": "A signed token of an OpenID Connect issuer that this gateway "
+                "accepts. Tenant, principal and roles are claims of it.",
+            },
         },
     }
     return document
@@ -222,14 +271,21 @@ LAST_EVENT_ID = _parameter(
 REASON = _parameter(
     "query", "reason", "Why; journaled.", {"type": "string", "minLength": 1, "maxLength": 200}
 )
+LISTING_TYPE = _parameter(
+    "query",
+    "type",
+    "Only of this intent type.",
+    _pattern("^[a-z][a-z0-9_]{0,62}[.][a-z][a-z0-9_]{0,62}$", "content.ingest_file"),
+)
+MODE = _parameter(
+    "query",
+    "mode",
+    "drain: what runs goes on; cancel: it is asked to end.",
+    {"type": "string", "enum": list(MODES), "default": MODES[0]},
+)
 LISTING = (
     _parameter("query", "session", "Only of this session.", SESSION_ID["schema"]),
-    _parameter(
-        "query",
-        "type",
-        "Only of this intent type.",
-        _pattern("^[a-z][a-z0-9_]{0,62}[.][a-z][a-z0-9_]{0,62}$", "content.ingest_file"),
-    ),
+    LISTING_TYPE,
     _parameter(
         "query", "status", "Only in this status.", {"type": "string", "enum": list(STATUSES)}
     ),
@@ -242,6 +298,50 @@ LISTING = (
         {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
     ),
     _parameter("query", "cursor", "Of the page before.", _pattern(CURSOR_PATTERN, "MTcz")),
+)
+_OFFSET: JsonSchema = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+WAL = (
+    _parameter("query", "execution", "Only of this execution.", EXECUTION_ID["schema"]),
+    _parameter("query", "session", "Only of this session.", SESSION_ID["schema"]),
+    _parameter(
+        "query",
+        "correlation",
+        "Only of this correlation: an execution and all that it invoked.",
+        {"type": "string", "maxLength": 200},
+    ),
+    _parameter(
+        "query",
+        "parent",
+        "Only what this decision's effects led to: partition and offset, as rows tell it.",
+        _pattern("^[0-9]{1,6}-[0-9]{1,18}$", "3-1204"),
+    ),
+    LISTING_TYPE,
+    _parameter(
+        "query", "event", "Only events of this type.", {"type": "string", "enum": list(EVENT_TYPES)}
+    ),
+    _parameter("query", "from", "Journaled at or after.", _TIME),
+    _parameter("query", "to", "Journaled at or before.", _TIME),
+    _parameter(
+        "query",
+        "partition",
+        "Only of this partition of the journal.",
+        {"type": "integer", "minimum": 0, "maximum": 99_999},
+    ),
+    _parameter("query", "offset", "From this offset on; needs `partition`.", _OFFSET),
+    _parameter("query", "to_offset", "Up to before this offset; needs `partition`.", _OFFSET),
+    _parameter(
+        "query",
+        "tenant",
+        "The credential's own, or left out.",
+        _pattern("^[a-z0-9][a-z0-9-]{0,62}$", "acme"),
+    ),
+    *LISTING[-2:],
+)
+SESSION_LISTING = (
+    _parameter(
+        "query", "status", "Only in this state.", {"type": "string", "enum": [*SESSION_STATUSES]}
+    ),
+    *(one for one in LISTING if one["name"] in ("from", "to", "limit", "cursor")),
 )
 INTENT_EXAMPLE = {
     "intent_type": "content.ingest_file",

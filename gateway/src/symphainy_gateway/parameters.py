@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 
 from symphainy_gateway.problems import Refused
 from symphainy_runtime.read_model.reader import Listing
+from symphainy_runtime.wal import query as wal
 from symphainy_schemas import ids
 from symphainy_schemas.state import ExecutionStatus
 
@@ -22,6 +23,15 @@ WAIT_MAX_S = 300.0
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 200
 LISTING_PARAMETERS = frozenset({"session", "type", "status", "from", "to", "limit", "cursor"})
+WAL_PARAMETERS = frozenset(
+    {
+        *("tenant", "execution", "session", "correlation", "parent", "type", "event", "from"),
+        *("to", "partition", "offset", "to_offset", "limit", "cursor"),
+    }
+)
+SESSION_LISTING = frozenset({"status", "from", "to", "limit", "cursor"})
+SESSION_STATUSES = ("open", "closed", "expired")
+MODES = ("drain", "cancel")
 STATUSES = tuple(one.value for one in ExecutionStatus if one is not ExecutionStatus.UNKNOWN)
 WAIT_PATTERN = "^[0-9]{1,6}(ms|s|m)$"
 CURSOR_PATTERN = "^[A-Za-z0-9_=-]{1,200}$"
@@ -111,6 +121,67 @@ def listing(found: Query) -> Listing:
     )
 
 
+def wal_query(found: Query, tenant_id: str) -> wal.Query:
+    """What is asked of the log, of the caller's own tenant.
+
+    Raises:
+        Refused: a parameter has no meaning, or names another tenant.
+    """
+    if found.get("tenant", tenant_id) != tenant_id:
+        raise Refused(
+            "The query names a tenant that is not the credential's.",
+            code="tenant_mismatch",
+            field="/tenant",
+            cure="Leave tenant out: the credential says it.",
+        )
+    return wal.Query(
+        tenant_id=tenant_id,
+        execution_id=found.get("execution", ""),
+        session_id=found.get("session", ""),
+        correlation_id=found.get("correlation", ""),
+        parent=found.get("parent", ""),
+        intent_type=_intent_type(found.get("type")) or "",
+        event_type=found.get("event", ""),
+        from_ms=_time("from", found.get("from")),
+        to_ms=_time("to", found.get("to")),
+        partition=_number("partition", found.get("partition")),
+        from_offset=_number("offset", found.get("offset")),
+        to_offset=_number("to_offset", found.get("to_offset")),
+        limit=_limit(found.get("limit")),
+        cursor=_cursor(found.get("cursor")),
+    )
+
+
+def session_listing(found: Query) -> Listing:
+    """Which sessions to list.
+
+    Raises:
+        Refused: a parameter has no meaning.
+    """
+    return Listing(
+        status=_one_of("status", found.get("status"), SESSION_STATUSES),
+        from_ms=_time("from", found.get("from")),
+        to_ms=_time("to", found.get("to")),
+        limit=_limit(found.get("limit")),
+        cursor=_cursor(found.get("cursor")),
+    )
+
+
+def mode(found: Query) -> str:
+    """What happens to what runs in a session that is closed; `drain` unless it is told.
+
+    Raises:
+        Refused: it is neither `drain` nor `cancel`.
+    """
+    return _one_of("mode", found.get("mode"), MODES) or MODES[0]
+
+
+def _one_of(name: str, text: str | None, known: tuple[str, ...]) -> str | None:
+    if text is not None and text not in known:
+        raise refused(name, f"{text[:40]!r} is no {name}.", f"One of {', '.join(known)}.")
+    return text
+
+
 def last_event_id(text: bytes | None) -> int:
     """The index of the last event that the client has seen; -1 for none.
 
@@ -139,9 +210,15 @@ def _intent_type(text: str | None) -> str | None:
 
 
 def _status(text: str | None) -> str | None:
-    if text is not None and text not in STATUSES:
-        raise refused("status", f"{text[:40]!r} is no status.", f"One of {', '.join(STATUSES)}.")
-    return text
+    return _one_of("status", text, STATUSES)
+
+
+def _number(name: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    if re.fullmatch("[0-9]{1,18}", text) is None:
+        raise refused(name, f"{text[:40]!r} is no {name.replace('_', ' ')}.", "Use 0 or more.")
+    return int(text)
 
 
 def _limit(text: str | None) -> int:

@@ -14,9 +14,11 @@ import socket
 
 import uvloop
 from granian.constants import Interfaces
+from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from symphainy_gateway.app import create_app
+from symphainy_gateway.backend import Replaying
 from symphainy_gateway.gateway import Gateway
 from symphainy_runtime.settings import RuntimeSettings
 
@@ -27,9 +29,12 @@ BACKLOG = 4_096
 # Beyond so many connections, idle ones too, granian takes none, not even a probe's: far above what
 # waits and streams hold open for minutes. The limit that is met first is the process' open files.
 CONNECTIONS_MAX = 65_536
+# The largest head of a request, else 431 (as for more than 100 headers, hyper's own bound), and
+# how much of a body is read at once.
+HEAD_BYTES_MAX = 131_072
 
 
-def serve(settings: RuntimeSettings) -> None:
+def serve(settings: RuntimeSettings, replays: Replaying) -> None:
     """Serve until a signal says to stop. Call it in the main thread.
 
     Raises:
@@ -37,11 +42,11 @@ def serve(settings: RuntimeSettings) -> None:
     """
     # While Kafka is away it says so eighty times a second; /readyz, the 503s and their metric do.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    uvloop.run(_serve(settings))
+    uvloop.run(_serve(settings, replays))
 
 
-async def _serve(settings: RuntimeSettings) -> None:
-    app = create_app(settings)
+async def _serve(settings: RuntimeSettings, replays: Replaying) -> None:
+    app = create_app(settings, replays)
     gateway: Gateway = app.state.gateway
     host, port = settings.gateway_host, settings.gateway_port or _free_port(settings.gateway_host)
     server = Server(
@@ -54,6 +59,10 @@ async def _serve(settings: RuntimeSettings) -> None:
         websockets=False,
         backlog=BACKLOG,
         backpressure=CONNECTIONS_MAX,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=round(settings.header_timeout_s * 1_000),
+            max_buffer_size=HEAD_BYTES_MAX,
+        ),
     )
 
     def stop() -> None:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
 
 import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from symphainy_gateway.backend import Backend
+from symphainy_gateway.callers import Caller
+from symphainy_gateway.explaining import explained_events
 from symphainy_gateway.leaving import gone
 from symphainy_gateway.problems import Refused, error_reply
 from symphainy_gateway.rooms import Place
@@ -26,6 +28,9 @@ from symphainy_schemas.errors import Unavailable
 log = logging.getLogger(__name__)
 # Proxies close what is silent for 60 s (nginx' default); half of the half of it.
 HEARTBEAT_S = 15.0
+# Who takes nothing for so long, with all buffers on the way full, is not there: four heartbeats.
+STALL_S = 4 * HEARTBEAT_S
+PARTING_S = 1.0  # who reads takes the end at once, and a process that stops has 10 s
 _HEARTBEAT = b": alive\n\n"
 _encoder = msgspec.json.Encoder()
 
@@ -41,15 +46,16 @@ class ExecutionEvents:
         self._heartbeat_s = heartbeat_s
 
     async def chunks(
-        self, tenant_id: str, execution_id: str, after: int
+        self, caller: Caller, execution_id: str, after: int
     ) -> AsyncGenerator[bytes, None]:
         """The stream's bytes, from the event at index `after`; ends after the `end` event."""
+        tenant_id = caller.tenant_id
         async with self._backend.notifier.watch(execution_id) as watch:
             while True:
                 # The status first: once it has ended, the events read after it are all.
                 document = await self._waiters.read(tenant_id, execution_id)
                 events = await self._backend.read_model.events(tenant_id, execution_id, after)
-                for index, event in enumerate(events or (), after):
+                for index, event in enumerate(explained_events(caller, events or ()), after):
                     yield _event(index, event)
                 after += len(events or ())
                 if document is None:
@@ -103,7 +109,9 @@ class EventStream(Response):
             for end in ends:
                 end.cancel()
             results = await asyncio.gather(*ends, return_exceptions=True)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        with suppress(TimeoutError):  # nobody reads: the server cuts what was not ended
+            async with asyncio.timeout(PARTING_S):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
         if isinstance(results[0], Exception):
             raise results[0]
 
@@ -111,7 +119,10 @@ class EventStream(Response):
         try:
             async with aclosing(self._chunks) as chunks:
                 async for chunk in chunks:
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    async with asyncio.timeout(STALL_S):
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except TimeoutError:
+            log.info("an event stream was cut: its client has read nothing for %g s", STALL_S)
         except Unavailable as error:
             log.warning("an event stream was cut, to be resumed: %s", error)
 

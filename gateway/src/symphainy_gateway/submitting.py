@@ -8,7 +8,7 @@ repeat it.
 from __future__ import annotations
 
 import asyncio
-from hashlib import sha256
+from dataclasses import dataclass
 
 from msgspec import Struct
 
@@ -18,6 +18,8 @@ from symphainy_gateway.intents import RUNTIME_REALM, Submission
 from symphainy_gateway.metrics import Metrics
 from symphainy_gateway.pressure import Pressure
 from symphainy_gateway.problems import Refused, rejection
+from symphainy_gateway.quotas.metering import Metering
+from symphainy_gateway.quotas.storing import Storing
 from symphainy_gateway.waiters import Waiters, at_rest, decided, ended
 from symphainy_runtime.read_model.notifications import Watch
 from symphainy_runtime.read_model.reader import Document
@@ -61,6 +63,15 @@ class Ended(Struct, frozen=True):
 Answer = Acknowledged | Ended
 
 
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """What may hold an intent back from the log: the load, and its tenant's limits."""
+
+    pressure: Pressure
+    metering: Metering
+    storing: Storing
+
+
 class Submitter:
     """Submits intents for all routes."""
 
@@ -69,13 +80,15 @@ class Submitter:
         backend: Backend,
         waiters: Waiters,
         foresight: Foresight,
-        pressure: Pressure,
+        holds: Holds,
         metrics: Metrics,
     ) -> None:
         self._backend = backend
         self._waiters = waiters
         self._foresight = foresight
-        self._pressure = pressure
+        self._pressure = holds.pressure
+        self._metering = holds.metering
+        self._storing = holds.storing
         self._metrics = metrics
 
     async def submit(self, submission: Submission, wait_s: float | None) -> Answer:
@@ -85,7 +98,9 @@ class Submitter:
             Rejected: the owner has decided that the intent may not run.
             Refused: the intent id was used with another payload (`idempotency_conflict`); there is
                 too much to do (`backlogged`, `kafka_busy`, `too_many_waits`), and it was not
-                appended; or it is unknown whether it was (`wal_unavailable`).
+                appended; its tenant is over a limit (`over_quota`, `budget_exhausted`,
+                `payload_too_large`, `storage_exhausted`), and it was not either; or it is unknown
+                whether it was (`wal_unavailable`).
         """
         if wait_s is None:
             return await self._submit(submission, None)
@@ -103,11 +118,14 @@ class Submitter:
                 first = await self._first_answer(execution_id, submission)
                 if first is not None:
                     return await self._repeated(first, watch, submission, wait_s)
+            self._storing.require_fitting(intent)
             self._pressure.require_drained(partition, intent)
             doubtful = self._foresight.doubts_capability(submission)
             doubt = self._session_doubt(submission)
             try:
                 with self._pressure.appending(partition, intent):
+                    await self._metering.charge(intent)
+                    await self._storing.reserve(intent)
                     accepted = await self._append(execution_id, submission)
                 doubtful = (doubt is not None and await doubt) or doubtful
             finally:
@@ -116,7 +134,7 @@ class Submitter:
             self._pressure.backlog.appended(accepted.partition, accepted.offset)
             wal = Place(accepted.topic, accepted.partition, accepted.offset)
             document = await self._wait(watch, execution_id, submission, wait_s, doubtful)
-        return self._answer(execution_id, submission, document, wal)
+        return await self._answer(execution_id, submission, document, wal)
 
     async def _first_answer(self, execution_id: str, submission: Submission) -> Document | None:
         """What is known of the intent id already; nothing, where the read model has no answer."""
@@ -130,10 +148,10 @@ class Submitter:
     ) -> Answer:
         execution_id: str = first["execution_id"]
         latest: Document | None = None
-        _require_same_payload(first, submission)
+        await self._require_same_payload(first, submission)
         if not at_rest(first):
             latest = await self._wait(watch, execution_id, submission, wait_s, doubtful=False)
-        return self._answer(execution_id, submission, latest or first, None)
+        return await self._answer(execution_id, submission, latest or first, None)
 
     def _session_doubt(self, submission: Submission) -> asyncio.Task[bool] | None:
         """Whether the session is doubtful, found out while the intent is appended."""
@@ -189,7 +207,7 @@ class Submitter:
         finally:
             waits.leave(tenant_id)
 
-    def _answer(
+    async def _answer(
         self,
         execution_id: str,
         submission: Submission,
@@ -200,7 +218,7 @@ class Submitter:
         if document is None:
             status = ExecutionStatus.ACCEPTED.value
         else:
-            _require_same_payload(document, submission)
+            await self._require_same_payload(document, submission)
             status = document["status"]
             if status == ExecutionStatus.REJECTED.value:
                 self._foresight.forget_session(intent.tenant_id, intent.session_id)
@@ -212,17 +230,13 @@ class Submitter:
             execution_id=execution_id, intent_id=intent.intent_id, status=status, wal=wal
         )
 
-
-def place_of(document: Document) -> Place | None:
-    """Where an execution's intent stands, as the read model shows it."""
-    wal = document.get("wal")
-    return Place(wal["topic"], wal["partition"], wal["offset"]) if wal else None
-
-
-def _require_same_payload(document: Document, submission: Submission) -> None:
-    """Raises `Refused` if the intent id stands for another payload (a fresh id cannot)."""
-    intent = submission.intent
-    if submission.chosen and document["payload_sha256"] != sha256(intent.payload).hexdigest():
+    async def _require_same_payload(self, document: Document, submission: Submission) -> None:
+        """Raises `Refused` if the intent id stands for another payload (a fresh id cannot)."""
+        if not submission.chosen:
+            return
+        intent, digest = submission.intent, bytes.fromhex(document["payload_sha256"])
+        if await self._backend.publisher.same_payload(intent, digest):
+            return
         raise Refused(
             f"Intent id {intent.intent_id} was used in this session with another payload.",
             code="idempotency_conflict",
@@ -231,6 +245,12 @@ def _require_same_payload(document: Document, submission: Submission) -> None:
             execution_id=document["execution_id"],
             intent_id=intent.intent_id,
         )
+
+
+def place_of(document: Document) -> Place | None:
+    """Where an execution's intent stands, as the read model shows it."""
+    wal = document.get("wal")
+    return Place(wal["topic"], wal["partition"], wal["offset"]) if wal else None
 
 
 def _with_intent(error: SymphainyError, submission: Submission) -> Refused:

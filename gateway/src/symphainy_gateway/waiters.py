@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from symphainy_gateway.backend import Backend
 from symphainy_runtime.read_model.notifications import Watch
-from symphainy_runtime.read_model.reader import Document, execution_document
+from symphainy_runtime.read_model.reader import Document
 from symphainy_schemas.errors import Unavailable
 from symphainy_schemas.state import ExecutionStatus
 
@@ -38,12 +38,6 @@ def at_rest(document: Document) -> bool:
 def decided(document: Document) -> bool:
     """Whether the owner has decided about the intent."""
     return bool(document["status"] != ExecutionStatus.ACCEPTED.value)
-
-
-def _told(watch: Watch, tenant_id: str) -> Document | None:
-    """The document that came with the notification of its end, if it is the tenant's."""
-    document = None if watch.told is None else execution_document(watch.told)
-    return document if document is not None and document["tenant_id"] == tenant_id else None
 
 
 class Waiters:
@@ -99,7 +93,7 @@ class Waiters:
                     stale = True
                 elif changed or stale:
                     stale = False
-                    document = _told(watch, tenant_id)
+                    document = await self._told(watch, tenant_id)
                     document = document or await self._latest(tenant_id, execution_id)
                     if document is not None and enough(document):
                         return document
@@ -107,6 +101,15 @@ class Waiters:
             return await self._latest(tenant_id, execution_id)
         finally:
             self._watches.discard(watch)
+
+    async def _told(self, watch: Watch, tenant_id: str) -> Document | None:
+        """The document that came with the notification of its end, if it is the tenant's."""
+        if watch.told is None:
+            return None
+        try:
+            return await self._backend.read_model.document(tenant_id, watch.told)
+        except Unavailable:
+            return None
 
     async def _latest(self, tenant_id: str, execution_id: str) -> Document | None:
         try:

@@ -7,10 +7,7 @@ protocol). Only what workers say that they serve has no versions, and goes with 
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import logging
-import secrets
 import threading
 import time
 from dataclasses import dataclass, field
@@ -20,22 +17,22 @@ from confluent_kafka import KafkaError, Message, TopicPartition
 
 from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.errors import Unavailable, UnreadableRecord
-from symphainy_schemas.records import ApiKey, Capability, Serving, Tenant
+from symphainy_schemas.records import ApiKey, Capability, PolicySet, Serving, Tenant
 from symphainy_transport.clients import bounds, consumer, producer
 from symphainy_transport.settings import TransportSettings
 from symphainy_transport.topics import CONFIG, Topics
 
 log = logging.getLogger(__name__)
-ConfigRecord = Capability | Tenant | ApiKey
+ConfigRecord = Capability | Tenant | ApiKey | PolicySet
 V = TypeVar("V", Capability, Tenant, ApiKey)
-KINDS: dict[str, type[Capability] | type[Tenant] | type[ApiKey] | type[Serving]] = {
+KINDS: dict[str, type[ConfigRecord] | type[Serving]] = {
     "capability": Capability,
     "tenant": Tenant,
     "key": ApiKey,
+    "policy": PolicySet,
     "worker": Serving,
 }
 CONNECT_TIMEOUT_S = 10.0
-KEY_PREFIX = "sym"
 
 
 @dataclass(slots=True)
@@ -46,6 +43,8 @@ class Configuration:
     versions: dict[tuple[str, int], Capability] = field(default_factory=dict)
     tenants: dict[str, Tenant] = field(default_factory=dict)
     keys: dict[str, ApiKey] = field(default_factory=dict)
+    policies: dict[tuple[str, int], PolicySet] = field(default_factory=dict)
+    """Every version of a scope's policies; of two that were written at once, the first."""
     serving: dict[bytes, Serving] = field(default_factory=dict)
     """What workers have said that they serve, by key; whether they live, their groups know."""
     next_offset: int = 0
@@ -70,19 +69,10 @@ class Configuration:
             _newer(self.tenants, record.tenant_id, record)
         elif isinstance(record, ApiKey):
             _newer(self.keys, record.key_id, record)
+        elif isinstance(record, PolicySet):
+            self.policies.setdefault((record.scope, record.version), record)
         else:
             self.serving[key or b""] = record
-
-    def authenticate(self, presented: str) -> ApiKey | None:
-        """The credential behind a presented key, or None. Compares in constant time."""
-        parts = presented.split("_")
-        if len(parts) != 3 or parts[0] != KEY_PREFIX:
-            return None
-        known = self.keys.get(parts[1])
-        digest = hashlib.sha256(parts[2].encode()).digest()
-        if known is None or not hmac.compare_digest(digest, known.secret_sha256):
-            return None
-        return None if known.revoked else known
 
 
 def _newer(table: dict[str, V], name: str, record: V) -> None:
@@ -91,26 +81,15 @@ def _newer(table: dict[str, V], name: str, record: V) -> None:
         table[name] = record
 
 
-def new_api_key(tenant_id: str, principal: str, now_ms: int) -> tuple[str, ApiKey]:
-    """A fresh key: the text to show once, and the record to keep."""
-    key_id, secret = secrets.token_hex(6), secrets.token_hex(32)
-    record = ApiKey(
-        key_id=key_id,
-        version=1,
-        tenant_id=tenant_id,
-        principal=principal,
-        secret_sha256=hashlib.sha256(secret.encode()).digest(),
-        created_at=now_ms,
-    )
-    return f"{KEY_PREFIX}_{key_id}_{secret}", record
-
-
 def config_key(record: ConfigRecord) -> bytes:
     """The record's key in the topic: kind/name/version."""
     if isinstance(record, Capability):
         return f"capability/{record.name}/{record.version}".encode()
     if isinstance(record, Tenant):
         return f"tenant/{record.tenant_id}/{record.version}".encode()
+    if isinstance(record, PolicySet):  # two that are written at once both stay
+        digest = record.sha256.hex()[:16]
+        return f"policy/{record.scope}/{record.version}/{digest}".encode()
     return f"key/{record.key_id}/{record.version}".encode()
 
 
@@ -193,6 +172,20 @@ class ConfigReader:
         """Disconnect."""
         self._consumer.close()
         self._asking.close()
+
+
+def read_configuration(settings: TransportSettings, client_id: str) -> Configuration:
+    """The configuration as it is now.
+
+    Raises:
+        Unavailable: Kafka did not answer, or the topic is not there.
+    """
+    reader = ConfigReader(settings, client_id)
+    try:
+        reader.catch_up()
+    finally:
+        reader.close()
+    return reader.configuration
 
 
 class ConfigFollower:

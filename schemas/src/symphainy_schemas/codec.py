@@ -21,7 +21,7 @@ import fastavro
 import msgspec
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
-from symphainy_schemas.avro_code import Habits, Read, Write, compiled
+from symphainy_schemas.avro_code import Habits, Narrow, Read, Write, compiled, compiled_glance
 from symphainy_schemas.errors import UnreadableRecord
 from symphainy_schemas.events import CapabilityResolved, JournalRecord
 from symphainy_schemas.records import (
@@ -30,6 +30,8 @@ from symphainy_schemas.records import (
     Capability,
     DeadLetter,
     Intent,
+    PolicyDecision,
+    PolicySet,
     Serving,
     StepReport,
     Task,
@@ -49,11 +51,13 @@ Record = (
     | Capability
     | Tenant
     | ApiKey
+    | PolicySet
     | Serving
     | DeadLetter
     | CancelNotice
 )
 R = TypeVar("R", bound=Record)
+G = TypeVar("G", bound=msgspec.Struct)
 
 SCHEMA_FILES: Mapping[type[Record], str] = {
     Intent: "intent",
@@ -64,13 +68,14 @@ SCHEMA_FILES: Mapping[type[Record], str] = {
     Capability: "capability",
     Tenant: "tenant",
     ApiKey: "api-key",
+    PolicySet: "policy-set",
     Serving: "serving",
     DeadLetter: "dead-letter",
     CancelNotice: "cancel-notice",
 }
 _HABITS = Habits(
     times=frozenset({"at", "created_at", "started_at", "ended_at", "start_by", "due_at"}),
-    recurring=frozenset({CapabilityResolved}),
+    recurring=frozenset({CapabilityResolved, PolicyDecision}),
 )
 # A union of several records: the field that holds it, whose branches fastavro answers by name.
 _UNION_FIELD: Mapping[type, str] = {JournalRecord: "events", State: "body"}
@@ -138,10 +143,36 @@ def decode(data: bytes | bytearray | memoryview | None, expected: type[R]) -> R:
             code="corrupt_record",
         ) from error
     if end != len(data):
-        left = len(data) - end
-        what = f"{left} bytes follow the datum." if left > 0 else "The datum ends early."
-        raise UnreadableRecord(what, code="corrupt_record")
+        raise _ends_elsewhere(len(data) - end)
     return record
+
+
+def glance(data: bytes | None, at: type[G]) -> G:
+    """A glance (`avro_code.glancing`) at the record in `data`: what `decode` reads, of every record
+    that `decode` reads. Others it may not tell from those: most of the bytes it does not look at.
+
+    Raises:
+        UnreadableRecord: with a `code` as of `decode`.
+    """
+    header, read, narrow = _glanced(at)
+    if data is None or not data.startswith(header):
+        found: G = narrow(decode(data, at.of))  # type: ignore[attr-defined]
+        return found
+    try:
+        found, end = read(data, HEADER_BYTES)
+    except (ValueError, IndexError) as error:
+        raise UnreadableRecord(
+            f"The datum does not fit its schema: {type(error).__name__}: {error}",
+            code="corrupt_record",
+        ) from error
+    if end > len(data):
+        raise _ends_elsewhere(len(data) - end)
+    return found
+
+
+def _ends_elsewhere(left: int) -> UnreadableRecord:
+    what = f"{left} bytes follow the datum." if left > 0 else "The datum ends early."
+    return UnreadableRecord(what, code="corrupt_record")
 
 
 def _unknown(data: bytes) -> UnreadableRecord:
@@ -216,6 +247,12 @@ class _Today(msgspec.Struct, frozen=True):
 def _today(record: type[Record]) -> _Today:
     text = schema_text(record)
     return _Today(MARKER + schema_fingerprint(text), *compiled(json.loads(text), record, _HABITS))
+
+
+@cache
+def _glanced(at: type) -> tuple[bytes, Read, Narrow]:
+    record: type[Record] = at.of  # type: ignore[attr-defined]
+    return _today(record).header, *compiled_glance(json.loads(schema_text(record)), at, _HABITS)
 
 
 @cache

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from symphainy_schemas.records import Error, PlanStep, Recovery, Reference, Wait
+from symphainy_schemas.records import (
+    Error,
+    PlanStep,
+    PolicyDecision,
+    Recovery,
+    Reference,
+    Wait,
+)
 
 
 class Position(Struct, frozen=True, gc=False):
@@ -57,6 +64,11 @@ class IntentReceived(_Event, frozen=True, kw_only=True):
     traceparent: str = ""
     priority: int = 3
     awaited_by: str = ""
+    roles: tuple[str, ...] = ()
+    attributes: bytes = b""
+    authentication: str = ""
+    credential: str = ""
+    dedupe_window_ms: int = 0
 
 
 class IntentRejected(_Event, frozen=True):
@@ -101,12 +113,16 @@ class SessionOpened(_Event, frozen=True):
 
     principal: str
     attributes: bytes
+    idle_ms: int = 0
+    lifetime_ms: int = 0
+    cancels: bool = False
 
 
 class SessionClosed(_Event, frozen=True):
     """The session takes no more intents."""
 
     reason: str
+    cancels: bool = False
 
 
 class StepReady(_Event, frozen=True):
@@ -365,12 +381,17 @@ class ExecutionStuck(_Event, frozen=True):
 
 
 class StepRetryRequested(_Event, frozen=True, kw_only=True):
-    """An operator wants a step tried again that had failed for good, with that `input` if any."""
+    """An operator wants a step tried again that had failed for good, with that `input` if any.
+
+    `forgets` names what was recorded of it, or is kept for it, and counts no more: what it invoked
+    in vain, which it states anew.
+    """
 
     step: str
     input: bytes | None = None
     reason: str
     principal: str = ""
+    forgets: tuple[str, ...] = ()
 
 
 class ExecutionCompensated(_Event, frozen=True):
@@ -404,6 +425,64 @@ class ChildEnded(_Event, frozen=True):
 
     child: str
     outcome: bytes
+
+
+class PolicyValidated(_Event, frozen=True):
+    """Policy decided, once, before anything of the intent was dispatched."""
+
+    decision: PolicyDecision
+
+
+class PolicyActivated(_Event, frozen=True):
+    """From here on a scope's intents on this partition are decided under this version."""
+
+    scope: str
+    version: int
+    sha256: bytes
+    principal: str = ""
+
+
+class TenantSuspended(_Event, frozen=True):
+    """From here on this partition takes no intent of the tenant, and dispatches nothing of it."""
+
+    scope: str
+    reason: str
+    principal: str = ""
+
+
+class TenantResumed(_Event, frozen=True):
+    """From here on this partition takes the tenant's intents again."""
+
+    scope: str
+    reason: str
+    principal: str = ""
+
+
+class KeyRevoked(_Event, frozen=True):
+    """From here on nothing counts on this partition that the key's owner signed."""
+
+    scope: str
+    key_id: str
+    principal: str = ""
+
+
+class SessionChanged(_Event, frozen=True):
+    """The session's attributes are others from here on."""
+
+    attributes: bytes
+    principal: str
+
+
+class SessionExpired(_Event, frozen=True):
+    """The session takes no more intents: its time is over."""
+
+    due_at: int
+    idle: bool
+    cancels: bool
+
+
+class SessionSwept(_Event, frozen=True):
+    """Whatever ran in the session when it was closed has been asked to end."""
 
 
 Event = (
@@ -452,6 +531,14 @@ Event = (
     | ExecutionCompensated
     | ChildInvoked
     | ChildEnded
+    | PolicyValidated
+    | PolicyActivated
+    | TenantSuspended
+    | TenantResumed
+    | KeyRevoked
+    | SessionChanged
+    | SessionExpired
+    | SessionSwept
 )
 
 

@@ -70,6 +70,17 @@ def is_session_id(text: str) -> bool:
     return text.startswith("ses-") and _PARTITIONED.fullmatch(text) is not None
 
 
+def governing_session(scope: str, partition: int) -> str:
+    """The session in which a tenant, or the platform, is governed on a partition. Nobody opens it;
+    ids that begin so are no other session's."""
+    return f"ses-{partition}-{_GOVERNING}{blake2b(scope.encode(), digest_size=12).hexdigest()}"
+
+
+def is_governing_session(text: str) -> bool:
+    """Whether a session id is of those in which tenants are governed."""
+    return text.rpartition("-")[2].startswith(_GOVERNING)
+
+
 def is_execution_id(text: str) -> bool:
     """Whether `text` has the form of an execution id."""
     return text.startswith("exe-") and _PARTITIONED.fullmatch(text) is not None
@@ -129,3 +140,4 @@ def number_of(step: str) -> int:
 
 
 _COMPENSATION = "compensate:"
+_GOVERNING = "f" * 8  # a UUIDv7 of the year 10889

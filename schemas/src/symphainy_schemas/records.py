@@ -77,6 +77,42 @@ class Intent(Struct, frozen=True, gc=False, kw_only=True):
     created_at: int
     traceparent: str = ""
     priority: int = 3
+    roles: tuple[str, ...] = ()
+    attributes: bytes = b""
+    authentication: str = ""
+    credential: str = ""
+    signature: bytes = b""
+
+
+class Stage(StrEnum):
+    """The stages of policy, in their order: who may, what the tenant allows, which data."""
+
+    SECURITY_GUARD = "security_guard"
+    CITY_MANAGER = "city_manager"
+    DATA_STEWARD = "data_steward"
+
+
+class StageDecision(Struct, frozen=True, gc=False):
+    """What one stage decided; `policies` and `reasons` are for the operator."""
+
+    stage: str
+    allowed: bool
+    policies: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+class PolicyDecision(Struct, frozen=True, gc=False, kw_only=True):
+    """What policy decided of an intent, under which versions, and why."""
+
+    platform_version: int
+    tenant_version: int
+    sha256: bytes
+    stages: tuple[StageDecision, ...]
+
+    @property
+    def allowed(self) -> bool:
+        """Whether every stage let it pass."""
+        return all(stage.allowed for stage in self.stages)
 
 
 class Task(Struct, frozen=True, gc=False, kw_only=True):
@@ -111,6 +147,9 @@ class Task(Struct, frozen=True, gc=False, kw_only=True):
     compensates: str = ""
     result: bytes | None = None
     alone: bool = False
+    roles: tuple[str, ...] = ()
+    policy: PolicyDecision | None = None
+    session: bytes = b""
 
 
 class ReportKind(StrEnum):
@@ -132,6 +171,11 @@ class ReportKind(StrEnum):
 # worker may have started it and may run on (rules 12 and 13). The other reasons say that nobody
 # will start it.
 REDELIVERED = "redelivered_after_assignment"
+# Names of checkpoints that are no step's: an invocation, whose end stands under its name and the
+# suffix; and the mark behind which nothing binds a handler that is run again.
+INVOKED = "invoke:"
+ENDED = ":ended"
+BRANCHED = "journal:branched"
 
 
 class Wait(Struct, frozen=True, gc=False):
@@ -287,6 +331,13 @@ class Capability(Struct, frozen=True, gc=False, kw_only=True):
     output: bytes = b""
 
 
+class Budget(Struct, frozen=True, gc=False):
+    """How many intents a tenant may state in an hour, day or month of the calendar, in UTC."""
+
+    period: str
+    intents: int
+
+
 class Tenant(Struct, frozen=True, gc=False, kw_only=True):
     """A tenant and its limits."""
 
@@ -297,6 +348,14 @@ class Tenant(Struct, frozen=True, gc=False, kw_only=True):
     created_at: int
     weight: int = 1
     max_concurrency: int = 0
+    rate_per_s: float = 0.0
+    burst: int = 0
+    budgets: tuple[Budget, ...] = ()
+    max_payload_bytes: int = 0
+    storage_bytes: int = 0
+    dedupe_window_ms: int = 0
+    attributes: bytes = b""
+    unsigned: bool = True
 
 
 class ApiKey(Struct, frozen=True, gc=False, kw_only=True):
@@ -309,6 +368,29 @@ class ApiKey(Struct, frozen=True, gc=False, kw_only=True):
     secret_sha256: bytes
     created_at: int
     revoked: bool = False
+    roles: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    attributes: bytes = b""
+    expires_at: int = 0
+    description: str = ""
+    public_key: bytes = b""
+
+
+PLATFORM = "platform"  # the scope of what holds for every tenant; no tenant's id
+
+
+class PolicySet(Struct, frozen=True, gc=False, kw_only=True):
+    """One version of the policies of a tenant, or of the platform: a Cedar text for each stage."""
+
+    scope: str
+    version: int
+    sha256: bytes
+    security_guard: str
+    city_manager: str
+    data_steward: str
+    note: str
+    created_at: int
+    created_by: str
 
 
 class ServedVersions(Struct, frozen=True, gc=False, kw_only=True):

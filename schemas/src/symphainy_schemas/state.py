@@ -13,6 +13,7 @@ from symphainy_schemas.records import (
     Checkpoint,
     Error,
     PlanStep,
+    PolicyDecision,
     Recovery,
     Reference,
     Wait,
@@ -67,7 +68,8 @@ class StepStatus(StrEnum):
     SKIPPED = "skipped"
 
 
-class StepState(Struct, frozen=True, gc=False, kw_only=True):
+# Local stores keep these by the million: what has its default is left out there, nearly half.
+class StepState(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One step of an execution."""
 
     step: str
@@ -106,7 +108,13 @@ class Child(Struct, frozen=True, gc=False):
 
 
 class ExecutionState(
-    Struct, frozen=True, gc=False, kw_only=True, tag_field="-type", tag="symphainy.ExecutionState"
+    Struct,
+    frozen=True,
+    gc=False,
+    kw_only=True,
+    omit_defaults=True,
+    tag_field="-type",
+    tag="symphainy.ExecutionState",
 ):
     """An execution, as the journal has it."""
 
@@ -155,6 +163,12 @@ class ExecutionState(
     awaited_by: str = ""
     children: tuple[Child, ...] = ()
     called: tuple[int, ...] = ()
+    roles: tuple[str, ...] = ()
+    attributes: bytes = b""
+    authentication: str = ""
+    credential: str = ""
+    policy: PolicyDecision | None = None
+    dedupe_window_ms: int = 0
 
     @property
     def to_end(self) -> bool:
@@ -174,6 +188,35 @@ class SessionState(
     opened_at: int
     closed_at: int = 0
     active: int = 0
+    idle_ms: int = 0
+    expires_at: int = 0
+    used_at: int = 0
+    cancels: bool = False
+    expired: bool = False
+    changed_at: int = 0
+    closing: str = ""
+
+    @property
+    def due_at(self) -> int:
+        """When it expires if nothing more comes; 0: never, or it is over already."""
+        if self.closed_at:
+            return 0
+        idle_at = self.used_at + self.idle_ms if self.idle_ms else 0
+        return min((at for at in (idle_at, self.expires_at) if at), default=0)
+
+
+class TenantState(
+    Struct, frozen=True, gc=False, kw_only=True, tag_field="-type", tag="symphainy.TenantState"
+):
+    """What is in force of a tenant on this partition, or of the platform."""
+
+    session_id: str
+    scope: str
+    policy_version: int = 0
+    policy_sha256: bytes = b""
+    suspended: bool = False
+    reason: str = ""
+    revoked: tuple[str, ...] = ()
 
 
 class StateMarker(
@@ -196,4 +239,4 @@ class State(Struct, frozen=True, gc=False, kw_only=True):
     term: int
     seq: int
     evolve_version: int
-    body: ExecutionState | SessionState | StateMarker
+    body: ExecutionState | SessionState | StateMarker | TenantState

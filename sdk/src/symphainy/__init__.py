@@ -19,6 +19,7 @@ from symphainy.errors import (
     SignalTimeout,
     TerminalError,
 )
+from symphainy.governed import PolicyContext
 from symphainy.handlers import Handler
 from symphainy.options import Retry
 from symphainy.outcome import Event, Outcome, StateChange
@@ -35,6 +36,7 @@ from symphainy_schemas.records import Determinism, Recovery
 
 if TYPE_CHECKING:
     from symphainy.producing import IntentProducer
+    from symphainy_transport.signing import SigningKey
 else:
 
     def __getattr__(name: str) -> object:
@@ -43,6 +45,10 @@ else:
             from symphainy.producing import IntentProducer
 
             return IntentProducer
+        if name == "SigningKey":
+            from symphainy_transport.signing import SigningKey
+
+            return SigningKey
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -71,6 +77,7 @@ __all__ = [
     "Outcome",
     "Plan",
     "PlanInput",
+    "PolicyContext",
     "Realm",
     "Recovery",
     "Reference",
@@ -81,6 +88,7 @@ __all__ = [
     "SagaCompensation",
     "SagaStep",
     "SignalTimeout",
+    "SigningKey",
     "StateChange",
     "Step",
     "TerminalError",

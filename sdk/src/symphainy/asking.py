@@ -138,6 +138,22 @@ class Asking:
         return read(Asked, answer)
 
 
+def session_path(session_id: str) -> str:
+    """Where a session is.
+
+    Raises:
+        CallerError: `malformed_id`, it is no session id.
+    """
+    if not (session_id.isascii() and ids.is_session_id(session_id)):
+        raise CallerError(
+            f"{session_id[:80]!r} is no session id.",
+            code="malformed_id",
+            field="session_id",
+            cure="Use the id with which the session was opened.",
+        )
+    return f"/v1/sessions/{session_id}"
+
+
 def execution_path(execution_id: str) -> str:
     """Where an execution is.
 

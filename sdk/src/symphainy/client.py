@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import httpx
 from pydantic import RootModel
 
-from symphainy.asking import Asking, execution_path, saga_path
+from symphainy.asking import Asking, execution_path, saga_path, session_path
 from symphainy.calling import ANSWER_S, call, lines, read, spread
 from symphainy.durations import duration_ms
 from symphainy.errors import ApiError
@@ -76,22 +76,77 @@ class Client(Asking):
         """Close the connections."""
         await self._http.aclose()
 
-    async def open_session(self, attributes: Mapping[str, Any] | None = None) -> str:
+    async def open_session(
+        self,
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        idle: timedelta | str | None = None,
+        lifetime: timedelta | str | None = None,
+        at_expiry: Literal["drain", "cancel"] = "drain",
+    ) -> str:
         """Open a session; its id.
+
+        It expires when no intent that policy allows was stated in it for `idle`, or `lifetime`
+        after it was opened; never by default. What runs in it then goes on (`drain`), or is asked
+        to end (`cancel`).
 
         Raises:
             ApiError: the gateway refused.
             Unavailable: it did not answer.
         """
+        body: dict[str, Any] = {"attributes": dict(attributes or {})}
+        for name, given in (("idle_ms", idle), ("lifetime_ms", lifetime)):
+            if given is not None:
+                body[name] = duration_ms(given)
+        if at_expiry != "drain":
+            body["at_expiry"] = at_expiry
         answer = await call(
             self._http,
             "POST",
             "/v1/sessions",
-            body={"attributes": dict(attributes or {})},
+            body=body,
             headers={"Idempotency-Key": ids.new_intent_id()},
             retry_s=self._retry_s,
         )
         return read(SessionOpened, answer).session_id
+
+    async def session(self, session_id: str) -> dict[str, Any]:
+        """Everything known of a session, with what runs in it; errors as of `open_session`."""
+        return read(_Document, await self._get(session_path(session_id))).root
+
+    async def sessions(self, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """A page of sessions, newest first, as the gateway gives it.
+
+        `query` has any of status (open, closed or expired), from, to, limit and cursor (of the
+        page before); errors as of `open_session`.
+        """
+        return read(_Document, await self._get("/v1/sessions", query)).root
+
+    async def change_session(
+        self, session_id: str, attributes: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Merge `attributes` into the session's (RFC 7396: None removes a member); the session, or
+        how its change stands. Errors as of `open_session`."""
+        return await self._of_session("PATCH", session_id, body={"attributes": dict(attributes)})
+
+    async def close_session(
+        self, session_id: str, *, mode: Literal["drain", "cancel"] = "drain", reason: str = ""
+    ) -> dict[str, Any]:
+        """Close a session: it takes no more intents. What runs in it goes on (`drain`), or is asked
+        to end (`cancel`). The session, or how its closing stands. Errors as of `open_session`."""
+        params = {"mode": mode} | ({"reason": reason} if reason else {})
+        return await self._of_session("DELETE", session_id, params=params)
+
+    async def _of_session(self, method: str, session_id: str, **more: Any) -> dict[str, Any]:
+        answer = await call(
+            self._http,
+            method,
+            session_path(session_id),
+            headers={"Idempotency-Key": ids.new_intent_id()},
+            retry_s=self._retry_s,
+            **more,
+        )
+        return read(_Document, answer).root
 
     async def submit(
         self,

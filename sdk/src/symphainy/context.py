@@ -12,20 +12,22 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent import futures
 from datetime import datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
+import msgspec
 from msgspec import Struct
 from pydantic import BaseModel
 
 from symphainy.artifacts import Artifacts, Store
 from symphainy.durations import duration_ms
 from symphainy.errors import ChildTimeout, SignalTimeout
+from symphainy.governed import PolicyContext
 from symphainy.invoking import call_of, child_of, recorded_child, result_of
-from symphainy.replay import MARK
 from symphainy.stated import Intent, moment
 from symphainy.steps import Steps, read_signal, reader
 from symphainy.supervision import Supervision
-from symphainy_schemas.records import Call, Task, Wait
+from symphainy_schemas.records import BRANCHED, ENDED, INVOKED, Call, Task, Wait
 
 if TYPE_CHECKING:
     from symphainy.handlers import Handler
@@ -70,6 +72,14 @@ class Context(Struct, frozen=True):
         return self._task.session_id
 
     @property
+    def session(self) -> Mapping[str, Any]:
+        """The attributes of the session, as they were when this was delivered. Read only: what is
+        changed here stays here. They may be others at the next delivery; see `attempt`."""
+        self._supervision.steps().replay.unbind()
+        found: dict[str, Any] = msgspec.json.decode(self._task.session or b"{}")
+        return MappingProxyType(found)
+
+    @property
     def tenant_id(self) -> str:
         """The tenant of the intent."""
         return self._task.tenant_id
@@ -78,6 +88,11 @@ class Context(Struct, frozen=True):
     def user_id(self) -> str:
         """The principal who stated the intent."""
         return self._task.principal
+
+    @property
+    def policy(self) -> PolicyContext:
+        """What policy decided of the intent, and the principal's roles. Read only."""
+        return PolicyContext(self._task.roles, self._task.policy)
 
     @property
     def correlation_id(self) -> str:
@@ -311,11 +326,11 @@ class Context(Struct, frozen=True):
         until = 0 if timeout is None else self._until(timeout)
         steps = self._supervision.steps()
         call = call_of(target, payload, steps.inline_limit_bytes, awaited=wait)
-        name, recorded = steps.open_next(lambda n: f"invoke:{call.intent_type}:{n}")
+        name, recorded = steps.open_next(lambda n: f"{INVOKED}{call.intent_type}:{n}")
         child = await self._stated(name, call, recorded)
         if not wait:
             return child
-        outcome = await self._wait(lambda _: f"{name}:ended", until, child)
+        outcome = await self._wait(lambda _: f"{name}{ENDED}", until, child)
         if not outcome:
             raise ChildTimeout(f"{call.intent_type} ({child}) has not ended within {timeout}.")
         return result_of(target, call.intent_type, child, outcome)
@@ -351,7 +366,7 @@ class Context(Struct, frozen=True):
         """Before something is recorded that another run may not ask for: say so."""
         mark = steps.replay.mark(name)
         if mark is not None:
-            await self._supervision.record(MARK, mark)
+            await self._supervision.record(BRANCHED, mark)
 
     def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """For sync handlers: run `ctx.step(…)`, `ctx.artifacts.put(…)`… and return its value.

@@ -1,11 +1,12 @@
 """Intents straight into Kafka's write-ahead log, for services that have a Kafka client anyway.
 
-The gateway checks credentials; here Kafka's own access control is what stands before the log.
+The gateway checks credentials; here Kafka's own access control is what stands before the log, and
+a signature says who it was that wrote: `docs/identity.md`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ from symphainy_transport.artifacts import ArtifactStore
 from symphainy_transport.clock import Clock, SystemClock
 from symphainy_transport.publishing import Accepted, IntentPublisher
 from symphainy_transport.settings import TransportSettings
+from symphainy_transport.signing import SigningKey
 
 OPEN_SESSION = "runtime.open_session"
 Payload = BaseModel | Mapping[str, Any]
@@ -34,9 +36,14 @@ class IntentProducer:
         principal: str,
         *,
         shard_size: int = 0,
+        signing_key: SigningKey | None = None,
+        roles: Sequence[str] = (),
         clock: Clock | None = None,
     ) -> None:
         """`shard_size` is the tenant's: on how many partitions its sessions live, 0 for all.
+
+        `signing_key` signs every intent; `principal` must then be the key's, and `roles`, in which
+        the principal acts, among the key's.
 
         Raises:
             CallerError: `tenant_id` is no tenant's id.
@@ -50,9 +57,11 @@ class IntentProducer:
         self._tenant_id = tenant_id
         self._principal = principal
         self._shard_size = shard_size
+        self._roles = tuple(roles)
         self._clock = clock or SystemClock()
         artifacts = ArtifactStore.from_settings(settings)
-        self._publisher = IntentPublisher(settings, artifacts, f"producer-{tenant_id}")
+        sign = None if signing_key is None else signing_key.sign
+        self._publisher = IntentPublisher(settings, artifacts, f"producer-{tenant_id}", sign)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -132,6 +141,7 @@ class IntentProducer:
             ),
             created_at=self._clock.now_ms(),
             traceparent=traceparent,
+            roles=self._roles,
         )
         return await self._publisher.publish(intent)
 

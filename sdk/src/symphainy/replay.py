@@ -27,9 +27,9 @@ from contextvars import ContextVar
 
 from symphainy.errors import ChildFailed, ChildTimeout, JournalMismatch, SignalTimeout
 from symphainy.values import to_json
+from symphainy_schemas.records import BRANCHED, ENDED, INVOKED
 
-MARK = "journal:branched"
-_OURS = re.compile(rf"sleep:\d+|signal:.+:\d+|invoke:[^:]+:\d+(:ended)?|{MARK}")
+_OURS = re.compile(rf"sleep:\d+|signal:.+:\d+|{INVOKED}[^:]+:\d+({ENDED})?|{BRANCHED}")
 # What comes of these is the same in every run.
 _RECORDED = (SignalTimeout, ChildTimeout, ChildFailed)
 _SHOWN = 80
@@ -48,8 +48,8 @@ class Replay:
     def __init__(self, recorded: Iterable[str]) -> None:
         """`recorded` are the names in the order in which they were recorded."""
         names = list(recorded)
-        self._marked = MARK in names
-        bound = names[: names.index(MARK)] if self._marked else names
+        self._marked = BRANCHED in names
+        bound = names[: names.index(BRANCHED)] if self._marked else names
         self._missing = dict.fromkeys(bound)  # an ordered set
         self._new: list[str] = []
         self._why: dict[str, str] = {}
@@ -98,7 +98,7 @@ class Replay:
         self._unbound = True
 
     def mark(self, name: str) -> bytes | None:
-        """What must be recorded as `MARK` before `name` is recorded; None for nothing.
+        """What must be recorded as `BRANCHED` before `name` is recorded; None for nothing.
 
         It says why, for people who read the journal.
         """
@@ -143,6 +143,6 @@ def described(name: str) -> str:
     """A recorded name as people say it."""
     shown = name if len(name) <= _SHOWN else name[: _SHOWN - 1] + "…"
     kind = "wait" if is_ours(name) else "step"
-    if name.startswith("invoke:") and kind == "wait":
+    if name.startswith(INVOKED) and kind == "wait":
         kind = "invocation"
     return f"{kind} {shown!r}"

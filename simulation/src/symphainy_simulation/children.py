@@ -11,6 +11,7 @@ from random import Random
 
 from msgspec import structs
 
+from symphainy_schemas.records import INVOKED
 from symphainy_simulation.actors import plans
 from symphainy_simulation.actors.programs import Line, Part
 from symphainy_simulation.plan import Fault, Harm, Kind, Scenario, Stated
@@ -146,7 +147,7 @@ class _Drawing:
             lines = self._woven(lines, depth + 1)
         asks = f"{chance.choice(self._realms)}.{name}"
         ms = chance.choice((0, 0, 0, chance.randrange(1, LONGEST_MS)))
-        return Line(do, name=f"invoke:{asks}:{number}", ms=ms, asks=asks, lines=lines)
+        return Line(do, name=f"{INVOKED}{asks}:{number}", ms=ms, asks=asks, lines=lines)
 
     def _plan(self, name: str) -> tuple[Line, ...]:
         return tuple(

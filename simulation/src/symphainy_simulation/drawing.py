@@ -11,6 +11,8 @@ from symphainy_simulation.cancels import with_cancels
 from symphainy_simulation.children import with_breaks, with_children
 from symphainy_simulation.deadlines import with_deadlines
 from symphainy_simulation.fanouts import with_fanouts
+from symphainy_simulation.governance import with_governance, with_late_config
+from symphainy_simulation.in_vain import with_failing_children
 from symphainy_simulation.pauses import with_pauses
 from symphainy_simulation.plan import (
     SESSIONS,
@@ -24,6 +26,7 @@ from symphainy_simulation.plan import (
     Token,
 )
 from symphainy_simulation.sagas import with_sagas
+from symphainy_simulation.sessions import with_sessions
 from symphainy_simulation.waits import with_waits
 from symphainy_simulation.world.chance import Chance
 
@@ -36,8 +39,13 @@ PAUSES = "pauses/31"  # and for who lets executions rest
 SAGAS = "sagas/14940"  # and for whose executions have plans
 FANOUTS = "fanouts/16"  # and for whose plans run steps for each element of a list
 CHILDREN = "children/26981"  # and for whose handlers invoke others
+IN_VAIN = "in_vain/18"  # and for whom an operator has tried again when that has failed
+GOVERNANCE = "governance/63637"  # and for whom somebody governs
+LIVES = "sessions/23826"  # and for whose sessions expire, change, and end what runs in them
 NOTICES = "notices/7"  # and for whose workers are told what is to end
 TOLD = 0.6  # of the seeds
+WINDOWS = "windows/1349"  # and for whose tenant has a dedupe window of its own
+OWN_WINDOWS = 0.25  # of the seeds
 FAULTS_FOR_MS = 3_600
 HEALED_AT_MS = 4_500
 
@@ -52,6 +60,7 @@ def expand(seed: int) -> Plan:
     chance = Chance(seed)
     told = chance.stream(NOTICES).random() < TOLD
     scenario = replace(_scenario(chance.stream("scenario")), told=told)
+    scenario = replace(scenario, tenant_window_ms=_tenant_window_ms(chance.stream(WINDOWS)))
     stated = with_waits(_stated(chance.stream("stated"), scenario), chance.stream(WAITS))
     stated = with_beats(stated, chance.stream(BEATS))
     stated = with_deadlines(stated, chance.stream(DEADLINES))
@@ -60,9 +69,17 @@ def expand(seed: int) -> Plan:
     stated = with_sagas(stated, chance.stream(SAGAS), scenario)
     stated = with_fanouts(stated, chance.stream(FANOUTS), scenario)
     stated = with_children(stated, chance.stream(CHILDREN), scenario)
+    stated = with_failing_children(stated, chance.stream(IN_VAIN), scenario)
+    stated = with_governance(stated, chance.stream(GOVERNANCE), scenario)
+    stated = with_sessions(stated, chance.stream(LIVES))
     faults = _faults(chance.stream("faults"), scenario)
     faults = with_breaks(faults, stated, chance.stream(f"{CHILDREN}/faults"))
+    faults = with_late_config(faults, stated, chance.stream(f"{GOVERNANCE}/faults"))
     return Plan(seed, scenario, tuple(stated), tuple(faults))
+
+
+def _tenant_window_ms(chance: Random) -> int:
+    return chance.choice((300, 1_200, 10**10)) if chance.random() < OWN_WINDOWS else 0
 
 
 def _scenario(chance: Random) -> Scenario:

@@ -71,6 +71,7 @@ class Harms:
             Harm.REPORT: lambda f: self._ordain(self._worker(f).ordained, STEPS, f),
             Harm.INTENT: lambda f: self._ordain(self._owner(f).ordained, INTENTS, f),
             Harm.FOLLOW: self._lose_what_follows,
+            Harm.CONFIG: self._late_config,
         }
 
     def arrange(self, faults: tuple[Fault, ...]) -> None:
@@ -96,6 +97,7 @@ class Harms:
                 process.resume()
         for owner in self._stage.owners:
             owner.disarm()
+            owner.late_config.until = 0
             owner.ordained.clear()
             owner.disk.broken_in = None
             owner.state_faults.slow_us, owner.state_faults.failing = 0, []
@@ -191,6 +193,17 @@ class Harms:
         owner = self._owner(fault)
         self._universe.tell(f"the disk of owner {owner.process.name} fails soon")
         owner.disk.broken_in = fault.calls
+
+    def _late_config(self, fault: Fault) -> None:
+        """For an owner that goes on, or for one that begins anew and knows nothing yet."""
+        owner = self._owner(fault)
+        self._universe.tell(f"owner {owner.process.name} has no policies for {fault.ms} ms")
+        owner.late_config.until = self._events.now + fault.ms * MS
+        owner.late_config.lacking = fault.variant == "lacking"
+        if fault.share < 0.5:
+            self._kill_owner(replace(fault, variant="kept", ms=fault.ms // 4))
+        elif fault.share < 0.8:
+            self._shuffle(self._stage.owners_group)
 
     def _state(self, fault: Fault) -> None:
         owner = self._owner(fault)

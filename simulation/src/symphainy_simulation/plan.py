@@ -23,6 +23,8 @@ class Kind(StrEnum):
     OTHER = "repeats with another payload"
     OPEN = "opens"
     CLOSE = "closes"
+    CHANGE = "changes the attributes of"
+    EXPIRE = "says that it is over"
     GARBAGE = "writes what nobody can read"
     FORGED = "forges a report"
     MISPLACED = "states on the wrong partition"
@@ -34,6 +36,27 @@ class Kind(StrEnum):
     RETRY = "has a step tried again"
     UNDO = "has all undone"
     SKIP = "leaves the marker of a transaction"
+    GOVERN = "governs"
+
+
+@dataclass(frozen=True, slots=True)
+class Governs:
+    """What is broadcast to every partition, in the governing session of a scope."""
+
+    intent_type: str
+    scope: str
+    version: int = 0
+    """Of the policies that are put in force."""
+    key_id: str = ""
+    spoilt: str = ""
+    """What is wrong with it; empty: nothing."""
+    order: int = 0
+    """Which order the partitions are reached in."""
+    apart_ms: int = 0
+    crashes_after: int = -1
+    """So many partitions; -1: who broadcasts it does not crash."""
+    again_ms: int = 0
+    """After so long it is broadcast anew after a crash; 0: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +81,15 @@ class Stated:
     """What the steps do that are run for each element of a list, if there are such steps."""
     step: str = ""
     """Which step is tried again; with other `lines`, if there are any."""
+    roles: tuple[str, ...] = ()
+    credential: str = ""
+    governs: Governs | None = None
+    idle_ms: int = 0
+    """Of a session that is opened: when it expires unused; 0: never."""
+    lifetime_ms: int = 0
+    """The same, however it is used."""
+    cancels: bool = False
+    """Whether what runs in a session is asked to end when that is closed, or expires."""
     fate: str = ""
     """What becomes of it on its way to Kafka, the first time; empty: nothing strange."""
     variant: int = 0
@@ -101,6 +133,7 @@ class Harm(StrEnum):
     SHUFFLE_WORKERS = "shuffle workers"
     REPORT = "report"
     INTENT = "intent of a handler"
+    CONFIG = "late configuration"
     FOLLOW = "lose what follows"
 
 
@@ -154,6 +187,8 @@ class Scenario:
     """Whether caches and look-ahead are tiny too."""
     told: bool = True
     """Whether workers hear what is to end."""
+    tenant_window_ms: int = 0
+    """The first tenant's own dedupe window; 0: it has none."""
 
 
 @dataclass(frozen=True, slots=True)

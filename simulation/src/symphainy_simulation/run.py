@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from symphainy_schemas.state import ExecutionState, ExecutionStatus
+from symphainy_processors.owner.governing import PolicyMissing
+from symphainy_schemas.state import ExecutionState, ExecutionStatus, TenantState
 from symphainy_simulation import gaps, retention
-from symphainy_simulation.actors import catalogue
+from symphainy_simulation.actors import catalogue, policies
+from symphainy_simulation.actors.governors import Governors
 from symphainy_simulation.actors.job import Start
 from symphainy_simulation.actors.owner import OwnerProcess, Seen, Setting
 from symphainy_simulation.actors.ports import TASK_PARTITIONS
@@ -19,7 +21,7 @@ from symphainy_simulation.checking import History, Violation, Written, check_all
 from symphainy_simulation.checking.history import Body
 from symphainy_simulation.drawing import HEALED_AT_MS
 from symphainy_simulation.harms import Harms
-from symphainy_simulation.plan import Plan
+from symphainy_simulation.plan import TENANTS, Harm, Plan
 from symphainy_simulation.scale import options, scaled
 from symphainy_simulation.world.events import MS, Runaway, S
 from symphainy_simulation.world.group import Group
@@ -81,6 +83,7 @@ class Run:
             self.state,
             catalogue.capabilities(scenario),
             catalogue.tenants(scenario),
+            catalogue.policies,
             OWNER_MESSAGE_TIMEOUT_MS,
         )
         for topic in (INTENTS, STEPS, JOURNAL):
@@ -94,6 +97,9 @@ class Run:
             for i in range(scenario.workers)
         ]
         self.users = Users(self.universe, scenario.partitions, plan.stated)
+        self.governors = Governors(
+            self.universe, scenario.partitions, plan.stated, self.users.acknowledged
+        )
         self._skew()
 
     def _realm(self, name: str) -> Realm:
@@ -149,6 +155,8 @@ class Run:
         """What is still to be done, in words; empty if nothing is."""
         if self.users.waiting:
             return f"{self.users.waiting} records of users are not acknowledged"
+        if self.governors.waiting:
+            return f"{self.governors.waiting} broadcasts are not complete"
         if self.universe.network.stray:
             return f"{self.universe.network.stray} records are on their way that nobody waits for"
         for worker in self.workers:
@@ -171,6 +179,15 @@ class Run:
             # Something landed behind its back, as it will find out by its next decision.
             self.users.knock(p)
             return f"partition {p} has an owner that does not know the journal's end"
+        suspended = [
+            body
+            for body in owned.state.everything().values()
+            if isinstance(body, TenantState) and body.suspended
+        ]
+        if suspended:
+            for tenant in suspended:
+                self.governors.resume(tenant, p)
+            return f"partition {p} has {len(suspended)} suspended tenants"
         if owned.state.live:
             for body in owned.state.everything().values():
                 if isinstance(body, ExecutionState) and body.paused and not body.status.ended:
@@ -254,6 +271,9 @@ class Run:
             clocks_kept=scenario.clocks_kept,
             quiet=quiet,
             tenant_limits=catalogue.limits(scenario),
+            policies=policies.every(),
+            tenants=frozenset(TENANTS),
+            config_late=any(fault.harm is Harm.CONFIG for fault in self.plan.faults),
             task_duplicates=universe.task_duplicates,
         )
 
@@ -275,7 +295,7 @@ class Run:
 
     def heard(self, record: logging.LogRecord) -> None:
         """A line of an owner's log."""
-        if record.levelno >= logging.ERROR:
+        if record.levelno >= logging.ERROR and not self._foreseen(record):
             text = record.getMessage()
             if record.exc_info and record.exc_info[1] is not None:
                 error = record.exc_info[1]
@@ -285,6 +305,12 @@ class Run:
             self._errors.append(text)
         if self._tell_all:
             self.universe.tell(f"    an owner logs: {record.getMessage()}")
+
+    def _foreseen(self, record: logging.LogRecord) -> bool:
+        """Whether it tells that policies are missing, in a plan in which they are."""
+        args = record.args if isinstance(record.args, tuple) else ()
+        missing = any(isinstance(one, PolicyMissing) for one in args)
+        return missing and any(fault.harm is Harm.CONFIG for fault in self.plan.faults)
 
 
 class _Ears(logging.Handler):

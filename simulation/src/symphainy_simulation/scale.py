@@ -1,15 +1,18 @@
-"""The owners' times and sizes in a run, and the constants that are scaled with them."""
+"""The owners' times and sizes in a run, the constants that are scaled with them, and what the runs
+of a process share because it takes long to make."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 from symphainy_processors.fold import agenda
 from symphainy_processors.fold import partition as fold_partition
-from symphainy_processors.owner import deciding, loop
+from symphainy_processors.owner import deciding, governing, loop
 from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.saga import attempts
+from symphainy_runtime.policy.engine import Policies
 from symphainy_simulation.plan import Scenario
 
 
@@ -48,6 +51,8 @@ _TIGHT = (
     (deciding, "DISPATCHES_A_TURN", 2),
     (loop, "BEHIND_LETTERS", 2),
 )
+# Prepared policies are a pure function of their texts, as is what they answer.
+_SHARED = ((governing, "Policies", lru_cache(maxsize=500)(Policies)),)
 # Times on the scale of a run, whose limits are tenths of seconds instead of minutes.
 _SCALED = (
     (attempts, "REDELIVERY_BACKOFF_MS", 40),
@@ -57,8 +62,9 @@ _SCALED = (
 
 @contextmanager
 def scaled(*, tight: bool) -> Iterator[None]:
-    """Times that show in minutes and, if `tight`, sizes that show in millions: made small."""
-    changes = (*_SCALED, *_TIGHT) if tight else _SCALED
+    """Times that show in minutes and, if `tight`, sizes that show in millions: made small. Policies
+    are prepared once for all owners."""
+    changes = (*_SHARED, *_SCALED, *_TIGHT) if tight else (*_SHARED, *_SCALED)
     before = [(module, name, getattr(module, name)) for module, name, _ in changes]
     for module, name, value in changes:
         setattr(module, name, value)

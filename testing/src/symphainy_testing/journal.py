@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from symphainy_processors.projection.documents import event_document
+from symphainy_runtime.journal.documents import event_document
 from symphainy_schemas import events as e
 from symphainy_schemas.records import Error
 

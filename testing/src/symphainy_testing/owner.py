@@ -29,6 +29,7 @@ from symphainy_schemas.records import (
     Capability,
     DeadLetter,
     Intent,
+    PolicySet,
     StepReport,
     Task,
     Tenant,
@@ -68,6 +69,10 @@ class World:
     def tenant(self, tenant_id: str) -> Tenant | None:
         """Every tenant exists, without limits."""
         return Tenant(tenant_id=tenant_id, version=1, display_name="", shard_size=0, created_at=0)
+
+    def policies(self, scope: str, version: int, sha256: bytes) -> PolicySet | None:
+        """The built-in ones decide."""
+        return None
 
     def refresh(self) -> None:
         """The configuration of a test does not change."""

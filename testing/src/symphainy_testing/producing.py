@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from symphainy.values import to_json
-from symphainy_processors.admission.control import OPEN_SESSION
+from symphainy_runtime.policy.actions import OPEN_SESSION
 from symphainy_schemas import records
 from symphainy_testing.owner import PARTITION, Owner
 from symphainy_testing.time import VirtualTime

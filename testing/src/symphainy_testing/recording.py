@@ -8,13 +8,13 @@ whoever reads one states the payload.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Self
 
 import msgspec
 from pydantic import BaseModel
 
 from symphainy.values import to_json
+from symphainy_schemas.recording import Recorded
 from symphainy_schemas.records import Checkpoint, Task
 from symphainy_testing.run import Run
 
@@ -26,24 +26,12 @@ _ENDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(Recorded, frozen=True, kw_only=True):
     """One execution's journal.
 
     `answers` are the results of its steps and waits in the order in which they were recorded;
     `waits` what it waited for in the end; `end` is `succeeded`, `failed`, `cancelled`, or empty.
     """
-
-    task: Task
-    answers: tuple[Checkpoint, ...]
-    waits: tuple[str, ...]
-    end: str
-    begun_ms: int
-
-    @property
-    def intent_type(self) -> str:
-        """What was asked."""
-        return self.task.intent_type
 
     @classmethod
     def of(cls, run: Run) -> Self:
@@ -99,7 +87,9 @@ class Recording:
                 end, waits = _ENDS[kind], ()
         data = payload if isinstance(payload, bytes) else to_json(payload, "The payload")
         task = _task(documents, data, tuple(answers))
-        return cls(task, tuple(answers), waits, end, documents[0]["at"])
+        return cls(
+            task=task, answers=tuple(answers), waits=waits, end=end, begun_ms=documents[0]["at"]
+        )
 
 
 def _lines(text: str) -> list[Any]:

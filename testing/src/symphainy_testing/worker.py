@@ -23,7 +23,7 @@ from symphainy.worker.standing import Standing
 from symphainy_schemas.records import CancelNotice
 from symphainy_testing.faults import Faults
 from symphainy_testing.time import Alarm, VirtualTime
-from symphainy_testing.watching import Watch
+from symphainy_testing.watching import Running, Watch
 
 INLINE_LIMIT_BYTES = 65_536  # what TransportSettings has where nobody sets it
 CAPABILITY_VERSION = 1
@@ -205,17 +205,21 @@ class Worker:
     def busy(self, left: Sequence[str]) -> int:
         """How many tasks it holds whose end must be awaited: not the hung, nor those of the
         executions in `left`."""
-        running = self._life.watch.running.values()
+        running = self._running()
         return self._life.flow.held - sum(r.hung or r.execution_id in left for r in running)
+
+    def _running(self) -> list[Running]:
+        """As they are now: handlers in threads come and go meanwhile."""
+        return list(self._life.watch.running.values())
 
     @property
     def hangs(self) -> bool:
         """Whether a handler hangs, as planned."""
-        return any(running.hung for running in self._life.watch.running.values())
+        return any(running.hung for running in self._running())
 
     def runs(self, execution_id: str) -> bool:
         """Whether a handler of the execution runs now."""
-        return any(r.execution_id == execution_id for r in self._life.watch.running.values())
+        return any(r.execution_id == execution_id for r in self._running())
 
     def _die(self, number: int) -> None:
         """The worker of that number dies; the next one takes its place."""

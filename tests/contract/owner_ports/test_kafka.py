@@ -17,7 +17,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -36,6 +36,7 @@ from tests.contract.owner_ports.state_log_contract import StateLogContract
 from tests.samples import SAMPLES, TASK
 
 from symphainy_processors.owner.kafka import ranges, state_writer, world
+from symphainy_processors.owner.kafka.membership import HEARTBEAT_MS
 from symphainy_processors.owner.kafka.port import KafkaPort
 from symphainy_processors.owner.ports import StateFailed, StateOpened, StateWritten
 from symphainy_runtime.configuration import write_config
@@ -171,16 +172,24 @@ class TestKafkaIntake(IntakeContract):
 class TestGroupMembership(MembershipContract):
     """`GroupMembership`."""
 
+    @staticmethod
+    @contextmanager
+    def mortal(harness: KafkaHarness, name: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A member that is a process, with partitions; it dies when it is to hand over."""
+        module, settings = "tests.contract.owner_ports.mortal", harness.settings.model_dump_json()
+        command = [sys.executable, "-m", module, name, settings]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            try:
+                assert process.stdout is not None
+                assert process.stdout.readline() == b"owns\n"
+                yield process
+            finally:
+                process.kill()
+
     def test_who_dies_handing_over_leaves_nothing_to_nobody(self, harness: KafkaHarness) -> None:
         """The group has what it was to hand over assigned to nobody yet, and a static member that
         comes again causes no rebalance."""
-        module, settings = "tests.contract.owner_ports.mortal", harness.settings.model_dump_json()
-        mortal = subprocess.Popen(
-            [sys.executable, "-m", module, "o1", settings], stdout=subprocess.PIPE
-        )
-        assert mortal.stdout is not None
-        with mortal:
-            assert mortal.stdout.readline() == b"owns\n"
+        with self.mortal(harness, "o1") as mortal:
             second = Member(harness, "o2")
             until(harness, lambda: mortal.poll(), "it dies handing over", second.poll)
         again = Member(harness, "o1")
@@ -188,6 +197,21 @@ class TestGroupMembership(MembershipContract):
         self.settle(harness, again, second)
         again.membership.close()
         second.membership.close()
+
+    def test_who_is_refused_for_one_that_died_joins_again(self, harness: KafkaHarness) -> None:
+        """As for one that a crashed broker remembers: nobody lives under the name."""
+        first = Member(harness, "o1")
+        self.settle(harness, first)
+        with self.mortal(harness, "o1") as second:
+            # Whom no heartbeat came from yet a broker waits for as for one that is to join.
+            beats = harness.now_ms() + 2 * HEARTBEAT_MS
+            until(harness, lambda: not first.has, "the first is refused", first.poll)
+            beating = "the second has told that it lives"
+            until(harness, lambda: harness.now_ms() > beats, beating, first.poll)
+            second.kill()
+        self.settle(harness, first)
+        assert first.revoked == []
+        first.membership.close()
 
 
 class TestKafkaJournal(JournalContract):

@@ -75,7 +75,7 @@ class SimulatedHarness:
         disk = Disk(self.universe.stream(name))
         return Ports(
             clock=host.process.clock,
-            world=SimWorld(host, lambda name: None, lambda name: None),
+            world=SimWorld(host, lambda _: None, lambda _: None, lambda *_: None),
             port=SimPort(host, MESSAGE_TIMEOUT_MS),
             intake=SimIntake(host),
             membership=lambda revoked: SimMembership(host, self._group.join(host.process), revoked),

@@ -71,6 +71,7 @@ def test_doctor_says_what_it_reached_and_what_limits() -> None:
         "cluster",
         "redis",
         "artifacts",
+        "identity",
     }
     assert all(check["ok"] for check in told["checks"])
     assert {f["setting"] for f in told["findings"]} == {"authorizer.class.name", "brokers"}

@@ -63,12 +63,12 @@ def test_a_session_lives_from_post_to_delete(system: System) -> None:
     assert opened.status_code == 201
     path = opened.headers["location"]
     shown = system.http.get(path).json()
-    assert shown == opened.json()
+    assert shown == {**opened.json(), "running": 0, "executions": []}
     assert (shown["status"], shown["attributes"]) == ("open", {"purpose": "test"})
     _submit(system, _intent(shown["session_id"]))
     replayed = system.http.get(f"{path}/events").json()["events"]
     types = [event["type"] for event in replayed]
-    assert types[:2] == ["intent_received", "session_opened"]
+    assert types[:3] == ["intent_received", "policy_validated", "session_opened"]
     assert types[-1] == "execution_succeeded"
     closed = system.http.delete(path, params={"reason": "done"})
     assert (closed.status_code, closed.json()["status"]) == (200, "closed")

@@ -2,7 +2,8 @@
 
 - Who is killed and comes again under it has its partitions long before its session would have
   ended; what it ran is handed back and not run again, and what comes after it runs.
-- Who joins under a name that is taken takes it over; the other ends, and says why.
+- Who joins under a name that is taken takes it over; the other ends, and says why: unless the one
+  that came dies.
 - Who is killed in the midst of a rebalance and comes again leaves no partition to nobody.
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 from tests.integration.sdk.conftest import PARTITIONS, Process, Site, until
 from tests.integration.sdk.probe import SESSION_S
 
+from symphainy.worker.group import HEARTBEAT_MS
 from symphainy_schemas.records import StepReport, Task
 
 PATIENT = "tests.integration.sdk.patient:realm"
@@ -32,6 +34,13 @@ def ready(process: Process) -> Callable[[], bool]:
 def is_about(task: Task, report: StepReport) -> bool:
     """Whether a report is about that task."""
     return report.execution_id == task.execution_id
+
+
+async def two_of_one_name(start: Start, folder: Path) -> tuple[Process, Process]:
+    """One with its partitions, and another that comes under its name."""
+    older = start(TARGET, "w-1", PROBE_FOLDER=str(folder))
+    await until(ready(older), "the first has its partitions")
+    return older, start(TARGET, "w-1", PROBE_FOLDER=str(folder))
 
 
 async def test_who_is_killed_and_comes_again_goes_on_at_once(
@@ -60,9 +69,7 @@ async def test_who_is_killed_and_comes_again_goes_on_at_once(
 async def test_who_joins_under_a_name_that_is_taken_takes_it_over(
     site: Site, start: Start, tmp_path: Path
 ) -> None:
-    older = start(TARGET, "w-1", PROBE_FOLDER=str(tmp_path))
-    await until(ready(older), "the first has its partitions")
-    newer = start(TARGET, "w-1", PROBE_FOLDER=str(tmp_path))
+    older, newer = await two_of_one_name(start, tmp_path)
     assert await older.ended() == 1
     said = older.log.read_text()
     assert "Another worker has joined the group under this one's name" in said
@@ -71,6 +78,23 @@ async def test_who_joins_under_a_name_that_is_taken_takes_it_over(
     task = site.task("echo")
     site.send(task)
     assert (await site.about(task, "succeeded")).report.worker == "w-1"
+
+
+async def test_who_is_refused_for_one_that_died_joins_again(
+    site: Site, start: Start, tmp_path: Path
+) -> None:
+    """As for one that a crashed broker remembers: nobody lives under the name."""
+    older, newer = await two_of_one_name(start, tmp_path)
+    await until(ready(newer), "the second has them")
+    await until(lambda: "refused us" in older.log.read_text(), "the first is told")
+    # Whom no heartbeat came from yet a broker waits for as for one that is to join: 5 minutes.
+    beats = time.monotonic() + 2 * HEARTBEAT_MS / 1000
+    await until(lambda: time.monotonic() > beats, "the second has told that it lives")
+    newer.signal(signal.SIGKILL)
+    task = site.task("echo")
+    site.send(task)
+    await site.report(partial(is_about, task), "the first goes on")
+    assert "joined the group again: nobody else has our name" in older.log.read_text()
 
 
 async def test_who_is_killed_in_a_rebalance_leaves_nothing_to_nobody(

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
 from tests.integration.system.test_waiting import begin, in_status, waits_for
+from tests.support.cli import run
 from tests.support.saga_realms import GOOD_CARD, PRICE
 from tests.support.system import System, eventually, isolated
 
@@ -93,24 +92,6 @@ def shop(running: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     write_config(one.settings, *PLANS)
     yield one
     one.stop()
-
-
-def run(system: System, command: Sequence[str], code: int = 0) -> str:
-    """What a command prints, run as an operator would."""
-    assert command[0] == "symphainy"
-    done = subprocess.run(
-        [sys.executable, "-m", "symphainy_cli", *command[1:]],
-        env={
-            **system.environment,
-            "SYMPHAINY_URL": str(system.http.base_url),
-            "SYMPHAINY_API_KEY": system.key,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr + done.stdout
-    return done.stdout
 
 
 def saga(system: System, execution: str) -> dict[str, Any]:

@@ -39,6 +39,7 @@ def test_an_intent_becomes_a_result_with_events_in_their_places(whole: System) -
     events = whole.http.get(f"/v1/executions/{found['execution_id']}/events").json()["events"]
     assert [event["type"] for event in events] == [
         "intent_received",
+        "policy_validated",
         "capability_resolved",
         "execution_started",
         "step_dispatched",

@@ -14,12 +14,22 @@ from typing import Any
 from msgspec.structs import replace
 from tests.unit.checking.logbook import NOBODY, SESSION, TENANT, Logbook, P, execution
 
+from symphainy_runtime.policy.defaults import BUILT_IN
 from symphainy_schemas import events as e
 from symphainy_schemas.codec import decode, encode
-from symphainy_schemas.records import Checkpoint, Error, ReportKind, Task
-from symphainy_schemas.state import State, StateMarker
+from symphainy_schemas.records import (
+    Checkpoint,
+    Error,
+    PolicyDecision,
+    ReportKind,
+    Stage,
+    StageDecision,
+    Task,
+)
+from symphainy_schemas.state import SessionState, State, StateMarker
 from symphainy_simulation.checking import History, Snapshot, Violation, check_all
 from symphainy_simulation.checking.folding import fold
+from symphainy_simulation.checking.governance import BEFORE_POLICY
 from symphainy_simulation.checking.history import Body
 from symphainy_simulation.checking.logs import Entry
 from symphainy_simulation.checking.violation import Place
@@ -37,6 +47,17 @@ POLICY = e.CapabilityResolved(
     backoff_factor=2.0,
     backoff_max_ms=150,
 )
+ALLOWED = PolicyDecision(
+    platform_version=0,
+    tenant_version=0,
+    sha256=sha256(BUILT_IN.sha256).digest(),
+    stages=(
+        StageDecision(Stage.SECURITY_GUARD, True, ("platform/security_guard/own_tenant",), ()),
+        StageDecision(Stage.CITY_MANAGER, True, ("platform/city_manager/everything",), ()),
+        StageDecision(Stage.DATA_STEWARD, True, (), ()),
+    ),
+)
+"""By the policies that are built in."""
 PASSING = Error(code="flaky", message="Not yet.", retryable=True)
 FINAL = Error(code="refused", message="Never.")
 
@@ -86,9 +107,13 @@ class Story(Logbook):
         events: tuple[e.Event, ...],
         name: str = "",
         cause: tuple[str, int] = ("", 0),
+        *,
+        by_policy: bool = True,
         **o: Any,
     ) -> int:
-        """Append one decision; its offset. The positions follow its cause."""
+        """Append one decision; its offset. The positions follow its cause. Behind a reception comes
+        what policy decided, unless `by_policy` is false or that stands there already."""
+        events = validated(events) if by_policy else events
         self.tick()
         topic, at = cause
         if topic == "intents":
@@ -174,6 +199,7 @@ class Story(Logbook):
         received = next(x for x in told if isinstance(x, e.IntentReceived))
         policy = next(x for x in told if isinstance(x, e.CapabilityResolved))
         checkpoints = [x for x in told if isinstance(x, e.StepCheckpointed | e.StepResumed)]
+        session = self.states.get(SESSION)
         task = replace(
             NOBODY,
             execution_id=record.execution_id,
@@ -187,6 +213,8 @@ class Story(Logbook):
             capability_version=policy.version,
             intent_id=received.intent_id,
             payload=received.payload,
+            policy=next((x.decision for x in told if isinstance(x, e.PolicyValidated)), None),
+            session=session.attributes if isinstance(session, SessionState) else b"",
             checkpoints=tuple(Checkpoint(x.name, x.result) for x in checkpoints),
         )
         task = replace(task, **other)
@@ -249,6 +277,16 @@ class Story(Logbook):
     def _told(self, name: str) -> list[e.Event]:
         found = [r for r in self.records().values() if r.execution_id == name]
         return [event for record in found for event in record.events]
+
+
+def validated(events: tuple[e.Event, ...]) -> tuple[e.Event, ...]:
+    """With what policy decided of an intent that came so far."""
+    received = next((n for n, x in enumerate(events) if isinstance(x, e.IntentReceived)), None)
+    refused = any(isinstance(x, e.IntentRejected) and x.error.code in BEFORE_POLICY for x in events)
+    told = any(isinstance(x, e.PolicyValidated) for x in events)
+    if received is None or refused or told:
+        return events
+    return (*events[: received + 1], e.PolicyValidated(ALLOWED), *events[received + 1 :])
 
 
 def succeeded(task: Task) -> tuple[e.Event, ...]:

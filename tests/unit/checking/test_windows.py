@@ -4,7 +4,8 @@
 - A repeat, a second reception and a late event of an earlier window's execution are seen.
 - A takeover may name a record that stands before the window.
 - A gap behind the last valid record is carried; what is not quiet is refused. What is stuck is.
-- `state`: what no marker named yet is still owed; what is no marker is told.
+- `state`: what no marker named yet is still owed; what is no marker is told; what was forgotten
+  before may come once more, as it was.
 """
 
 from __future__ import annotations
@@ -15,13 +16,22 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from tests.unit.checking.logbook import SESSION, P, execution
-from tests.unit.checking.story import FINAL, POLICY, Story, breaks, failed, holds, started
+from tests.unit.checking.story import (
+    FINAL,
+    POLICY,
+    WINDOW_MS,
+    Story,
+    breaks,
+    failed,
+    holds,
+    started,
+)
 from tests.unit.checking.test_good import first_day, second_day
 
 from symphainy_schemas import events as e
 from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.records import PlanStep, Policy, Recovery, ReportKind, Task
-from symphainy_schemas.state import SessionState, State
+from symphainy_schemas.state import ExecutionState, SessionState, State
 from symphainy_simulation.checking import Snapshot, check_all
 from symphainy_simulation.checking.lives import Book
 from symphainy_simulation.checking.logs import read
@@ -276,3 +286,24 @@ def test_a_takeover_may_be_older_than_what_it_lands_behind_but_nothing_after_it(
     story.record((), intents_next=1, at=before)
     kinds = {violation.guarantee for violation in check_all(story.history())}
     assert kinds == {"G1", "G8"}
+
+
+def test_what_was_forgotten_in_an_earlier_window_may_stand_in_state_once_more(
+    story: Story,
+) -> None:
+    """Who goes on from an old disk folds it anew, and only then finds that its time is over."""
+    story.publish()
+    old = story.states[execution()]
+    story.now += WINDOW_MS + 1
+    story.record(())
+    window = Window(story)
+    assert execution() not in window.carried.states
+    story.record(())
+    story.changed.add(execution())
+    story.publish()
+    holds(story, **window.rest)
+    assert isinstance(old, ExecutionState)
+    story.states[execution()] = replace(old, payload=b"[]")
+    story.changed.add(execution())
+    story.publish()
+    breaks(story, "G8", "`state` has it", **window.rest)

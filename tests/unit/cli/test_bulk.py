@@ -2,6 +2,7 @@
 
 - Nothing is asked of anybody without a filter, in a dry run, or before the user has said yes.
 - What became of each is a line of JSON, or counted for people; refused or unknown exits 1.
+- `saga retry --failed` asks the same of one execution: of each failed step, or element of one.
 - Ctrl-C tells what was done and how to go on; a repeat sends the same ids where that matters.
 """
 
@@ -19,7 +20,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from symphainy import Client
-from symphainy_cli import bulk_run
+from symphainy_cli import bulk_run, sagas
 from symphainy_cli.main import app
 from symphainy_schemas.errors import CallerError
 
@@ -57,7 +58,10 @@ class Gateway:
         """The answer to a request; like a network's, it is awaited."""
         await asyncio.sleep(0)
         if request.method == "GET":
-            return httpx.Response(200, json={"items": self.items, "cursor": None})
+            one = next(
+                (x for x in self.items if request.url.path.endswith(x["execution_id"])), None
+            )
+            return httpx.Response(200, json=one or {"items": self.items, "cursor": None})
         self.asked.append(request)
         if len(self.asked) == self.interrupt_at:
             signal.raise_signal(signal.SIGINT)
@@ -78,14 +82,22 @@ class Gateway:
         return [request.headers["Idempotency-Key"] for request in self.asked]
 
 
+def command(
+    monkeypatch: pytest.MonkeyPatch, gateway: Gateway, *arguments: str, said: str = ""
+) -> Result:
+    """Run any verb on that gateway; the user types `said`."""
+    network = httpx.MockTransport(gateway.answer)
+    for module in (bulk_run, sagas):
+        monkeypatch.setattr(module, "Client", partial(Client, transport=network))
+    where = ["--url", "http://gateway", "--key", "k"]
+    return CliRunner().invoke(app, [*arguments, *where], input=said)
+
+
 def run(
     monkeypatch: pytest.MonkeyPatch, gateway: Gateway, *arguments: str, said: str = ""
 ) -> Result:
-    """Run a bulk verb on that gateway; the user types `said`."""
-    network = httpx.MockTransport(gateway.answer)
-    monkeypatch.setattr(bulk_run, "Client", partial(Client, transport=network))
-    where = ["--url", "http://gateway", "--key", "k"]
-    return CliRunner().invoke(app, ["bulk", *arguments, *where], input=said)
+    """Run a bulk verb."""
+    return command(monkeypatch, gateway, "bulk", *arguments, said=said)
 
 
 def told(result: Result) -> list[dict[str, Any]]:
@@ -220,6 +232,55 @@ def test_a_retry_of_one_step_leaves_the_others(monkeypatch: pytest.MonkeyPatch) 
     gateway = Gateway(1, **STUCK)
     run(monkeypatch, gateway, "retry", "--step", "print", "--yes")
     assert gateway.paths == {f"/v1/sagas/{execution(0)}/steps/print/retry"}
+
+
+HELD = {
+    "status": "running",
+    "plan": [{}],
+    "steps": [
+        {"step": "hotel[0]", "status": "succeeded", "attempt": 1},
+        {"step": "hotel[1]", "status": "failed", "attempt": 3},
+        {"step": "hotel[2]", "status": "failed", "attempt": 3},
+        {"step": "print", "status": "failed", "attempt": 1},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("named", "asked"),
+    [([], {"hotel[1]", "hotel[2]", "print"}), (["hotel"], {"hotel[1]", "hotel[2]"})],
+)
+def test_what_has_failed_of_one_execution_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, named: list[str], asked: set[str]
+) -> None:
+    gateway = Gateway(2, **HELD)
+    ask = "saga", "retry", execution(1), *named, "--failed"
+    result = command(monkeypatch, gateway, *ask, "--json")
+    assert result.exit_code == 0, result.output
+    assert {one["step"] for one in told(result)[:-1]} == asked
+    assert {path.split("/")[3] for path in gateway.paths} == {execution(1)}
+    again = Gateway(2, **HELD)
+    command(monkeypatch, again, *ask)
+    assert sorted(again.keys) == sorted(gateway.keys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "Which step"),
+        (["--failed", "--input", "{}"], "each with its own input"),
+        (["--failed", "--retry-id", "r"], "each with its own input"),
+        (["flight", "--failed"], "no step flight has failed"),
+    ],
+)
+def test_which_steps_are_tried_again_has_to_be_said(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], told: str
+) -> None:
+    gateway = Gateway(1, **HELD)
+    result = command(monkeypatch, gateway, "saga", "retry", execution(0), *arguments)
+    assert isinstance(result.exception, CallerError)
+    assert told in str(result.exception)
+    assert gateway.asked == []
 
 
 def test_compensation_and_resumption_go_where_they_are_taken(

@@ -16,23 +16,30 @@ from typing import Any
 import msgspec
 
 from symphainy_gateway.backlog import Sighting
-from symphainy_runtime.configuration import Configuration, config_key, new_api_key
+from symphainy_gateway.callers import caller_by_key
+from symphainy_gateway.quotas.counting import Counts, Taken, full, take
+from symphainy_gateway.quotas.ledger import Ask, Stored
+from symphainy_runtime.api_keys import KeyOptions, new_key
+from symphainy_runtime.configuration import Configuration, config_key
 from symphainy_runtime.read_model.notifications import Watch
-from symphainy_runtime.read_model.reader import Document, Listing, Page
+from symphainy_runtime.read_model.reader import Document, Listing, Page, execution_document
 from symphainy_runtime.settings import RuntimeSettings
+from symphainy_runtime.wal.query import Answer, Query
+from symphainy_runtime.wal.rows import Row
 from symphainy_schemas import ids
 from symphainy_schemas.codec import encode
 from symphainy_schemas.errors import Unavailable
 from symphainy_schemas.records import Capability, Determinism, Intent, Tenant
-from symphainy_transport.clock import SystemClock
+from symphainy_transport.clock import Clock, SystemClock
 from symphainy_transport.publishing import Accepted
 
 PARTITIONS = 8
 SESSION = f"ses-3-{'a' * 32}"
 CLOSED_SESSION = f"ses-3-{'c' * 32}"
 UNKNOWN_SESSION = f"ses-3-{'f' * 32}"
-KEY, KEY_RECORD = new_api_key("acme", "ada", 1)
-OTHER_KEY, OTHER_KEY_RECORD = new_api_key("rival", "bob", 1)
+KEY, KEY_RECORD = new_key(KeyOptions(tenant_id="acme", principal="ada"), 1)
+OTHER_KEY, OTHER_KEY_RECORD = new_key(KeyOptions(tenant_id="rival", principal="bob"), 1)
+CALLER = caller_by_key(KEY_RECORD)
 Verdict = tuple[str, dict[str, Any] | None]  # status and error
 CONTRACT = {
     "type": "object",
@@ -60,6 +67,13 @@ def capability(name: str = "content.ingest", contract: object = CONTRACT) -> Cap
         registered_at=1,
         registered_by="test",
     )
+
+
+def key_of(backend: FakeBackend, *roles: str) -> str:
+    """A fresh key of the tenant's with these roles."""
+    text, record = new_key(KeyOptions(tenant_id="acme", principal="olga", roles=roles), 1)
+    backend.configuration.apply(config_key(record), encode(record))
+    return text
 
 
 def configuration() -> Configuration:
@@ -91,7 +105,7 @@ class FakeNotifier:
 @dataclass
 class FakeReadModel:
     documents: dict[str, Document] = field(default_factory=dict)
-    sessions: dict[str, Document] = field(default_factory=dict)
+    opened: dict[str, Document] = field(default_factory=dict)
     journal: dict[str, list[Document]] = field(default_factory=dict)
     reads: list[list[str]] = field(default_factory=list)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -110,6 +124,10 @@ class FakeReadModel:
         found = {one: self.documents[one] for one in execution_ids if one in self.documents}
         return {one: it for one, it in found.items() if it["tenant_id"] == tenant_id}
 
+    async def document(self, tenant_id: str, fields: Mapping[bytes, bytes]) -> Document | None:
+        found = execution_document(fields)
+        return found if found is not None and found["tenant_id"] == tenant_id else None
+
     async def events(
         self, tenant_id: str, execution_id: str, after: int = 0
     ) -> list[Document] | None:
@@ -120,8 +138,26 @@ class FakeReadModel:
 
     async def session(self, tenant_id: str, session_id: str) -> Document | None:
         self._check()
-        session = self.sessions.get(session_id)
+        session = self.opened.get(session_id)
         return session if session and session["tenant_id"] == tenant_id else None
+
+    async def running(self, session_id: str, limit: int) -> tuple[int, list[str]]:
+        self._check()
+        names = [
+            name
+            for name, one in self.documents.items()
+            if one["session_id"] == session_id and one["status"] == "running"
+        ]
+        return len(names), names[:limit]
+
+    async def sessions(self, tenant_id: str, what: Listing) -> Page:
+        self._check()
+        found = [
+            one
+            for one in self.opened.values()
+            if one["tenant_id"] == tenant_id and what.status in (None, one["status"])
+        ]
+        return Page(tuple(found[: what.limit]), None)
 
     async def session_events(self, tenant_id: str, session_id: str) -> list[Document] | None:
         return None if await self.session(tenant_id, session_id) is None else []
@@ -157,18 +193,25 @@ class FakeOwner:
         offset = len(self.published) - 1
         return Accepted(execution_id, intent.intent_id, "intents", partition, offset)
 
+    async def adds(self, intent: Intent) -> int:
+        large = len(intent.payload) > self._backend.settings.inline_limit_bytes
+        return len(intent.payload) if large else 0
+
+    async def same_payload(self, intent: Intent, digest: bytes) -> bool:
+        return sha256(intent.payload).digest() == digest
+
     def tell(self, intent: Intent, verdict: Verdict | None) -> None:
         """Project a decision, unless the intent was decided before."""
         backend, execution_id = self._backend, execution_id_of(intent)
         if verdict is None:
             return
         if intent.intent_type == "runtime.open_session":
-            backend.read_model.sessions[intent.session_id] = session(intent.session_id)
+            backend.read_model.opened[intent.session_id] = session(intent.session_id)
         backend.read_model.documents.setdefault(execution_id, execution(intent, *verdict))
         backend.notifier.tell(execution_id)
 
     def _judge(self, intent: Intent) -> Verdict | None:
-        known = self._backend.read_model.sessions.get(intent.session_id)
+        known = self._backend.read_model.opened.get(intent.session_id)
         refusal = ""
         if intent.intent_type != "runtime.open_session":
             if known is None or known["tenant_id"] != intent.tenant_id:
@@ -186,21 +229,120 @@ class FakeOwner:
         return (self.outcome, None) if self.outcome else None
 
 
+class FakeLedger:
+    """A ledger in memory; a test may move its clock, or let it fail, or hold its answers."""
+
+    def __init__(self, now_us: Callable[[], int] | None = None) -> None:
+        clock = SystemClock()
+        self.now_us = now_us or (lambda: clock.now_ms() * 1_000)
+        self.counts: dict[str, Counts] = {}
+        self.stored: dict[str, int] = {}
+        self.asked: list[Sequence[Ask]] = []
+        self.failure: Exception | None = None
+        self.released: asyncio.Event | None = None
+
+    async def take(self, asks: Sequence[Ask]) -> Sequence[Taken]:
+        self.asked.append(asks)
+        if self.released is not None:
+            await self.released.wait()
+        if self.failure is not None:
+            raise self.failure
+        return [self._taken(one) for one in asks]
+
+    def _taken(self, ask: Ask) -> Taken:
+        now = self.now_us()
+        counts = self.counts.get(ask.tenant_id) or full(ask.limits, now)
+        come = take(counts, ask.limits, 0, 0, now).counts
+        tokens, control = come.tokens, come.control
+        if ask.ceiling is not None:
+            tokens, control = min(tokens, ask.ceiling[0]), min(control, ask.ceiling[1])
+        spent = tuple(
+            one._replace(used=max(one.used, owed.least) + owed.more)
+            if one.number == owed.number
+            else one
+            for one, owed in zip(come.spent, ask.owed, strict=True)
+        )
+        settled = Counts(tokens, control, now, spent)
+        taken = take(settled, ask.limits, ask.intents, ask.controls, now)
+        self.counts[ask.tenant_id] = taken.counts
+        return taken
+
+    async def store(self, tenant_id: str, size: int, limit: int, owed: int) -> Stored:
+        if self.failure is not None:
+            raise self.failure
+        used = self.stored.get(tenant_id, 0) + owed
+        fits = used + size <= limit
+        self.stored[tenant_id] = used + size if fits else used
+        return Stored(fits, self.stored[tenant_id])
+
+
+class FakeWal:
+    """A log of a few rows; it takes note of what is asked."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.asked: list[Query] = []
+        self.failure: Exception | None = None
+
+    async def query(self, query: Query) -> Answer:
+        self.asked.append(query)
+        if self.failure is not None:
+            raise self.failure
+        found = [row for row in self.rows if query.matches(row)]
+        return Answer(rows=found[: query.limit])
+
+
+class FakeReplays:
+    """Answers what it was asked; the fold is the composition root's to hand in."""
+
+    def __init__(self) -> None:
+        self.failure: Exception | None = None
+
+    async def replay(
+        self,
+        execution_id: str,
+        offsets: Sequence[int],
+        mode: str,
+        at_offset: int | None,
+        at_ms: int | None,
+    ) -> Document:
+        if self.failure is not None:
+            raise self.failure
+        asked = {"offset": at_offset, "at": at_ms}
+        told = {"mode": mode, "execution_id": execution_id, "partition": 3, "records": len(offsets)}
+        return {**told, "asked": asked, "offsets": list(offsets)}
+
+    async def validate(
+        self,
+        document: Document,
+        events: Sequence[Document],
+        configuration: Configuration,
+        at_ms: int,
+    ) -> Document:
+        if self.failure is not None:
+            raise self.failure
+        told = {"execution_id": document["execution_id"], "made_at": at_ms}
+        return {**told, "format": "", "valid": True, "complete": True, "journal": {}, "checks": []}
+
+
 class FakeBackend:
     """A backend in memory."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, clock: Clock | None = None, **settings: Any) -> None:
         self.settings = RuntimeSettings(**settings)
-        self.clock = SystemClock()
+        self.clock = clock or SystemClock()
         self.configuration = configuration()
         self.read_model = FakeReadModel()
+        self.wal = FakeWal()
         self.notifier = FakeNotifier()
         self.publisher = FakeOwner(self)
+        self.ledger = FakeLedger()
+        self.replays = FakeReplays()
         self.reasons: dict[str, str] = {"kafka": "", "redis": ""}
         self.seen: list[Sighting] = []
         self.looked = asyncio.Event()
-        self.read_model.sessions[SESSION] = session(SESSION)
-        self.read_model.sessions[CLOSED_SESSION] = session(CLOSED_SESSION, "closed")
+        self.read_model.opened[SESSION] = session(SESSION)
+        self.read_model.opened[CLOSED_SESSION] = session(CLOSED_SESSION, "closed")
 
     async def sightings(self) -> Sequence[Sighting]:
         self.looked.set()
@@ -253,6 +395,7 @@ def execution(intent: Intent, status: str, failure: dict[str, Any] | None = None
         "success": status == "succeeded",
         "payload_sha256": sha256(intent.payload).hexdigest(),
         "error": failure,
+        "started_at": 1,
         "execution_time_ms": 1,
         "as_of": 7,
         "wal": {"topic": "intents", "partition": 3, "offset": 5},

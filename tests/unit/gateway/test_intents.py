@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.gateway.fakes import KEY_RECORD, SESSION, intent_body
+from tests.unit.gateway.fakes import CALLER, SESSION, intent_body
 
 from symphainy_gateway import intents
 from symphainy_gateway.intents import IntentBody, Origin, Submission
@@ -23,7 +23,7 @@ FRESH = "0192f0c1-a2b3-7c4d-8e5f-60718293a4b5"
 
 
 def _read(body: dict[str, Any], *, key: str = "") -> Submission:
-    origin = Origin(caller=KEY_RECORD, now_ms=42, fresh_id=FRESH, key=key, traceparent="00-trace")
+    origin = Origin(caller=CALLER, now_ms=42, fresh_id=FRESH, key=key, traceparent="00-trace")
     return intents.read_intent(json.dumps(body).encode(), origin)
 
 
@@ -63,7 +63,7 @@ def test_an_intent_keeps_what_it_says() -> None:
 
 def test_the_payload_is_encoded_canonically() -> None:
     body = b'{ "intent_type":"a.b", "session_id":"%b", "payload" : { "z": 1.0 , "a":"\\u00e9" } }'
-    origin = Origin(caller=KEY_RECORD, now_ms=1, fresh_id=FRESH)
+    origin = Origin(caller=CALLER, now_ms=1, fresh_id=FRESH)
     submission = intents.read_intent(body % SESSION.encode(), origin)
     assert submission.intent.payload == msgspec.json.encode({"z": 1.0, "a": "é"})
 
@@ -158,7 +158,7 @@ def test_everything_that_is_wrong_is_told() -> None:
 
 @pytest.mark.parametrize("body", [b"[]", b"1", b'"x"', b"null", b'{"payload":1e999}'])
 def test_another_value_is_no_intent(body: bytes) -> None:
-    origin = Origin(caller=KEY_RECORD, now_ms=1, fresh_id=FRESH)
+    origin = Origin(caller=CALLER, now_ms=1, fresh_id=FRESH)
     with pytest.raises(Refused) as refusal:
         intents.read_intent(body, origin)
     assert refusal.value.code == "invalid_request"
@@ -166,9 +166,10 @@ def test_another_value_is_no_intent(body: bytes) -> None:
 
 
 def test_a_session_body_may_be_empty() -> None:
-    assert intents.read_session(b"", KEY_RECORD) == {}
-    assert intents.read_session(b"{}", KEY_RECORD) == {}
-    assert intents.read_session(b'{"attributes":{"a":1}}', KEY_RECORD) == {"a": 1}
+    assert intents.read_session(b"", CALLER) == {"attributes": {}}
+    assert intents.read_session(b"{}", CALLER) == {"attributes": {}}
+    told = {"attributes": {"a": 1}, "idle_ms": 5_000}
+    assert intents.read_session(msgspec.json.encode(told), CALLER) == told
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_a_session_body_may_be_empty() -> None:
 )
 def test_another_session_body_is_refused(body: bytes, code: str) -> None:
     with pytest.raises(Refused) as refusal:
-        intents.read_session(body, KEY_RECORD)
+        intents.read_session(body, CALLER)
     assert refusal.value.code == code
 
 

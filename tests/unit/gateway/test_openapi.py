@@ -83,7 +83,9 @@ def test_every_operation_says_what_it_does_and_who_may(document: Any) -> None:
     assert len(ids) == len(set(ids))
     for _, path, operation in _operations(document):
         assert operation["description"]
-        assert operation["security"] == ([{"apiKey": []}] if path.startswith("/v1") else [])
+        assert operation["security"] == (
+            [{"apiKey": []}, {"jwt": []}] if path.startswith("/v1") else []
+        )
 
 
 def test_every_answer_that_asks_to_come_back_tells_when(document: Any) -> None:

@@ -43,7 +43,7 @@ async def _see(caller: Caller, end: int, intents_next: int) -> None:
 
 def _open_other_session(caller: Caller) -> None:
     """The same tenant's, on another partition."""
-    caller.backend.read_model.sessions[OTHER_SESSION] = session(OTHER_SESSION)
+    caller.backend.read_model.opened[OTHER_SESSION] = session(OTHER_SESSION)
 
 
 def _hold_appends(caller: Caller) -> asyncio.Event:

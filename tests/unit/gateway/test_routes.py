@@ -88,7 +88,7 @@ async def test_an_unknown_route_is_a_problem(caller: Caller, path: str) -> None:
     ("method", "path", "allowed"),
     [
         ("GET", "/v1/intents", "POST"),
-        ("PUT", f"/v1/sessions/{SESSION}", "DELETE, GET"),
+        ("PUT", f"/v1/sessions/{SESSION}", "DELETE, GET, PATCH"),
         ("BREW", "/healthz", "GET"),
     ],
 )

@@ -14,6 +14,7 @@ from tests.unit.gateway.fakes import (
     CLOSED_SESSION,
     SESSION,
     UNKNOWN_SESSION,
+    intent_body,
 )
 
 from symphainy_schemas import ids
@@ -93,7 +94,7 @@ async def test_a_session_is_closed_by_its_intent(caller: Caller) -> None:
     [intent] = caller.backend.publisher.published
     assert answer.status == 200
     assert (intent.intent_type, intent.session_id) == ("runtime.close_session", SESSION)
-    assert json.loads(intent.payload) == {"reason": "all done"}
+    assert json.loads(intent.payload) == {"reason": "all done", "mode": "drain"}
 
 
 async def test_closing_a_closed_session_is_the_owners_to_refuse(caller: Caller) -> None:
@@ -106,3 +107,60 @@ async def test_closing_a_closed_session_is_the_owners_to_refuse(caller: Caller) 
 async def test_a_reason_is_short_printable_text(caller: Caller, reason: str) -> None:
     answer = await caller("DELETE", f"/v1/sessions/{SESSION}?reason={reason}")
     assert (answer.status, answer.json["field"]) == (400, "/reason")
+
+
+async def test_what_runs_may_be_asked_to_end_or_nothing_else(caller: Caller) -> None:
+    await caller("DELETE", f"/v1/sessions/{SESSION}?mode=cancel")
+    [intent] = caller.backend.publisher.published
+    assert json.loads(intent.payload)["mode"] == "cancel"
+    answer = await caller("DELETE", f"/v1/sessions/{SESSION}?mode=burn")
+    assert (answer.status, answer.json["field"]) == (400, "/mode")
+
+
+async def test_a_session_is_told_when_it_expires(caller: Caller) -> None:
+    body = {"idle_ms": 60_000, "lifetime_ms": 3_600_000, "at_expiry": "cancel"}
+    await caller("POST", "/v1/sessions", body)
+    [intent] = caller.backend.publisher.published
+    assert json.loads(intent.payload) == {"attributes": {}, **body}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"idle_ms": -1}, "/idle_ms"),
+        ({"lifetime_ms": 366 * 86_400_000 + 1}, "/lifetime_ms"),
+        ({"lifetime_ms": "1h"}, "/lifetime_ms"),
+        ({"at_expiry": "burn"}, "/at_expiry"),
+    ],
+)
+async def test_a_time_that_is_none_is_named(caller: Caller, body: object, field: str) -> None:
+    answer = await caller("POST", "/v1/sessions", body)
+    assert (answer.status, answer.json["field"]) == (422, field)
+
+
+async def test_attributes_are_changed_by_an_intent(caller: Caller) -> None:
+    patch = {"attributes": {"a": None, "b": 1}}
+    answer = await caller("PATCH", f"/v1/sessions/{SESSION}", patch)
+    [intent] = caller.backend.publisher.published
+    assert answer.status == 200
+    assert intent.intent_type == "runtime.change_session"
+    assert json.loads(intent.payload) == patch
+    for body in ({}, {"attributes": [1]}, {"attributes": {}, "tenant_id": "rival"}):
+        assert (await caller("PATCH", f"/v1/sessions/{SESSION}", body)).status == 422
+
+
+async def test_sessions_are_listed_by_their_state(caller: Caller) -> None:
+    every = (await caller("GET", "/v1/sessions")).json["items"]
+    assert {one["session_id"] for one in every} == {SESSION, CLOSED_SESSION}
+    closed = (await caller("GET", "/v1/sessions?status=closed")).json["items"]
+    assert [one["session_id"] for one in closed] == [CLOSED_SESSION]
+    answer = await caller("GET", "/v1/sessions?status=lost")
+    assert (answer.status, answer.json["field"]) == (400, "/status")
+
+
+async def test_a_session_shows_what_runs_in_it(caller: Caller) -> None:
+    caller.backend.publisher.outcome = "running"
+    submitted = await caller("POST", "/v1/intents", intent_body())
+    shown = (await caller("GET", f"/v1/sessions/{SESSION}")).json
+    assert shown["running"] == 1
+    assert [one["execution_id"] for one in shown["executions"]] == [submitted.json["execution_id"]]

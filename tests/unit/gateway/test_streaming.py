@@ -3,7 +3,7 @@
 - Every event once, in order, with its index as id; then `end` with the status, and the stream ends.
 - `Last-Event-ID` resumes after that event.
 - A stream that nothing happens on is kept alive; the client, the process or a lost read model
-  ends it without `end`.
+  ends it without `end`; so does a client that reads nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.unit.gateway.caller import Caller
-from tests.unit.gateway.fakes import intent_body, unavailable
+from tests.unit.gateway.fakes import CALLER, intent_body, unavailable
 
 from symphainy_gateway.streaming import EventStream, ExecutionEvents
 from symphainy_runtime.read_model.reader import Document
@@ -85,7 +85,7 @@ async def test_a_last_event_id_of_another_stream_is_refused(caller: Caller) -> N
 
 async def test_events_are_streamed_as_they_happen(caller: Caller) -> None:
     execution_id = await _running(caller, 1)
-    stream = caller.gateway.events.chunks("acme", execution_id, 0)
+    stream = caller.gateway.events.chunks(CALLER, execution_id, 0)
     assert (await anext(stream)).startswith(b"id: 0\n")
     upcoming = asyncio.create_task(anext(stream))
     await asyncio.sleep(0)
@@ -101,7 +101,7 @@ async def test_events_are_streamed_as_they_happen(caller: Caller) -> None:
 async def test_a_silent_stream_is_kept_alive(caller: Caller) -> None:
     execution_id = await _running(caller, 0)
     events = ExecutionEvents(caller.backend, caller.gateway.waiters, heartbeat_s=0.001)
-    stream = events.chunks("acme", execution_id, 0)
+    stream = events.chunks(CALLER, execution_id, 0)
     assert [await anext(stream), await anext(stream)] == [b": alive\n\n"] * 2
     _end(caller, execution_id)
     assert (await anext(stream)).startswith(b"event: end\n")
@@ -110,7 +110,7 @@ async def test_a_silent_stream_is_kept_alive(caller: Caller) -> None:
 async def test_a_document_whose_retention_ends_ends_its_stream(caller: Caller) -> None:
     execution_id = await _running(caller, 0)
     caller.backend.read_model.documents.clear()
-    assert [it async for it in caller.gateway.events.chunks("acme", execution_id, 0)] == []
+    assert [it async for it in caller.gateway.events.chunks(CALLER, execution_id, 0)] == []
 
 
 class _Connection:
@@ -121,8 +121,9 @@ class _Connection:
         self.gone = asyncio.Event()
         self.first = asyncio.Event()
         self.sent: list[Any] = []
+        self.stuck = False
         self._streams = caller.gateway.pressure.streams
-        chunks = caller.gateway.events.chunks("acme", execution_id, 0)
+        chunks = caller.gateway.events.chunks(CALLER, execution_id, 0)
         self._stream = EventStream(chunks, self.stopping, caller.gateway.pressure.streaming("acme"))
 
     @property
@@ -139,6 +140,8 @@ class _Connection:
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Any) -> None:
+        if self.stuck and message["type"] == "http.response.body":
+            await asyncio.Event().wait()
         self.sent.append(message)
         if message.get("body"):
             self.first.set()
@@ -174,3 +177,16 @@ async def test_a_stream_that_is_cut_ends_without_an_end(caller: Caller, ending: 
     assert connection.sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
     assert b"event: end" not in b"".join(it.get("body", b"") for it in connection.sent)
     assert not caller.backend.notifier.watches[execution_id]
+
+
+async def test_a_client_that_reads_nothing_gives_its_place_back(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("STALL_S", "PARTING_S"):
+        monkeypatch.setattr(f"symphainy_gateway.streaming.{name}", 0.01)
+    connection = _Connection(caller, await _running(caller, 1))
+    connection.stuck = True
+    async with asyncio.timeout(10):
+        await connection.run()
+    assert connection.open == 0
+    assert [message["type"] for message in connection.sent] == ["http.response.start"]

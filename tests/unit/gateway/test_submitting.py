@@ -241,7 +241,7 @@ async def test_what_the_publisher_refuses_is_the_callers_to_mend(caller: Caller)
 
 async def test_a_session_that_was_seen_open_is_not_looked_up_again(caller: Caller) -> None:
     await caller("POST", "/v1/intents", intent_body())
-    caller.backend.read_model.sessions.clear()
+    caller.backend.read_model.opened.clear()
     assert (await caller("POST", "/v1/intents", intent_body())).status == 202
     closing = await caller("DELETE", f"/v1/sessions/{SESSION}")
     assert closing.json["code"] == "session_not_found"

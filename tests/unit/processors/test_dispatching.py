@@ -96,6 +96,7 @@ class Stage:
 
     now: int = 1_000
     tenant: Tenant | None = None
+    suspended: bool = False
     offset: int = 0
     state: PartitionState = field(default_factory=lambda: PartitionState(10**12))
 
@@ -109,7 +110,12 @@ class Stage:
         self.window = WatchedWindow()
         self.pools.of(REALM).window = self.window
         self.dispatching = Dispatching(
-            self.state, lambda _: self.tenant, lambda: self.now, 4, self.pools
+            self.state,
+            lambda _: self.tenant,
+            lambda: self.now,
+            4,
+            self.pools,
+            lambda _: self.suspended,
         )
         self.dispatching.restore()
 
@@ -252,7 +258,7 @@ def test_what_lived_and_is_to_be_retried_is_not_taken_from_its_old_place() -> No
 def test_what_was_not_sent_after_all_has_no_slot_and_is_forgotten() -> None:
     stage = Stage()
     item = stage.admit(1)
-    stage.dispatching.give_back(item)
+    stage.dispatching.give_back(item.execution_id, item.step)
     assert stage.outstanding == 0
     assert stage.dispatching._sent_at == {}
 
@@ -426,6 +432,24 @@ def test_who_is_not_known_has_no_limit_and_no_weight_counts_as_one() -> None:
     assert isinstance(TENANT, Tenant)
     stage = Stage(tenant=replace(TENANT, max_concurrency=0, weight=0))
     assert stage.dispatching._limits("acme") == Limits(1, 0)
+
+
+def stopped(stage: Stage) -> bool:
+    return stage.dispatching.dispatcher.stopped
+
+
+def test_of_a_suspended_tenant_nothing_goes_and_that_is_told_until_it_is_resumed() -> None:
+    stage = Stage(suspended=True)
+    stage.admit(1, goes=False)
+    assert not stopped(stage), "nobody has looked yet"
+    assert stage.take() is None
+    assert stopped(stage)
+    stage.restart()
+    assert stage.take() is None
+    assert stopped(stage)
+    stage.suspended = False
+    assert stage.take() == "exe-1"
+    assert not stopped(stage)
 
 
 def test_the_same_is_known_of_a_step_when_it_is_admitted_and_when_it_waits() -> None:

@@ -32,7 +32,7 @@ def lose(bench: Bench, *, started: bool = True) -> None:
 def is_alone(bench: Bench) -> bool:
     """Whether its newest delivery is to run with nothing beside it."""
     sent = [x for x in bench.told if isinstance(x, e.StepDispatched)]
-    return task_for(bench.state, sent[-1], 0, 1, 0).alone
+    return task_for(bench.state, sent[-1], b"", 0, 1, 0).alone
 
 
 def test_it_is_delivered_as_ever_then_alone_and_then_fails() -> None:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.samples import EVENTS, JOURNAL
 
-from symphainy_processors.projection.documents import event_document
 from symphainy_processors.projection.project import STEP_STATUS, Projection
 from symphainy_processors.projection.projector import PartitionProjector
+from symphainy_runtime.journal.documents import event_document
 from symphainy_runtime.read_model.keys import Keys
 from symphainy_runtime.read_model.reader import execution_document
 from symphainy_schemas import events as e
@@ -84,7 +84,7 @@ def test_whatever_producers_wrote_documents_stay_json(garbage: bytes) -> None:
 def test_a_repeat_adds_an_event_and_changes_nothing_else() -> None:
     record = replace(JOURNAL, events=(e.IntentRepeated(same_payload=True),))
     projected = PROJECTION.project(record, 42)
-    assert [command[0] for command in projected.commands] == ["RPUSH"]
+    assert [command[0] for command in projected.commands] == ["RPUSHX"]
     assert projected.change is None
 
 

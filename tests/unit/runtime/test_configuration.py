@@ -1,7 +1,6 @@
 """Invariants of the configuration in force.
 
 - Only a higher version replaces what is in force; older versions of capabilities stay.
-- A key authenticates by its whole text, and not once revoked.
 - What a worker serves is what it said last, until its tombstone; no other tombstone counts.
 - What is not a configuration record is unreadable.
 """
@@ -12,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from tests.samples import INTENT, SAMPLES
 
-from symphainy_runtime.configuration import Configuration, config_key, new_api_key
+from symphainy_runtime.configuration import Configuration, config_key
 from symphainy_schemas.codec import encode
 from symphainy_schemas.errors import UnreadableRecord
 from symphainy_schemas.records import Capability, Serving
@@ -29,18 +28,6 @@ def test_only_a_higher_version_replaces_what_is_in_force() -> None:
         configuration.apply(config_key(one), encode(one))
     assert configuration.capabilities[CAPABILITY.name].version == 3
     assert {version for _, version in configuration.versions} == {1, 2, 3}
-
-
-def test_a_key_authenticates_until_it_is_revoked() -> None:
-    configuration = Configuration()
-    text, record = new_api_key("acme", "ann", now_ms=1)
-    configuration.apply(config_key(record), encode(record))
-    assert configuration.authenticate(text) == record
-    for wrong in ("", text[:-1], text + "0", text.replace("sym_", "xxx_"), "sym_a", "sym_a_b"):
-        assert configuration.authenticate(wrong) is None
-    revoked = replace(record, version=2, revoked=True)
-    configuration.apply(config_key(revoked), encode(revoked))
-    assert configuration.authenticate(text) is None
 
 
 def test_what_a_worker_serves_is_what_it_said_last() -> None:

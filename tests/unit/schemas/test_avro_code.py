@@ -230,7 +230,15 @@ def test_a_recurring_record_is_read_once_and_only_where_its_bytes_stand() -> Non
     data = like + unlike + unlike + like
     found = [read(data, at) for at in (0, 40, 80, 120, 120)]
     assert found == [(data[at : at + 40].upper(), at + 40) for at in (0, 40, 80, 120, 120)]
-    assert looked == [0, 40, 120]
+    assert looked == [0, 40]
+
+
+def test_of_records_that_begin_alike_the_newest_are_remembered() -> None:
+    read, looked = counted(40)
+    data = b"".join(b"a" * 30 + b"%010d" % n for n in range(20))
+    for at in (*range(0, 800, 40), *range(760, 400, -40), 0):
+        assert read(data, at) == (data[at : at + 40].upper(), at + 40)
+    assert looked == [*range(0, 800, 40), 440, 0]
 
 
 def test_a_recurring_record_that_ends_early_is_not_remembered() -> None:

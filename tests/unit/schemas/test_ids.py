@@ -3,6 +3,8 @@
 - An execution's id is a function of (tenant, session, intent id) and carries its partition.
 - A session's id carries a partition of its tenant's shard.
 - Two tenants' shards rarely coincide, and one tenant's sessions use all of its shard.
+- A shard is a function of the tenant, of so many partitions, all different; one more partition
+  moves at most one place of it, and that to the new one.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from symphainy_schemas import ids
 from symphainy_schemas.errors import CallerError
 
 NAMES = st.text(min_size=1, max_size=20)
+WHERE_ACME_STANDS = (16, 33, 50, 57)  # with another, its sessions would be where nobody looks
 
 
 @given(NAMES, NAMES, NAMES, st.integers(0, 99_999))
@@ -45,6 +48,29 @@ def test_a_session_lives_in_its_tenants_shard(partitions: int, size: int) -> Non
 def test_sessions_spread_over_the_shard() -> None:
     used = {ids.partition_of(ids.new_session_id("acme", 8)) for _ in range(400)}
     assert used == set(range(8))
+
+
+@given(NAMES, st.integers(1, 64), st.integers(1, 80))
+def test_a_shard_is_so_many_different_partitions(tenant: str, partitions: int, size: int) -> None:
+    shard = ids.shuffle_shard(tenant, partitions, size)
+    assert shard == ids.shuffle_shard.__wrapped__(tenant, partitions, size)
+    assert len(set(shard)) == len(shard) == min(size, partitions)
+    assert set(shard) <= set(range(partitions))
+
+
+@given(NAMES, st.integers(2, 64), st.data())
+def test_one_more_partition_moves_at_most_one_place(
+    tenant: str, partitions: int, data: st.DataObject
+) -> None:
+    size = data.draw(st.integers(1, partitions - 1))
+    before = set(ids.shuffle_shard(tenant, partitions, size))
+    after = set(ids.shuffle_shard(tenant, partitions + 1, size))
+    assert after - before <= {partitions}
+    assert len(before - after) <= 1
+
+
+def test_where_a_shard_stands_never_changes() -> None:
+    assert ids.shuffle_shard("acme", 64, 4) == WHERE_ACME_STANDS
 
 
 def test_two_tenants_rarely_share_all_partitions() -> None:

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 import msgspec
+from tests.samples import DECISION
 
 from symphainy import Context, Handler
 from symphainy.invocation import Failed, Succeeded, invoke
@@ -44,6 +45,8 @@ TASK = Task(
     metadata=b'{"source":"http"}',
     solution_context=b'{"solution":"mvp"}',
     created_at=NOW - 1_500,
+    roles=("reader",),
+    policy=DECISION,
 )
 
 

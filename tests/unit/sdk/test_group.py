@@ -3,20 +3,22 @@
 - A name is its place in the group; without one it has none that is kept.
 - What the group says of another topic is not told on; of the tasks, everything is.
 - Who has a name joins again, under another subscription, when a partition is left to nobody.
+- Who is refused under its name joins again, as a new member, if nobody else has it.
 - That another has the name ends the worker by words that say so; other faults have their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from threading import Event
+from typing import Any, ClassVar
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from symphainy.worker import group as module
 from symphainy.worker.faults import is_fence, translated
-from symphainy.worker.group import Group
+from symphainy.worker.group import SESSION_TIMEOUT_MS, Group
 from symphainy_schemas.errors import OperatorError, Unavailable
 from symphainy_transport import clients
 from symphainy_transport.settings import TransportSettings
@@ -39,9 +41,34 @@ class FakeConsumer:
         self.topics.append(topics)
         self.callbacks = callbacks
 
+    def memberid(self) -> str:
+        """As the real one."""
+        return f"{self.config.get('group_instance_id', 'w')}-{'0' * 36}"
+
     def close(self) -> None:
         """As the real one."""
         self.closed = True
+
+
+class FakeReturning:
+    """Knows at once whether the name is free."""
+
+    free_names: ClassVar[set[str]] = set()
+    asked: ClassVar[list[tuple[str, set[str]]]] = []
+
+    def __init__(
+        self, _: Any, client: str, group: str, name: str, *, ours: set[str], session_s: float
+    ) -> None:
+        assert session_s == SESSION_TIMEOUT_MS / 1000
+        self._name = name
+        self.asked.append((name, set(ours)))
+
+    def free(self) -> bool:
+        """As the real one."""
+        return self._name in self.free_names
+
+    def close(self) -> None:
+        """As the real one."""
 
 
 class FakeUnclaimed:
@@ -121,6 +148,23 @@ def test_who_sees_a_partition_left_out_joins_again(monkeypatch: pytest.MonkeyPat
     assert joined.consumer.topics == [[TASKS], [TASKS, CANCELS], [TASKS]]
     joined.says("assign")
     assert FakeUnclaimed.made == [watch]
+
+
+@pytest.mark.parametrize("free", [True, False])
+def test_who_is_refused_joins_again_if_nobody_has_the_name(
+    monkeypatch: pytest.MonkeyPatch, free: bool
+) -> None:
+    monkeypatch.setattr(module, "Returning", FakeReturning)
+    monkeypatch.setattr(FakeReturning, "free_names", {"w-1"} if free else set())
+    monkeypatch.setattr(FakeReturning, "asked", [])
+    joined = Joined(monkeypatch, "w-1")
+    joined.says("assign", TopicPartition(TASKS, 0))
+    assert joined.group.again(Event()) is free
+    assert joined.consumer.closed
+    assert FakeReturning.asked == [("w-1", {joined.consumer.memberid()})]
+    anew: Any = joined.group.consumer
+    assert (anew is not joined.consumer) is free
+    assert anew.topics == [[TASKS]]
 
 
 @pytest.mark.parametrize(

@@ -246,6 +246,15 @@ async def test_the_context_tells_what_is_executed() -> None:
     )
     assert ctx.intent.created_at.isoformat() == "2026-09-21T14:13:18.500000+00:00"
     assert (ctx.intent.intent_type, ctx.intent.realm) == ("content.read", "content")
+    assert ctx.policy.roles == ("reader",)
+    assert (ctx.policy.platform_version, ctx.policy.tenant_version) == (2, 5)
+    assert ctx.policy.sha256 == "05" * 32
+    assert ctx.policy.policies == (
+        "acme/security_guard/readers",
+        "platform/city_manager/hours",
+    )
+    with pytest.raises(AttributeError):
+        ctx.policy.roles = ("admin",)  # type: ignore[misc]
     with pytest.raises(AttributeError):
         ctx.intent.metadata = {}  # type: ignore[misc]
     with pytest.raises(AttributeError):

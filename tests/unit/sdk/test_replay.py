@@ -23,8 +23,8 @@ from tests.unit.sdk.fakes import Called, run
 
 from symphainy import Context, Handler, Realm, Retry, SignalTimeout
 from symphainy.invocation import MISMATCH_PAUSE_MS, Failed
-from symphainy.replay import MARK, Replay
-from symphainy_schemas.records import Checkpoint
+from symphainy.replay import Replay
+from symphainy_schemas.records import BRANCHED, Checkpoint
 
 Body = Callable[[Context], Awaitable[object]]
 
@@ -197,7 +197,7 @@ async def test_code_that_is_rolled_back_matches_again() -> None:
         await ctx.sleep("1h")
 
     waits = await replay(changed, "quote")
-    assert [name for name, _ in waits.supervision.recorded] == [MARK, "price"]
+    assert [name for name, _ in waits.supervision.recorded] == [BRANCHED, "price"]
     recorded = [Checkpoint(*told) for told in waits.supervision.recorded]
     slept = Checkpoint("sleep:1", b"")
     assert_mismatch(await replay(changed, "quote", *recorded, slept), "step 'quote'")
@@ -212,7 +212,7 @@ async def test_a_wait_that_begins_with_something_missing_is_marked_too() -> None
         await ctx.sleep("1h")
 
     called = await replay(changed, "quote")
-    assert [name for name, _ in called.supervision.recorded] == [MARK]
+    assert [name for name, _ in called.supervision.recorded] == [BRANCHED]
     assert json.loads(called.supervision.recorded[0][1]) == {
         "missing": "quote",
         "before": "sleep:1",
@@ -231,7 +231,7 @@ async def test_the_order_of_the_calls_may_differ() -> None:
 
     called = await replay(walks, "a", "b")
     assert called.result is None
-    assert [name for name, _ in called.supervision.recorded] == [MARK, "c"]
+    assert [name for name, _ in called.supervision.recorded] == [BRANCHED, "c"]
     assert (await again(walks, called, "a", "b")).result is None
 
 
@@ -274,7 +274,7 @@ async def test_what_stood_in_for_a_failed_step_need_not_be_asked_for_again() -> 
             await ctx.sleep("1h")
 
     first = await replay(falls_back)
-    assert [name for name, _ in first.supervision.recorded] == ["quote", MARK, "fallback"]
+    assert [name for name, _ in first.supervision.recorded] == ["quote", BRANCHED, "fallback"]
     assert json.loads(first.supervision.recorded[1][1]) == {"left": "primary", "before": "fallback"}
     slept = Checkpoint("sleep:1", b"")
     recorded = [Checkpoint(*told) for told in first.supervision.recorded]
@@ -285,7 +285,7 @@ async def test_what_stands_before_a_failed_step_is_missed_all_the_same() -> None
     async def renamed(ctx: Context) -> None:
         await ctx.step("price", one)
 
-    called = await replay(renamed, "quote", Checkpoint(MARK, b"{}"), "fallback")
+    called = await replay(renamed, "quote", Checkpoint(BRANCHED, b"{}"), "fallback")
     assert_mismatch(called, "step 'quote'")
 
 
@@ -300,7 +300,7 @@ async def test_a_step_that_was_cut_off_is_gone_past_like_one_that_failed() -> No
         await ctx.step("instead", one)
 
     called = await replay(hurries)
-    assert [name for name, _ in called.supervision.recorded] == [MARK, "instead"]
+    assert [name for name, _ in called.supervision.recorded] == [BRANCHED, "instead"]
 
 
 async def test_what_a_handler_did_about_an_error_need_not_be_asked_for_again() -> None:
@@ -316,7 +316,7 @@ async def test_what_a_handler_did_about_an_error_need_not_be_asked_for_again() -
 
     first = await replay(undoes)
     assert first.error.code == "handler_error"
-    assert [name for name, _ in first.supervision.recorded] == ["reserve", MARK, "release"]
+    assert [name for name, _ in first.supervision.recorded] == ["reserve", BRANCHED, "release"]
     assert (await again(undoes, first)).result is None
 
 
@@ -333,7 +333,7 @@ async def test_what_a_sync_handler_did_about_an_error_need_not_be_asked_for_agai
 
     first = await run(undoes, b"{}")
     recorded = tuple(Checkpoint(*told) for told in first.supervision.recorded)
-    assert [checkpoint.name for checkpoint in recorded] == [MARK, "release"]
+    assert [checkpoint.name for checkpoint in recorded] == [BRANCHED, "release"]
     assert (await run(undoes, b"{}", checkpoints=recorded)).result is None
 
 
@@ -351,7 +351,7 @@ async def test_what_a_step_asks_for_inside_need_not_be_asked_for_again(in_thread
 
     first = await replay(nests)
     names = [name for name, _ in first.supervision.recorded]
-    assert names == ["first", MARK, "inner", *([] if in_thread else ["other"]), "outer"]
+    assert names == ["first", BRANCHED, "inner", *([] if in_thread else ["other"]), "outer"]
     assert (await again(nests, first)).result is None
 
 

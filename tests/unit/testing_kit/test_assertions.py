@@ -10,6 +10,7 @@ from symphainy.testing import Harness, Run
 STORY = """\
 orders.approve (exe-0-23f7754f8441a06295e0fcf64ff4dd73) has failed, attempt 3, delivery 3:
             +0 s  intent_received       orders.approve {"id":"1"}
+            +0 s  policy_validated
             +0 s  capability_resolved
             +0 s  execution_started
             +0 s  step_dispatched       attempt 1, delivery 1

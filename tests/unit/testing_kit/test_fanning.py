@@ -64,8 +64,10 @@ async def charge(ctx: Context, given: Charge) -> Receipt:
     global side_by_side, most
     side_by_side += 1
     most = max(most, side_by_side)
-    await asyncio.sleep(0.01)
-    side_by_side -= 1
+    try:
+        await asyncio.sleep(0.01)
+    finally:  # where another element has failed, it is cancelled
+        side_by_side -= 1
     if given.item.amount > 100:
         raise TerminalError("Too much.", code="declined")
     return Receipt(ref=f"{given.customer}-{given.item.name}", amount=given.item.amount)

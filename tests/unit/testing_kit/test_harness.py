@@ -25,6 +25,7 @@ from symphainy_schemas.events import EVENT_TYPES
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 APPROVED = [
     "intent_received",
+    "policy_validated",
     "capability_resolved",
     "execution_started",
     "step_dispatched",

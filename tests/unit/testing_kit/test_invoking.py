@@ -13,12 +13,15 @@ from symphainy import (
     ChildTimeout,
     Context,
     Outcome,
+    Plan,
+    PlanInput,
     Realm,
     RetryableError,
+    Step,
     TerminalError,
 )
 from symphainy_schemas import events as e
-from symphainy_testing import Harness, Recording, replay
+from symphainy_testing import Harness, Recording, Run, replay
 
 shop = Realm("shop")
 
@@ -277,3 +280,56 @@ async def test_a_recording_of_a_parent_is_replayed_without_stating_anything() ->
         run = await harness.submit(total, Order(items=["pen", "ink"]))
         again = await replay(shop, Recording.of(run))
         assert again.compatible().result == {"cents": 600}
+
+
+class Held(BaseModel):
+    card: str
+
+
+class Checked(BaseModel):
+    tried: int
+
+
+bank = Realm("bank")
+TRIED: dict[str, int] = {}
+
+
+@bank.intent("bank.check")
+async def check_card(ctx: Context, payload: Item) -> Checked:
+    tried = TRIED[payload.name] = TRIED.get(payload.name, 0) + 1
+    if payload.card == "bad" and payload.name == "limit" and tried == 1:
+        raise TerminalError("The card was refused.", code="card_refused")
+    return Checked(tried=tried)
+
+
+@bank.intent("bank.pay")
+async def pay(ctx: Context, payload: Held) -> Outcome:
+    checks = ("owner", "limit")
+    found = await asyncio.gather(
+        *(ctx.invoke(check_card, Item(name=name, card=payload.card)) for name in checks)
+    )
+    return Outcome(result={"tried": [one.tried for one in found]})
+
+
+@bank.plan("bank.carefully", recovery="hold_for_operator")
+def carefully(held: PlanInput[Held]) -> Plan:
+    return Plan([Step("pay", pay, {"card": held["card"]})])
+
+
+def children(run: Run) -> list[e.ChildInvoked]:
+    """What it has invoked."""
+    return [x.event for x in run.journal if isinstance(x.event, e.ChildInvoked)]
+
+
+async def test_who_is_tried_again_invokes_anew_what_it_had_invoked_in_vain() -> None:
+    TRIED.clear()
+    async with Harness(bank) as harness:
+        run = await harness.submit(carefully, Held(card="bad"))
+        assert run.status == "stuck"
+        first = children(run)
+        await run.retry("pay", reason="the limit was raised")
+        run.succeeded({"tried": [1, 2]})
+        assert TRIED == {"owner": 1, "limit": 2}
+        anew = [one for one in children(run) if one not in first]
+        assert [one.name for one in anew] == ["invoke:bank.check:2"]
+        assert len({one.child for one in (*first, *anew)}) == 3

@@ -18,6 +18,8 @@ from symphainy_schemas.errors import CallerError, Unavailable
 from symphainy_schemas.records import Intent
 from symphainy_transport.artifacts import ArtifactStore
 from symphainy_transport.async_clients import async_producer
+from symphainy_transport.privacy.records import payload_digests, sealed_intent
+from symphainy_transport.sealing import Sign
 from symphainy_transport.settings import TransportSettings
 from symphainy_transport.topics import INTENTS, Topics
 
@@ -41,9 +43,15 @@ class IntentPublisher:
     """Appends intents to the write-ahead log. Start it inside the event loop that uses it."""
 
     def __init__(
-        self, settings: TransportSettings, artifacts: ArtifactStore, client_id: str
+        self,
+        settings: TransportSettings,
+        artifacts: ArtifactStore,
+        client_id: str,
+        sign: Sign | None = None,
     ) -> None:
+        """`sign` gives each intent its seal or signature, when it is as it will stand."""
         self._settings = settings
+        self._sign = sign
         self._artifacts = artifacts
         self._client_id = client_id
         self._topic = Topics(settings.topic_prefix).name(INTENTS)
@@ -80,16 +88,15 @@ class IntentPublisher:
 
         Raises:
             CallerError: the session id carries a partition that is not there, or a part of the
-                intent is too large.
-            Unavailable: unknown whether it was appended; repeat with the same intent id.
+                intent is too large; or the tenant's keys were destroyed (`content_shredded`).
+            Unavailable: the tenant's keys cannot be had (`keys_unavailable`), or unknown whether
+                it was appended; repeat with the same intent id.
         """
         partition = self._partition(intent)
         _check_sides(intent)
-        payload, reference = await self._artifacts.claim_check(
-            intent.tenant_id, intent.payload, self._settings.inline_limit_bytes
-        )
-        if reference is not None:
-            intent = msgspec.structs.replace(intent, payload=payload, payload_ref=reference)
+        intent = await self._enclosed(intent)
+        if self._sign is not None:
+            intent = self._sign(intent)
         assert self._producer is not None, "start() the publisher first"
         try:
             placed = await self._producer.send_and_wait(
@@ -112,6 +119,39 @@ class IntentPublisher:
             partition,
             placed.offset,
         )
+
+    async def adds(self, intent: Intent) -> int:
+        """How many bytes publishing the intent would add to the object store: none for a payload
+        that goes inline, or that is there already.
+
+        Raises:
+            Unavailable: the object store did not answer.
+        """
+        if len(intent.payload) <= self._settings.inline_limit_bytes:
+            return 0
+        there = await self._artifacts.holds(intent.tenant_id, intent.payload)
+        return 0 if there else len(intent.payload)
+
+    async def same_payload(self, intent: Intent, digest: bytes) -> bool:
+        """Whether a payload that was decided under this digest is the intent's: as it stands in the
+        log, inline or claim-checked, sealed under whichever generation of the tenant's key.
+
+        Raises:
+            Unavailable: the tenant's keys cannot be had.
+        """
+        opener = await self._artifacts.content.ready(intent.tenant_id)
+        large = len(intent.payload) > self._settings.inline_limit_bytes
+        return digest in payload_digests(opener, intent, large=large)
+
+    async def _enclosed(self, intent: Intent) -> Intent:
+        """The intent as it goes into the log: a large payload in the object store, content
+        sealed."""
+        payload, reference = await self._artifacts.claim_check(
+            intent.tenant_id, intent.payload, self._settings.inline_limit_bytes
+        )
+        if reference is not None:
+            intent = msgspec.structs.replace(intent, payload=payload, payload_ref=reference)
+        return sealed_intent(await self._artifacts.content.ready(intent.tenant_id), intent)
 
     def _partition(self, intent: Intent) -> int:
         if not intent.session_id:

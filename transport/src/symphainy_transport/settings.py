@@ -42,7 +42,9 @@ class TransportSettings(BaseSettings):
     kafka_ssl_key_location: str = Field("", description="client key, PEM file")
     kafka_ssl_key_password: SecretStr = SecretStr("")
     kafka_extra: dict[str, str] = Field(
-        default_factory=dict, description="librdkafka properties added to every confluent client"
+        default_factory=dict,
+        description="librdkafka properties added to every confluent client",
+        repr=False,  # some are secrets
     )
     topic_prefix: str = "symphainy."
     partitions: int = Field(8, ge=1, le=100_000, description="of the partitioned topics, for good")
@@ -50,6 +52,12 @@ class TransportSettings(BaseSettings):
     artifacts_url: str = Field("", description="file:///…, s3://…, gs://…, az://…")
     inline_limit_bytes: int = Field(
         65_536, ge=1_024, le=262_144, description="larger payloads are claim-checked"
+    )
+    key_folder: Path | None = Field(
+        None, description="keys that wrap tenants' data keys; unset: nothing is sealed or opened"
+    )
+    key_cache_s: float = Field(
+        60.0, ge=1, le=3_600, description="how long unwrapped keys are kept: read on after a shred"
     )
     data_dir: Path = Field(Path(".symphainy"), description="local services' data and artifacts")
 

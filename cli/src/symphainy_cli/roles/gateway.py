@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from symphainy_cli.roles.gateway_replays import Replays
 from symphainy_gateway.serving import serve
 from symphainy_runtime.settings import RuntimeSettings
 
@@ -12,4 +13,8 @@ def play(settings: RuntimeSettings, name: str) -> None:
     Raises:
         OperatorError: the settings name no Kafka or no Redis.
     """
-    serve(settings)
+    replays = Replays(settings)
+    try:
+        serve(settings, replays)
+    finally:
+        replays.close()

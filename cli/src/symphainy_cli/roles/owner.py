@@ -27,9 +27,15 @@ def play(settings: RuntimeSettings, name: str) -> None:
     with KafkaShell(settings, name, SystemClock()) as shell:
         owner = Owner(name, shell.ports, OwnerOptions.of(settings))
         if settings.owner_metrics_port:
-            from symphainy_cli.roles.owner_metrics import serve_metrics  # brings an HTTP server
-
-            serve_metrics(owner, settings)
+            _serve_metrics(owner, settings)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: owner.stop())
         owner.run(on_ready=lambda owned: say_ready("owner", f"partitions {sorted(owned)}"))
+
+
+def _serve_metrics(owner: Owner, settings: RuntimeSettings) -> None:
+    # Not before they are asked for: an HTTP server comes with them.
+    from symphainy_cli.roles.serving_metrics import serve_metrics
+    from symphainy_processors.owner.metrics import OwnerMetrics
+
+    serve_metrics(OwnerMetrics(owner), settings.gateway_host, settings.owner_metrics_port)

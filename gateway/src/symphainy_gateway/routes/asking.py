@@ -48,13 +48,12 @@ class Asking:
         """
         gateway = self._gateway
         headers = dict(request.scope["headers"])
-        caller = gateway.caller(request)
+        caller = await gateway.caller(request)
         parameters.query(request.scope["query_string"])
         origin = gateway.origin(request, caller)
         document = await gateway.execution(caller, request.path_params["execution_id"])
         with gateway.pressure.body(caller.tenant_id, headers):
-            limit = gateway.backend.settings.max_body_bytes
-            body = await bodies.read(request.receive, headers, limit)
+            body = await gateway.body(request, headers)
             if body:
                 bodies.require_json(headers)
         return origin, document, body
@@ -80,7 +79,7 @@ class Asking:
         answer = await gateway.submitter.submit(submission, DECISION_WAIT_S)
         if isinstance(answer, Ended):
             answer = _told(answer, submission.intent.intent_id)
-        return json_reply(202, answer)
+        return json_reply(202, answer, gateway.metering.told(origin.caller.tenant_id))
 
 
 def name_in_path(name: str, parameter: str, what: str) -> str:

@@ -7,10 +7,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from symphainy_gateway import openapi
-from symphainy_gateway.controls import CANCEL, PAUSE, RESUME, SIGNAL, read_signal
+from symphainy_gateway.controls import read_signal
 from symphainy_gateway.gateway import Gateway
 from symphainy_gateway.openapi import Operation
 from symphainy_gateway.routes.asking import PROBLEMS, Asking, name_in_path
+from symphainy_runtime.policy.actions import CANCEL, PAUSE, RESUME, SIGNAL
 
 
 class ControlRoutes:
@@ -79,6 +80,7 @@ SEND = Operation(
     ),
     body=("application/json", "SignalBody", {"data": {"by": "ann"}}),
     body_required=False,
+    metered=True,
 )
 
 
@@ -92,6 +94,7 @@ def _with_reason(verb: str, example: str) -> Operation:
         parameters=(openapi.EXECUTION_ID, openapi.IDEMPOTENCY_KEY, openapi.TRACEPARENT),
         body=("application/json", "ReasonBody", {"reason": example}),
         body_required=False,
+        metered=True,
     )
 
 

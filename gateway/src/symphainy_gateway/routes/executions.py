@@ -7,13 +7,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from symphainy_gateway import openapi, parameters
+from symphainy_gateway.callers import Caller
 from symphainy_gateway.documents import ExecutionStatus
+from symphainy_gateway.explaining import explained, explained_events
 from symphainy_gateway.gateway import Gateway
 from symphainy_gateway.openapi import READING, Operation
 from symphainy_gateway.replies import json_reply
 from symphainy_gateway.streaming import EventStream
 from symphainy_gateway.waiters import ended
 from symphainy_runtime.read_model.reader import Document
+from symphainy_transport.credentials import READ
 
 
 class ExecutionRoutes:
@@ -32,22 +35,24 @@ class ExecutionRoutes:
 
     async def list_executions(self, request: Request) -> Response:
         """List executions, newest first."""
-        caller = self._gateway.caller(request)
+        caller = await self._gateway.caller(request, READ)
         found = parameters.query(request.scope["query_string"], parameters.LISTING_PARAMETERS)
         what = parameters.listing(found)
         try:
             page = await self._gateway.backend.read_model.listing(caller.tenant_id, what)
         except OverflowError as error:  # a cursor of our alphabet, but not of our making
             raise parameters.no_cursor() from error
-        return json_reply(200, {"items": page.items, "cursor": page.cursor})
+        items = [explained(caller, one) for one in page.items]
+        return json_reply(200, {"items": items, "cursor": page.cursor})
 
     async def show_execution(self, request: Request) -> Response:
         """Show everything known of an execution."""
-        return json_reply(200, await self._document(request))
+        caller, document = await self._document(request)
+        return json_reply(200, explained(caller, document))
 
     async def execution_status(self, request: Request) -> Response:
         """Show an execution's status: the short answer."""
-        document = await self._document(request)
+        _, document = await self._document(request)
         answer = ExecutionStatus(
             execution_id=document["execution_id"],
             intent_id=document["intent_id"],
@@ -62,10 +67,11 @@ class ExecutionRoutes:
 
     async def execution_events(self, request: Request) -> Response:
         """Show an execution's events, each with its place in the log."""
-        document = await self._document(request)
+        caller, document = await self._document(request)
         reading = self._gateway.backend.read_model
         events = await reading.events(document["tenant_id"], document["execution_id"])
-        return json_reply(200, {"execution_id": document["execution_id"], "events": events or []})
+        told = explained_events(caller, events or ())
+        return json_reply(200, {"execution_id": document["execution_id"], "events": told})
 
     async def stream_execution(self, request: Request) -> Response:
         """Stream an execution's events as they happen, as server-sent events.
@@ -76,15 +82,16 @@ class ExecutionRoutes:
         gateway = self._gateway
         headers = dict(request.scope["headers"])
         after = parameters.last_event_id(headers.get(b"last-event-id")) + 1
-        document = await self._document(request)
-        chunks = gateway.events.chunks(document["tenant_id"], document["execution_id"], after)
+        caller, document = await self._document(request)
+        chunks = gateway.events.chunks(caller, document["execution_id"], after)
         place = gateway.pressure.streaming(document["tenant_id"])
         return EventStream(chunks, gateway.stopping, place)
 
-    async def _document(self, request: Request) -> Document:
-        caller = self._gateway.caller(request)
+    async def _document(self, request: Request) -> tuple[Caller, Document]:
+        caller = await self._gateway.caller(request, READ)
         parameters.query(request.scope["query_string"])
-        return await self._gateway.execution(caller, request.path_params["execution_id"])
+        found = await self._gateway.execution(caller, request.path_params["execution_id"])
+        return caller, found
 
 
 _ONE = (*READING, "execution_not_found")

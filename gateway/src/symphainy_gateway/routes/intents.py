@@ -11,9 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from symphainy_gateway import bodies, openapi, parameters
+from symphainy_gateway.callers import Caller
 from symphainy_gateway.documents import BatchLine
+from symphainy_gateway.explaining import explained
 from symphainy_gateway.gateway import Gateway
-from symphainy_gateway.identity import authenticate
 from symphainy_gateway.intents import Origin, read_intent
 from symphainy_gateway.leaving import unless_gone
 from symphainy_gateway.openapi import BODY, OF_TENANT, SUBMITTING, Operation
@@ -33,7 +34,6 @@ class IntentRoutes:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._limit = gateway.backend.settings.max_body_bytes
 
     def add_to(self, router: APIRouter) -> None:
         """Add the routes; the busiest comes first."""
@@ -50,21 +50,22 @@ class IntentRoutes:
         """
         scope = request.scope
         headers = dict(scope["headers"])
-        caller = authenticate(headers, self._gateway.backend.configuration)
+        caller = await self._gateway.caller(request)
         found = parameters.query(scope["query_string"], _WAIT)
         wait_s = parameters.wait_seconds(found.get("wait"))
         bodies.require_json(headers)
         origin = self._gateway.origin(request, caller)
         with self._gateway.pressure.body(caller.tenant_id, headers):
-            body = await bodies.read(request.receive, headers, self._limit)
+            body = await self._gateway.body(request, headers)
             answering = self._gateway.submitter.submit(read_intent(body, origin), wait_s)
             if wait_s is None:
                 answer = await answering
             else:
                 answer = await unless_gone(request.receive, answering)
-        status, document = _told(answer)
+        status, document = _told(answer, caller)
         location = b"/v1/executions/" + answer.execution_id.encode()
-        return Reply(status, _encoder.encode(document), headers=((b"location", location),))
+        told = ((b"location", location), *self._gateway.metering.told(caller.tenant_id))
+        return Reply(status, _encoder.encode(document), headers=told)
 
     async def batch(self, request: Request) -> Response:
         """Submit up to 1,000 intents, one JSON object a line.
@@ -74,12 +75,12 @@ class IntentRoutes:
         A line that is refused with 429 or 503 has `retry_after_s` in its problem.
         """
         headers = dict(request.scope["headers"])
-        caller = self._gateway.caller(request)
+        caller = await self._gateway.caller(request)
         parameters.query(request.scope["query_string"])
         bodies.require_ndjson(headers)
         origin = self._gateway.origin(request, caller, keyed=False)
         with self._gateway.pressure.body(caller.tenant_id, headers):
-            body = await bodies.read(request.receive, headers, self._limit)
+            body = await self._gateway.body(request, headers)
             lines = await asyncio.gather(
                 *(
                     self._line(
@@ -88,22 +89,24 @@ class IntentRoutes:
                     for number, line in _lines(body)
                 )
             )
-        return Reply(200, _encoder.encode_lines(lines), NDJSON)
+        told = self._gateway.metering.told(caller.tenant_id)
+        return Reply(200, _encoder.encode_lines(lines), NDJSON, told)
 
     async def _line(self, number: int, line: bytes, origin: Origin) -> BatchLine:
         try:
-            status, document = _told(
-                await self._gateway.submitter.submit(read_intent(line, origin), None)
-            )
+            answer = await self._gateway.submitter.submit(read_intent(line, origin), None)
+            status, document = _told(answer, origin.caller)
         except SymphainyError as error:
             problem = problem_of(error)
             return BatchLine(number, problem.status, problem)
         return BatchLine(number, status, document)
 
 
-def _told(answer: Answer) -> tuple[int, Any]:
-    """The HTTP status and the document of an answer."""
-    return (202, answer) if isinstance(answer, Acknowledged) else (200, answer.document)
+def _told(answer: Answer, caller: Caller) -> tuple[int, Any]:
+    """The HTTP status and the document of an answer, as the caller may see it."""
+    if isinstance(answer, Acknowledged):
+        return 202, answer
+    return 200, explained(caller, answer.document)
 
 
 def _lines(body: bytes) -> list[tuple[int, bytes]]:
@@ -140,6 +143,7 @@ SUBMIT = Operation(
     parameters=(openapi.WAIT, openapi.IDEMPOTENCY_KEY, openapi.TRACEPARENT),
     body=("application/json", "IntentBody", openapi.INTENT_EXAMPLE),
     located=(200, 202),
+    metered=True,
 )
 BATCH = Operation(
     method="POST",
@@ -155,4 +159,5 @@ BATCH = Operation(
     ),
     parameters=(openapi.TRACEPARENT,),
     body=("application/x-ndjson", "IntentBody", openapi.INTENT_EXAMPLE),
+    metered=True,
 )

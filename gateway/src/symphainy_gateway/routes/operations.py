@@ -19,6 +19,7 @@ from symphainy_gateway.gateway import Gateway
 from symphainy_gateway.openapi import ANYWHERE, OF_TENANT, Operation, compose
 from symphainy_gateway.problems import KINDS, TYPE_PREFIX, problem_reply
 from symphainy_gateway.replies import JSON, Reply, json_reply
+from symphainy_transport.credentials import READ
 
 PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -40,7 +41,7 @@ class OperationsRoutes:
 
     async def list_capabilities(self, request: Request) -> Response:
         """List the capabilities in force: which intent types are taken, under which contract."""
-        self._gateway.caller(request)
+        await self._gateway.caller(request, READ)
         parameters.query(request.scope["query_string"])
         known = self._gateway.backend.configuration.capabilities
         entries = [capability_entry(known[name]) for name in sorted(known)]

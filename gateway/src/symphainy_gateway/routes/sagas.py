@@ -7,12 +7,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from symphainy_gateway import openapi, parameters
-from symphainy_gateway.controls import COMPENSATE, RETRY_STEP, read_retry
+from symphainy_gateway.controls import read_retry
 from symphainy_gateway.gateway import Gateway
 from symphainy_gateway.openapi import READING, Operation
 from symphainy_gateway.replies import json_reply
 from symphainy_gateway.routes.asking import PROBLEMS, Asking, name_in_path
 from symphainy_gateway.sagas import saga_of
+from symphainy_runtime.policy.actions import COMPENSATE, RETRY_STEP
+from symphainy_transport.credentials import READ
 
 
 class SagaRoutes:
@@ -35,7 +37,7 @@ class SagaRoutes:
         what it returned or why it failed, and how far it is undone. An execution of one handler
         is a saga of one step.
         """
-        caller = self._gateway.caller(request)
+        caller = await self._gateway.caller(request, READ)
         parameters.query(request.scope["query_string"])
         document = await self._gateway.execution(caller, request.path_params["execution_id"])
         return json_reply(200, saga_of(document))
@@ -81,6 +83,7 @@ UNDO = Operation(
     parameters=(openapi.EXECUTION_ID, openapi.IDEMPOTENCY_KEY, openapi.TRACEPARENT),
     body=("application/json", "ReasonBody", {"reason": "the supplier cannot deliver"}),
     body_required=False,
+    metered=True,
 )
 AGAIN = Operation(
     method="POST",
@@ -103,4 +106,5 @@ AGAIN = Operation(
     ),
     body=("application/json", "RetryBody", {"input": {"card": "tok-2"}, "reason": "a new card"}),
     body_required=False,
+    metered=True,
 )

@@ -9,19 +9,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from symphainy_gateway import bodies, openapi, parameters
-from symphainy_gateway.controls import CLOSE_SESSION, OPEN_SESSION, control, require_inline
+from symphainy_gateway.callers import Caller
+from symphainy_gateway.controls import control, require_inline
+from symphainy_gateway.explaining import explained_events
 from symphainy_gateway.gateway import Gateway
-from symphainy_gateway.intents import JsonObject, Origin, read_session
+from symphainy_gateway.intents import JsonObject, Origin, read_change, read_session
 from symphainy_gateway.openapi import APPENDING, READING, SUBMITTING, Operation
 from symphainy_gateway.problems import Refused, rejection
 from symphainy_gateway.replies import json_reply
 from symphainy_gateway.submitting import DECISION_WAIT_S, Acknowledged, Answer
+from symphainy_runtime.policy.actions import CHANGE_SESSION, CLOSE_SESSION, OPEN_SESSION
 from symphainy_runtime.read_model.reader import Document
 from symphainy_schemas import ids
-from symphainy_schemas.records import ApiKey
+from symphainy_transport.credentials import READ
 
 REASON_MAX = 200
-_REASON = frozenset({"reason"})
+RUNNING_MAX = 100
+"""Of what runs in a session, so many are shown with it; the rest is a listing's."""
+_CLOSING = frozenset({"reason", "mode"})
 
 
 class SessionRoutes:
@@ -33,7 +38,9 @@ class SessionRoutes:
     def add_to(self, router: APIRouter) -> None:
         """Add the routes."""
         OPEN.add(router, self.open_session)
+        LIST.add(router, self.list_sessions)
         SHOW.add(router, self.show_session)
+        CHANGE.add(router, self.change_session)
         CLOSE.add(router, self.close_session)
         EVENTS.add(router, self.session_events)
 
@@ -45,59 +52,99 @@ class SessionRoutes:
         """
         gateway = self._gateway
         headers = dict(request.scope["headers"])
-        caller = gateway.caller(request)
+        caller = await gateway.caller(request)
         parameters.query(request.scope["query_string"])
         origin = gateway.origin(request, caller)
         with gateway.pressure.body(caller.tenant_id, headers):
-            limit = gateway.backend.settings.max_body_bytes
-            body = await bodies.read(request.receive, headers, limit)
+            body = await gateway.body(request, headers)
             if body:
                 bodies.require_json(headers)
-            return await self._open(caller, origin, {"attributes": read_session(body, caller)})
+            return await self._open(caller, origin, read_session(body, caller))
 
-    async def _open(self, caller: ApiKey, origin: Origin, payload: JsonObject) -> Response:
+    async def _open(self, caller: Caller, origin: Origin, payload: JsonObject) -> Response:
         gateway = self._gateway
         session_id = self._new_id(origin)
         submission = control(OPEN_SESSION, session_id, payload, origin)
         limit = gateway.backend.settings.inline_limit_bytes
         require_inline(submission, limit, "/attributes", "The attributes are")
         answer = await gateway.submitter.submit(submission, DECISION_WAIT_S)
-        location = ((b"location", b"/v1/sessions/" + session_id.encode()),)
+        told = gateway.metering.told(caller.tenant_id)
+        location = ((b"location", b"/v1/sessions/" + session_id.encode()), *told)
         session = await self._session_after(answer, caller, session_id)
         if session is None:
             return json_reply(202, answer, location)
         return json_reply(201, session, location)
 
-    async def show_session(self, request: Request) -> Response:
-        """Show a session."""
-        caller = self._gateway.caller(request)
-        parameters.query(request.scope["query_string"])
-        session_id = request.path_params["session_id"]
-        return json_reply(200, await self._session(caller, session_id))
+    async def list_sessions(self, request: Request) -> Response:
+        """List sessions, newest first."""
+        caller = await self._gateway.caller(request, READ)
+        found = parameters.query(request.scope["query_string"], parameters.SESSION_LISTING)
+        what = parameters.session_listing(found)
+        try:
+            page = await self._gateway.backend.read_model.sessions(caller.tenant_id, what)
+        except OverflowError as error:  # a cursor of our alphabet, but not of our making
+            raise parameters.no_cursor() from error
+        return json_reply(200, {"items": page.items, "cursor": page.cursor})
 
-    async def close_session(self, request: Request) -> Response:
-        """Close a session: it takes no more intents; what runs goes on."""
+    async def show_session(self, request: Request) -> Response:
+        """Show a session, with how many executions run in it, and the first hundred of them."""
+        caller = await self._gateway.caller(request, READ)
+        parameters.query(request.scope["query_string"])
+        session = await self._session(caller, request.path_params["session_id"])
+        reading = self._gateway.backend.read_model
+        count, names = await reading.running(session["session_id"], RUNNING_MAX)
+        found = await reading.executions(caller.tenant_id, names)
+        running = [_brief(found[one]) for one in names if one in found]
+        return json_reply(200, {**session, "running": count, "executions": running})
+
+    async def change_session(self, request: Request) -> Response:
+        """Change a session's attributes, by a merge patch."""
         gateway = self._gateway
-        caller = gateway.caller(request)
-        found = parameters.query(request.scope["query_string"], _REASON)
+        headers = dict(request.scope["headers"])
+        caller = await gateway.caller(request)
+        parameters.query(request.scope["query_string"])
         origin = gateway.origin(request, caller)
         session_id = _existing(request.path_params["session_id"])
-        submission = control(CLOSE_SESSION, session_id, {"reason": _reason(found)}, origin)
+        with gateway.pressure.body(caller.tenant_id, headers):
+            body = await gateway.body(request, headers)
+            bodies.require_json(headers)
+            payload = {"attributes": read_change(body)}
+            submission = control(CHANGE_SESSION, session_id, payload, origin)
+            limit = gateway.backend.settings.inline_limit_bytes
+            require_inline(submission, limit, "/attributes", "The attributes are")
+            answer = await gateway.submitter.submit(submission, DECISION_WAIT_S)
+        session = await self._session_after(answer, caller, session_id)
+        told = gateway.metering.told(caller.tenant_id)
+        return json_reply(202, answer, told) if session is None else json_reply(200, session, told)
+
+    async def close_session(self, request: Request) -> Response:
+        """Close a session: it takes no more intents. What runs goes on, or is asked to end."""
+        gateway = self._gateway
+        caller = await gateway.caller(request)
+        found = parameters.query(request.scope["query_string"], _CLOSING)
+        origin = gateway.origin(request, caller)
+        session_id = _existing(request.path_params["session_id"])
+        payload = {"reason": _reason(found), "mode": parameters.mode(found)}
+        submission = control(CLOSE_SESSION, session_id, payload, origin)
         gateway.foresight.forget_session(caller.tenant_id, session_id)
         answer = await gateway.submitter.submit(submission, DECISION_WAIT_S)
         session = await self._session_after(answer, caller, session_id)
-        return json_reply(202, answer) if session is None else json_reply(200, session)
+        told = gateway.metering.told(caller.tenant_id)
+        if session is None:
+            return json_reply(202, answer, told)
+        return json_reply(200, session, told)
 
     async def session_events(self, request: Request) -> Response:
         """Replay a session: the events of its executions, in journal order."""
-        caller = self._gateway.caller(request)
+        caller = await self._gateway.caller(request, READ)
         parameters.query(request.scope["query_string"])
         session_id = request.path_params["session_id"]
         reading = self._gateway.backend.read_model
         events = await reading.session_events(caller.tenant_id, _existing(session_id))
         if events is None:
             raise _no_session(session_id)
-        return json_reply(200, {"session_id": session_id, "events": events})
+        told = explained_events(caller, events)
+        return json_reply(200, {"session_id": session_id, "events": told})
 
     def _new_id(self, origin: Origin) -> str:
         """A session id; the same one for the same Idempotency-Key."""
@@ -112,7 +159,7 @@ class SessionRoutes:
         return f"ses-{ids.route(tenant_id, unique, partitions, shard_size)}-{unique}"
 
     async def _session_after(
-        self, answer: Answer, caller: ApiKey, session_id: str
+        self, answer: Answer, caller: Caller, session_id: str
     ) -> Document | None:
         """The session as its control intent left it; None while that has not ended."""
         if isinstance(answer, Acknowledged):
@@ -121,12 +168,18 @@ class SessionRoutes:
             raise rejection(answer.document)
         return await self._session(caller, session_id)
 
-    async def _session(self, caller: ApiKey, session_id: str) -> Document:
+    async def _session(self, caller: Caller, session_id: str) -> Document:
         reading = self._gateway.backend.read_model
         session = await reading.session(caller.tenant_id, _existing(session_id))
         if session is None:
             raise _no_session(session_id)
         return session
+
+
+def _brief(execution: Document) -> Document:
+    return {
+        name: execution[name] for name in ("execution_id", "intent_type", "status", "started_at")
+    }
 
 
 def _existing(session_id: str) -> str:
@@ -165,6 +218,7 @@ OPEN = Operation(
     body=("application/json", "SessionBody", {"attributes": {"purpose": "quarterly report"}}),
     body_required=False,
     located=(201, 202),
+    metered=True,
 )
 SHOW = Operation(
     method="GET",
@@ -174,6 +228,32 @@ SHOW = Operation(
     problems=(*READING, "session_not_found"),
     parameters=(openapi.SESSION_ID,),
 )
+LIST = Operation(
+    method="GET",
+    path="/v1/sessions",
+    tag="sessions",
+    answers={200: ("One page, newest first.", "SessionPage")},
+    problems=(*READING, "malformed_cursor"),
+    parameters=openapi.SESSION_LISTING,
+)
+CHANGE = Operation(
+    method="PATCH",
+    path="/v1/sessions/{session_id}",
+    tag="sessions",
+    answers={
+        200: ("The session, with its new attributes.", "Session"),
+        202: ("The session is about to change.", "Acknowledged"),
+    },
+    problems=(
+        *SUBMITTING,
+        "read_model_unavailable",
+        "idempotency_conflict",
+        "contract_violation",
+    ),
+    parameters=(openapi.SESSION_ID, openapi.IDEMPOTENCY_KEY, openapi.TRACEPARENT),
+    body=("application/json", "SessionPatch", {"attributes": {"stage": "review"}}),
+    metered=True,
+)
 CLOSE = Operation(
     method="DELETE",
     path="/v1/sessions/{session_id}",
@@ -182,13 +262,21 @@ CLOSE = Operation(
         200: ("The session is closed.", "Session"),
         202: ("The session is about to close.", "Acknowledged"),
     },
-    problems=(*APPENDING, "read_model_unavailable", "idempotency_conflict", "session_closed"),
+    problems=(
+        *APPENDING,
+        "read_model_unavailable",
+        "idempotency_conflict",
+        "session_closed",
+        "session_expired",
+    ),
     parameters=(
         openapi.SESSION_ID,
         openapi.REASON,
+        openapi.MODE,
         openapi.IDEMPOTENCY_KEY,
         openapi.TRACEPARENT,
     ),
+    metered=True,
 )
 EVENTS = Operation(
     method="GET",

@@ -1,4 +1,4 @@
-"""Decide the runtime's own intents: sessions, and what is asked of an execution. Pure.
+"""Decide what the runtime's own intents ask of an execution. Pure.
 
 What is asked of an execution is decided in two records, its own first (rule 6): a successor that
 finds only that one decides the intent again, and `controlled_at` tells it what has been applied.
@@ -11,19 +11,21 @@ from typing import Any
 
 import msgspec
 
+from symphainy_runtime.policy.actions import (
+    CANCEL,
+    COMPENSATE,
+    PAUSE,
+    RESUME,
+    RETRY_STEP,
+    SESSIONS,
+    SIGNAL,
+)
 from symphainy_schemas import events as e
 from symphainy_schemas import ids
 from symphainy_schemas.records import Error, Intent
-from symphainy_schemas.state import ExecutionState, SessionState
+from symphainy_schemas.state import ExecutionState
 
-OPEN_SESSION = "runtime.open_session"
-CLOSE_SESSION = "runtime.close_session"
-SIGNAL = "runtime.signal"
-CANCEL = "runtime.cancel"
-PAUSE = "runtime.pause"
-RESUME = "runtime.resume"
-RETRY_STEP = "runtime.retry_step"
-COMPENSATE = "runtime.compensate"
+_OWN_REALM = "runtime"
 NAME_LIMIT = 200
 REASON_LIMIT = 2_000
 # A signal becomes a checkpoint of whoever waits for it, and those travel together.
@@ -76,12 +78,8 @@ def accepted(events: Events) -> bool:
     return isinstance(events[-1], e.ExecutionSucceeded)
 
 
-def decide(intent: Intent, session: SessionState | None, target: Target | None) -> Events:
+def decide(intent: Intent, target: Target | None) -> Events:
     """What follows the intent's IntentReceived."""
-    if intent.intent_type == OPEN_SESSION:
-        return _open_session(intent, session)
-    if intent.intent_type == CLOSE_SESSION:
-        return _close_session(intent, session)
     read = _READERS.get(intent.intent_type)
     if read is not None:
         problem = _asked(intent, read, target)
@@ -90,7 +88,7 @@ def decide(intent: Intent, session: SessionState | None, target: Target | None) 
         code="capability_not_found",
         message=f"The runtime has no control intent {intent.intent_type}.",
         field="/intent_type",
-        cure=f"Known: {', '.join((OPEN_SESSION, CLOSE_SESSION, *_READERS))}.",
+        cure=f"Known: {', '.join((*sorted(SESSIONS), *_READERS))}.",
     )
     return (e.IntentRejected(error=error),)
 
@@ -102,16 +100,16 @@ def _read_signal(intent: Intent) -> Asked | Error:
     if not isinstance(execution_id, str):
         return _nobody("signal")
     if not isinstance(name, str) or not 0 < len(name) <= NAME_LIMIT or not name.isprintable():
-        return _violation(
+        return violation(
             "/payload/name", f"A signal's name is 1 to {NAME_LIMIT} printable characters."
         )
     if ids.is_execution_id(name):
-        return _violation(
+        return violation(
             "/payload/name", "What begins exe- tells of the end of an execution; use another name."
         )
     data = msgspec.json.encode(stated.get("data"))
     if len(data) > DATA_BYTES:
-        return _violation("/payload/data", f"A signal's data takes at most {DATA_BYTES} bytes.")
+        return violation("/payload/data", f"A signal's data takes at most {DATA_BYTES} bytes.")
     return Asked(execution_id, e.SignalReceived(name, data, intent.principal))
 
 
@@ -128,10 +126,8 @@ def _with_reason(
         execution_id, reason = stated.get("execution_id"), stated.get("reason", "")
         if not isinstance(execution_id, str):
             return _nobody(what)
-        if not isinstance(reason, str) or len(reason) > REASON_LIMIT:
-            return _violation(
-                "/payload/reason", f"A reason is text of at most {REASON_LIMIT} characters."
-            )
+        if (problem := reason_problem(reason)) is not None:
+            return problem
         return Asked(execution_id, event(reason=reason, principal=intent.principal))
 
     return read
@@ -145,12 +141,12 @@ def _read_retry(intent: Intent) -> Asked | Error:
     stated: Any = msgspec.json.decode(intent.payload)
     step, changed = stated.get("step"), stated.get("input")
     if not isinstance(step, str) or not 0 < len(step) <= NAME_LIMIT:
-        return _violation("/payload/step", "A retry names the step that is to be tried again.")
+        return violation("/payload/step", "A retry names the step that is to be tried again.")
     if changed is not None and not isinstance(changed, dict):
-        return _violation("/payload/input", "A step's input is a JSON object.")
+        return violation("/payload/input", "A step's input is a JSON object.")
     given = None if changed is None else msgspec.json.encode(changed)
     if given is not None and len(given) > DATA_BYTES:
-        return _violation("/payload/input", f"A step's input takes at most {DATA_BYTES} bytes.")
+        return violation("/payload/input", f"A step's input takes at most {DATA_BYTES} bytes.")
     reason = stated.get("reason", "")
     retry = e.StepRetryRequested(step=step, input=given, reason=reason, principal=intent.principal)
     return Asked(asked.execution_id, retry)
@@ -166,32 +162,12 @@ _READERS: Mapping[str, Callable[[Intent], Asked | Error]] = {
 }
 
 
-def session_problem(session: SessionState | None, intent: Intent) -> Error | None:
-    """Why the intent's session cannot take it."""
-    # Another tenant's session is answered like none, so that ids tell nothing.
-    if session is None or session.tenant_id != intent.tenant_id:
-        return Error(
-            code="session_not_found",
-            message=f"There is no session {intent.session_id}.",
-            field="/session_id",
-            cure="Open one: POST /v1/sessions.",
-        )
-    if session.closed_at:
-        return Error(
-            code="session_closed",
-            message=f"Session {intent.session_id} is closed.",
-            field="/session_id",
-            cure="Open a new one: POST /v1/sessions.",
-        )
-    return None
-
-
 def _asked(
     intent: Intent, read: Callable[[Intent], Asked | Error], target: Target | None
 ) -> Error | None:
     """Why it cannot be done. A closed session does not matter: its executions run on."""
     if intent.payload_ref is not None:
-        return _violation("/payload", f"It takes at most {DATA_BYTES} bytes.")
+        return violation("/payload", f"It takes at most {DATA_BYTES} bytes.")
     asked = read(intent)
     if isinstance(asked, Error):
         return asked
@@ -203,6 +179,8 @@ def _asked(
             field="/payload/execution_id",
             cure="Use the id that the submission returned, and its session.",
         )
+    if target.state.realm == _OWN_REALM:  # closes a session, and has not asked everybody yet
+        return violation("/payload/execution_id", "What the runtime does itself, it ends itself.")
     if target.applied:
         return None
     if target.state.status.ended:
@@ -223,42 +201,17 @@ def _asked(
     return None
 
 
-def _open_session(intent: Intent, session: SessionState | None) -> Events:
-    if session is not None:
-        error = Error(
-            code="session_exists",
-            message="The session id is taken.",
-            field="/session_id",
-            cure="Make a new session id.",
-        )
-        return (e.IntentRejected(error=error),)
-    attributes = msgspec.json.decode(intent.payload).get("attributes", {})
-    if not isinstance(attributes, dict):
-        return (
-            e.IntentRejected(
-                error=_violation(
-                    "/payload/attributes",
-                    "Session attributes are not a JSON object.",
-                    "Send an object, or leave it out.",
-                )
-            ),
-        )
-    opened = e.SessionOpened(principal=intent.principal, attributes=msgspec.json.encode(attributes))
-    return (opened, e.ExecutionSucceeded())
-
-
-def _close_session(intent: Intent, session: SessionState | None) -> Events:
-    problem = session_problem(session, intent)
-    if problem is not None:
-        return (e.IntentRejected(error=problem),)
-    reason = msgspec.json.decode(intent.payload).get("reason", "")
-    closed = e.SessionClosed(reason=reason if isinstance(reason, str) else "")
-    return (closed, e.ExecutionSucceeded())
-
-
 def _nobody(what: str) -> Error:
-    return _violation("/payload/execution_id", f"A {what} names its execution.")
+    return violation("/payload/execution_id", f"A {what} names its execution.")
 
 
-def _violation(field: str, message: str, cure: str = "") -> Error:
+def reason_problem(reason: Any) -> Error | None:
+    """What is wrong with a stated reason."""
+    if isinstance(reason, str) and len(reason) <= REASON_LIMIT:
+        return None
+    return violation("/payload/reason", f"A reason is text of at most {REASON_LIMIT} characters.")
+
+
+def violation(field: str, message: str, cure: str = "") -> Error:
+    """What is asked does not keep the contract of its control intent."""
     return Error(code="contract_violation", message=message, field=field, cure=cure)

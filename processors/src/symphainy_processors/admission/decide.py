@@ -12,14 +12,17 @@ from typing import Any
 
 import msgspec
 
-from symphainy_processors.admission import control, planning
+from symphainy_processors.admission import control, governing, planning, sessions
 from symphainy_processors.admission.control import Target
+from symphainy_processors.admission.governing import Standing
 from symphainy_processors.fold.family import child_of, parent_problem
 from symphainy_processors.fold.plans import concurrency_key
+from symphainy_runtime.policy.actions import EXPIRE_SESSION, GOVERNANCE, SESSIONS
+from symphainy_runtime.policy.defaults import PLATFORM_OPERATOR
 from symphainy_schemas import events as e
 from symphainy_schemas import ids
-from symphainy_schemas.records import Capability, Error, Intent
-from symphainy_schemas.state import Child, ExecutionState, SessionState
+from symphainy_schemas.records import Capability, Error, Intent, PolicyDecision
+from symphainy_schemas.state import Child, ExecutionState, SessionState, TenantState
 from symphainy_schemas.templates import find
 
 RUNTIME_REALM = "runtime"
@@ -32,36 +35,105 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     """What the partition and the configuration in force know of an intent."""
 
     partition: int
+    now: int = 0  # journaled time, ms since the epoch
     execution: ExecutionState | None
     session: SessionState | None
     tenant_exists: bool
     capability: Capability | None
     contract: Contract | None
+    decide: Callable[[], PolicyDecision]
+    unproven: Error | None = None  # that it was stated by whom it says
+    tenant: TenantState | None = None  # what is in force of it here
+    dedupe_window_ms: int = 0  # its own, as the configuration has it
+    governed: Callable[[], Standing] | None = None  # of an intent that governs and can be read
     target: Target | None = None  # of which a control intent asks something
     parent: ExecutionState | None = None  # that says it invoked it
     entries: Mapping[str, Capability] = {}  # of the steps of the capability's plan
+    stands: Intent | None = None  # as the intent stands in the log, where that is sealed
+    unreadable: Error | None = None  # why its content cannot be read, or does not count
+    index: bytes = b""  # keys hashes of sealed content
 
 
 def admit(intent: Intent, known: Known) -> Events:
     """The events of admission, in order; an intent id is decided once."""
-    digest = _payload_hash(intent)
+    stands = known.stands or intent
+    digest = _payload_hash(stands)
     if known.execution is not None:
         return (e.IntentRepeated(same_payload=known.execution.payload_sha256 == digest),)
     child = _child(intent, known)
-    received = _received(intent, digest, "" if child is None else intent.causation_id)
-    problem = _structure(intent, known)
-    if problem is None and intent.realm == RUNTIME_REALM:
-        return (received, *control.decide(intent, known.session, known.target))
-    problem = problem or control.session_problem(known.session, intent)
-    problem = problem or parent_problem(known.parent, child)
-    problem = problem or _capability(intent, known)
+    awaited_by = "" if child is None else intent.causation_id
+    received = _received(stands, digest, awaited_by, known.dedupe_window_ms)
+    problem = _structure(intent, known) or known.unproven
+    problem = problem or _standing(intent, known.tenant, child) or known.unreadable
+    own = intent.realm == RUNTIME_REALM
+    if not own:
+        problem = problem or _session(intent, known, child)
+        problem = problem or parent_problem(known.parent, child)
     if problem is not None:
         return (received, e.IntentRejected(error=problem))
+    if intent.intent_type == EXPIRE_SESSION:
+        return (received, *sessions.decide(intent, known.session, known.now))
+    validated = e.PolicyValidated(known.decide())
+    if not validated.decision.allowed:
+        return (received, validated, e.IntentRejected(error=_denied()))
+    if known.governed is not None:
+        return (received, validated, *governing.decide(intent, known.governed()))
+    if intent.intent_type in SESSIONS:
+        return (received, validated, *sessions.decide(intent, known.session, known.now))
+    if own:
+        return (received, validated, *control.decide(intent, known.target))
+    problem = _capability(intent, known)
+    if problem is not None:
+        return (received, validated, e.IntentRejected(error=problem))
     assert known.capability is not None
     return (
         received,
-        _resolved(known.capability, intent, known.entries),
+        validated,
+        _resolved(known, known.capability, intent),
         e.ExecutionStarted(),
+    )
+
+
+def _session(intent: Intent, known: Known, child: Child | None) -> Error | None:
+    """Why its session cannot take it. A closed one takes what a running execution of it invokes and
+    awaits, which is a part of that."""
+    problem = sessions.problem_of(known.session, intent)
+    awaited = child is not None and problem is not None and problem.code != "session_not_found"
+    return None if awaited else problem
+
+
+def _standing(intent: Intent, tenant: TenantState | None, child: Child | None) -> Error | None:
+    """Why nothing counts that comes from there, whatever it is.
+
+    What an execution invoked before its tenant was suspended is taken, and waits with the rest: a
+    refusal would end what goes on when the tenant is resumed.
+    """
+    if tenant is None:
+        return None
+    if intent.credential and intent.credential in tenant.revoked:
+        return Error(
+            code="credential_revoked",
+            message="The credential with which this was stated is revoked.",
+            cure="Use another key.",
+        )
+    if tenant.suspended and child is None and PLATFORM_OPERATOR not in intent.roles:
+        return Error(
+            code="tenant_suspended",
+            message="The tenant is suspended.",
+            field="/tenant_id",
+            cure="Ask who runs the platform; what was taken before goes on when it is resumed.",
+        )
+    return None
+
+
+def _denied() -> Error:
+    """Who is refused is not told why: the record names the policies, for the operator."""
+    return Error(
+        code="policy_denied",
+        message="Policy does not allow this intent.",
+        field="/intent_type",
+        cure="Ask who administers the tenant's policies, with the execution's id.",
+        operator_action="See which policies decided: symphainy executions show.",
     )
 
 
@@ -79,7 +151,9 @@ def _child(intent: Intent, known: Known) -> Child | None:
     return child_of(known.parent, name)
 
 
-def _received(intent: Intent, digest: bytes, awaited_by: str) -> e.IntentReceived:
+def _received(
+    intent: Intent, digest: bytes, awaited_by: str, dedupe_window_ms: int
+) -> e.IntentReceived:
     return e.IntentReceived(
         intent_id=intent.intent_id,
         intent_type=intent.intent_type,
@@ -95,12 +169,15 @@ def _received(intent: Intent, digest: bytes, awaited_by: str) -> e.IntentReceive
         traceparent=intent.traceparent,
         priority=intent.priority,
         awaited_by=awaited_by,
+        roles=intent.roles,
+        attributes=intent.attributes,
+        authentication=intent.authentication,
+        credential=intent.credential,
+        dedupe_window_ms=dedupe_window_ms,
     )
 
 
-def _resolved(
-    capability: Capability, intent: Intent, entries: Mapping[str, Capability]
-) -> e.CapabilityResolved:
+def _resolved(known: Known, capability: Capability, intent: Intent) -> e.CapabilityResolved:
     return e.CapabilityResolved(
         name=capability.name,
         version=capability.version,
@@ -111,17 +188,17 @@ def _resolved(
         backoff_ms=capability.backoff_ms,
         backoff_factor=capability.backoff_factor,
         backoff_max_ms=capability.backoff_max_ms,
-        concurrency_key=_concurrency_key(capability, intent),
+        concurrency_key=_concurrency_key(capability, intent, known.index),
         key_concurrency=capability.key_concurrency,
         heartbeat_ms=capability.heartbeat_ms,
         deadline_ms=capability.deadline_ms,
-        plan=planning.resolved(capability, entries),
+        plan=planning.resolved(capability, known.entries),
         recovery=capability.recovery,
         output=capability.output,
     )
 
 
-def _concurrency_key(capability: Capability, intent: Intent) -> str:
+def _concurrency_key(capability: Capability, intent: Intent, index: bytes) -> str:
     """The capability's name and what its pointer (RFC 6901) finds in the payload.
 
     A payload that is not at hand, or lacks it, shares one key: a limit is kept, never skipped.
@@ -129,7 +206,7 @@ def _concurrency_key(capability: Capability, intent: Intent) -> str:
     if not capability.concurrency_key:
         return ""
     known = None if intent.payload_ref is not None else msgspec.json.decode(intent.payload)
-    return concurrency_key(capability.name, find(known, capability.concurrency_key))
+    return concurrency_key(capability.name, find(known, capability.concurrency_key), index)
 
 
 def _structure(intent: Intent, known: Known) -> Error | None:
@@ -201,6 +278,8 @@ def _place(intent: Intent, known: Known) -> Error | None:
             field="/session_id",
             cure="Produce to the partition that the session id carries.",
         )
+    if ids.is_governing_session(intent.session_id) and intent.intent_type not in GOVERNANCE:
+        return sessions.no_session(intent)
     return None
 
 

@@ -77,6 +77,11 @@ class Dispatcher:
         return any(realm.scanning and not realm.full for realm in self._turns.open)
 
     @property
+    def stopped(self) -> bool:
+        """Whether a tenant has ready steps of which none goes, whatever room there is."""
+        return self._turns.stopped()
+
+    @property
     def outstanding(self) -> int:
         """How many steps are, in all realms."""
         return len(self._slots)

@@ -13,6 +13,11 @@ class Limits(NamedTuple):
 
     weight: int = 1  # steps that go in a row when it is the tenant's turn; below 1 counts as 1
     max_concurrency: int = 0  # most steps outstanding, over all realms; below 1 is no limit
+    stopped: bool = False  # nothing of it goes
+
+    def has_room(self, outstanding: int) -> bool:
+        """Whether one more may go beside those."""
+        return not self.stopped and not 0 < self.max_concurrency <= outstanding
 
 
 class Line(NamedTuple):

@@ -68,7 +68,7 @@ class Turns:
             limits = self._limits(queue.account.tenant_id)
             weight = max(1, limits.weight)
             realm.pool.weigh(queue.account.tenant_id, weight)
-            if 0 < limits.max_concurrency <= queue.account.outstanding:
+            if not limits.has_room(queue.account.outstanding):
                 self._leave_ring(queue)
                 self._block(queue)
                 continue
@@ -147,8 +147,11 @@ class Turns:
 
     def has_room(self, account: Account) -> bool:
         """Whether the tenant may have one more outstanding."""
-        most = self._limits(account.tenant_id).max_concurrency
-        return most < 1 or account.outstanding < most
+        return self._limits(account.tenant_id).has_room(account.outstanding)
+
+    def stopped(self) -> bool:
+        """Whether somebody waits of whom nothing goes at all."""
+        return any(self._limits(tenant_id).stopped for tenant_id in self.blocked)
 
     def freed(self, account: Account) -> None:
         """One of the tenant's steps is no longer outstanding."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from symphainy_processors.fold import layout
 from symphainy_processors.fold.layout import StepKey
 from symphainy_runtime.state.store import View
-from symphainy_schemas.state import ExecutionState
+from symphainy_schemas.state import ExecutionState, SessionState
 
 LOOKAHEAD_MS = 5_000
 # One load is one scan: about a millisecond, and enough for 50,000 timers a second at 20 ms a tick.
@@ -37,6 +37,11 @@ class Agenda:
                 self._add(layout.timer_key(state, step))
         if state.deadline_at and 0 < layout.deadline_of(state) <= self._loaded_ms:
             self._add(layout.deadline_key(state, state.deadline_at))
+
+    def add_session(self, session: SessionState) -> None:
+        """When its time is over."""
+        for key in layout.session_timer_keys(session):
+            self._add(key)
 
     def _add(self, key: bytes) -> None:
         if key < self._loaded_to:

@@ -12,6 +12,7 @@ from typing import cast
 from msgspec.structs import replace
 
 from symphainy_processors.fold.family import STOPPED, child_of
+from symphainy_processors.fold.governed import GOVERNING, evolve_tenant
 from symphainy_processors.fold.plans import find_step, is_undoing
 from symphainy_processors.fold.steps import STEP_EVENTS, StepEvent, evolve_step, with_step
 from symphainy_schemas import events as e
@@ -22,22 +23,33 @@ from symphainy_schemas.state import (
     SessionState,
     Signal,
     StepStatus,
+    TenantState,
 )
 
 EVOLVE_VERSION = 1
+SESSION_EVENTS = GOVERNING | {
+    e.SessionOpened,
+    e.SessionChanged,
+    e.SessionClosed,
+    e.SessionExpired,
+    e.SessionSwept,
+    e.PolicyValidated,
+    e.ExecutionStarted,
+}
+"""Those of which `evolve_session` is to be asked."""
 
 
 def evolve_execution(
     state: ExecutionState | None, record: e.JournalRecord, offset: int, event: e.Event
 ) -> ExecutionState | None:
     """The execution after `event` of the journal record at `offset`."""
-    if isinstance(event, e.IntentReceived):
-        return _received(record, event)
+    kind = type(event)
+    if kind is e.IntentReceived:
+        return _received(record, cast(e.IntentReceived, event))
     if state is None:
         return None
-    kind = type(event)
     if kind in STEP_EVENTS:
-        of_step = cast(StepEvent, event)
+        of_step: StepEvent = event  # type: ignore[assignment]  # a cast costs a call per event
         before = find_step(state, of_step.step)
         step = evolve_step(before, state, record, offset, of_step)
         state = with_step(state, step)
@@ -63,9 +75,13 @@ UNPLACED = e.JournalRecord(
 
 
 def evolve_session(
-    session: SessionState | None, record: e.JournalRecord, event: e.Event
-) -> SessionState | None:
-    """The session after `event`."""
+    kept: SessionState | TenantState | None, record: e.JournalRecord, event: e.Event
+) -> SessionState | TenantState | None:
+    """The session after `event`, or what is in force of the tenant that is governed in it."""
+    if type(event) in GOVERNING:
+        tenant = kept if isinstance(kept, TenantState) else None
+        return evolve_tenant(tenant, record, event)
+    session = kept if isinstance(kept, SessionState) else None
     match event:
         case e.SessionOpened():
             return SessionState(
@@ -74,13 +90,30 @@ def evolve_session(
                 principal=event.principal,
                 attributes=event.attributes,
                 opened_at=record.at,
+                idle_ms=event.idle_ms,
+                expires_at=record.at + event.lifetime_ms if event.lifetime_ms else 0,
+                used_at=record.at if event.idle_ms else 0,
+                cancels=event.cancels,
             )
-        case e.SessionClosed() if session is not None:
-            return replace(session, closed_at=record.at)
+        case e.PolicyValidated() if session is not None and session.idle_ms:
+            own = record.tenant_id == session.tenant_id  # others may name a session, and no more
+            used = own and event.decision.allowed and not session.closed_at
+            return replace(session, used_at=record.at) if used else kept
+        case e.SessionChanged() if session is not None:
+            return replace(session, attributes=event.attributes, changed_at=record.at)
+        case e.SessionClosed() | e.SessionExpired() if session is not None:
+            return replace(
+                session,
+                closed_at=record.at,
+                expired=isinstance(event, e.SessionExpired),
+                closing=record.execution_id if event.cancels else "",
+            )
+        case e.SessionSwept() if session is not None:
+            return replace(session, closing="")
         case e.ExecutionStarted() if session is not None:
             return replace(session, active=session.active + 1)
         case _:
-            return session
+            return kept
 
 
 def _received(record: e.JournalRecord, event: e.IntentReceived) -> ExecutionState:
@@ -102,6 +135,11 @@ def _received(record: e.JournalRecord, event: e.IntentReceived) -> ExecutionStat
         traceparent=event.traceparent,
         priority=event.priority,
         awaited_by=event.awaited_by,
+        roles=event.roles,
+        attributes=event.attributes,
+        authentication=event.authentication,
+        credential=event.credential,
+        dedupe_window_ms=event.dedupe_window_ms,
         status=ExecutionStatus.ACCEPTED,
         started_at=record.at,
     )
@@ -151,6 +189,9 @@ def _ended(
         plan=(),
         output=b"",
         failure=None,
+        roles=state.roles if called else (),
+        attributes=state.attributes if called else b"",
+        policy=None,
     )
 
 
@@ -192,6 +233,12 @@ def _changed(
     else:
         surface[event.key] = event.value
     return replace(state, state=surface)
+
+
+def _validated(
+    state: ExecutionState, record: e.JournalRecord, event: e.PolicyValidated
+) -> ExecutionState:
+    return replace(state, policy=event.decision)
 
 
 def _started(
@@ -237,6 +284,7 @@ def _retried(
         state,
         status=ExecutionStatus.COMPENSATING if undoing else ExecutionStatus.RUNNING,
         failure=state.failure if undoing else None,
+        signals=tuple(known for known in state.signals if known.name not in event.forgets),
         controlled_at=_controlled_at(state, record),
     )
 
@@ -317,6 +365,7 @@ BESIDE_ITS_STEP: Mapping[type, Callable[..., ExecutionState]] = {
 """How some events change the execution beside the step that they are of."""
 EXECUTION_EVENTS: Mapping[type, Callable[..., ExecutionState]] = {
     e.IntentRejected: _ends(ExecutionStatus.REJECTED),
+    e.PolicyValidated: _validated,
     e.CapabilityResolved: _resolved,
     e.ExecutionStarted: _started,
     e.ExecutionSucceeded: _ends(ExecutionStatus.SUCCEEDED),

@@ -8,7 +8,7 @@ from symphainy_schemas.records import Error
 from symphainy_schemas.state import Child, ExecutionState, StepStatus
 
 STOPPED = OVER | {StepStatus.FAILED, StepStatus.CANCELLED}
-"""Where a step goes on no more."""
+"""Where a step goes on no more; deliveries of it may."""
 
 
 def child_of(state: ExecutionState, execution_id: str) -> Child | None:

@@ -17,18 +17,21 @@ from symphainy_schemas.state import (
     SessionState,
     StepState,
     StepStatus,
+    TenantState,
 )
 
-Body = ExecutionState | SessionState
+Body = ExecutionState | SessionState | TenantState
 
 CHECKPOINT = b"c"
 _EXECUTION, _SESSION = b"e", b"s"
 EXPIRY = b"x"  # ended_at: when the dedupe window began
+OWN_EXPIRY = b"y"  # when a dedupe window of its own ends
 OUTSTANDING = b"o"  # dispatched_at: what a worker may have
 READY = b"q"  # realm, tenant, priority, ready_at: what waits for its turn
 CALLED = b"k"  # where an intent was stated that may not stand in the write-ahead log yet
 TIMER = b"t"  # due_at
-DEADLINE = ""  # stands where the step does, in the timer of an execution's deadline
+LIVE = b"l"  # session: what runs in it
+DEADLINE = ""  # stands where the step does, in the timer of an execution's deadline, or a session's
 _NUL = b"\0"
 _OUTSTANDING = frozenset({StepStatus.DISPATCHED, StepStatus.STARTED})
 _IDLE = frozenset({StepStatus.SUSPENDED, StepStatus.HELD})
@@ -78,12 +81,13 @@ def name_of(body: Body) -> str:
 
 def index_keys(body: Body | None) -> frozenset[bytes]:
     """The index keys that follow from a state."""
-    if body is None or isinstance(body, SessionState):
-        return frozenset()
+    if not isinstance(body, ExecutionState):
+        return frozenset(session_timer_keys(body))
     called = [_at(CALLED, offset, body.execution_id, "") for offset in body.called]
     if body.status.ended:
-        return frozenset((expiry_key(body.ended_at, body.execution_id), *called))
+        return frozenset((_forgotten_key(body), *called))
     keys = called + [key for step in body.steps for key in _step_keys(body, step)]
+    keys.append(live_prefix(body.session_id) + body.execution_id.encode())
     if deadline := deadline_of(body):
         keys.append(deadline_key(body, deadline))
     return frozenset(keys)
@@ -122,6 +126,19 @@ def timer_keys(state: ExecutionState) -> list[bytes]:
     if deadline := deadline_of(state):
         keys.append(deadline_key(state, deadline))
     return keys
+
+
+def session_timer_keys(body: Body | None) -> list[bytes]:
+    """Where a session is found when its time is over, or what runs in it is to be asked to end."""
+    if not isinstance(body, SessionState):
+        return []
+    at = body.closed_at if body.closing else body.due_at
+    return [_at(TIMER, at, body.session_id, DEADLINE)] if at else []
+
+
+def live_prefix(session_id: str) -> bytes:
+    """What the keys of all that runs in a session begin with; their ids follow."""
+    return LIVE + session_id.encode() + _NUL
 
 
 def timer_key(state: ExecutionState, step: StepState) -> bytes:
@@ -176,9 +193,20 @@ def expiry_key(ended_at: int, execution_id: str) -> bytes:
     return EXPIRY + _number(ended_at) + execution_id.encode()
 
 
-def read_expiry_key(key: bytes) -> tuple[int, str]:
-    """(ended_at, execution id)."""
-    return int.from_bytes(key[1:9], "big"), key[9:].decode()
+def own_expiry_key(forgotten_at: int, execution_id: str) -> bytes:
+    """Where an ended execution with a dedupe window of its own is found by the end of that."""
+    return OWN_EXPIRY + _number(min(forgotten_at, 2**63)) + execution_id.encode()
+
+
+def _forgotten_key(state: ExecutionState) -> bytes:
+    if not state.dedupe_window_ms:
+        return expiry_key(state.ended_at, state.execution_id)
+    return own_expiry_key(state.ended_at + state.dedupe_window_ms, state.execution_id)
+
+
+def read_expiry_key(key: bytes) -> str:
+    """The execution's id, of a key of either kind."""
+    return key[9:].decode()
 
 
 def line_prefix(line: LineKey) -> bytes:

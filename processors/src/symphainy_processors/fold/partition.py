@@ -19,6 +19,7 @@ from symphainy_processors.fold.agenda import Agenda
 from symphainy_processors.fold.checkpoint import Checkpoint, pack_checkpoint
 from symphainy_processors.fold.evolve import (
     EVOLVE_VERSION,
+    SESSION_EVENTS,
     evolve_execution,
     evolve_session,
 )
@@ -29,15 +30,17 @@ from symphainy_runtime.journal.validity import Validity, takes_ownership
 from symphainy_runtime.state.memory import MemoryStore
 from symphainy_runtime.state.store import StateStore
 from symphainy_schemas.events import (
-    ExecutionStarted,
     JournalRecord,
-    SessionClosed,
-    SessionOpened,
     follows,
 )
-from symphainy_schemas.state import ExecutionState, SessionState, StepState, StepStatus
+from symphainy_schemas.state import (
+    ExecutionState,
+    SessionState,
+    StepState,
+    StepStatus,
+    TenantState,
+)
 
-_SESSION_EVENTS = frozenset({SessionOpened, SessionClosed, ExecutionStarted})
 CACHED = 10_000  # states read or flushed lately: about 20 MB
 EXPIRED_A_FLUSH = 2_000  # bounds one flush; at four a second 8,000 executions a second leave
 Due = tuple[ExecutionState, StepState]
@@ -70,7 +73,8 @@ class PartitionState:
     ) -> None:
         """Go on from `checkpoint`, which `store` reflects.
 
-        Ended executions are remembered for `dedupe_window_ms` of journaled time (rule 10).
+        Ended executions are remembered for `dedupe_window_ms` of journaled time (rule 10), unless
+        they were admitted with a window of their own.
         """
         self.store: StateStore = MemoryStore() if store is None else store
         self.settled = checkpoint or Checkpoint()
@@ -88,8 +92,10 @@ class PartitionState:
         self._identity = identity
         self._window_ms = dedupe_window_ms
         self._latest: dict[str, Body] = {}
-        self._ready: SortedSet[bytes] = SortedSet()  # the ready keys of `_latest`
+        # The ready keys of `_latest`, from when somebody asks: nobody does while it is restored.
+        self._ready: SortedSet[bytes] | None = None
         self._cache: dict[str, Body] = {}
+        self._governed: dict[str, TenantState | None] = {}  # asked with every intent
         self._dirty: dict[str, Change] = {}
         self._flushed_offset = self.settled.offset
         self._agenda = Agenda(self.store, self._unflushed_timers)
@@ -101,14 +107,24 @@ class PartitionState:
         state = self._get(execution_id)
         if not isinstance(state, ExecutionState):
             return None
-        if now is not None and state.status.ended and state.ended_at < now - self._window_ms:
-            return None
-        return state
+        return None if now is not None and self._is_forgotten(state, now) else state
+
+    def _is_forgotten(self, body: Body, now: int) -> bool:
+        if not isinstance(body, ExecutionState) or not body.status.ended:
+            return False
+        return body.ended_at < now - (body.dedupe_window_ms or self._window_ms)
 
     def session(self, session_id: str) -> SessionState | None:
         """The session."""
         state = self._get(session_id)
         return state if isinstance(state, SessionState) else None
+
+    def governed(self, session_id: str) -> TenantState | None:
+        """What is in force of the tenant that is governed in that session; None: nothing yet."""
+        if session_id not in self._governed:
+            state = self._get(session_id)
+            self._governed[session_id] = state if isinstance(state, TenantState) else None
+        return self._governed[session_id]
 
     def everything(self) -> dict[str, Body]:
         """Every state that is still remembered, by id. For audits and tests: it reads it all."""
@@ -118,11 +134,8 @@ class PartitionState:
             for body_name, body in self._stored(start, end)
         }
         found |= self._latest
-        oldest = self.last_at - self._window_ms
         return {
-            name: body
-            for name, body in found.items()
-            if isinstance(body, SessionState) or not body.status.ended or body.ended_at >= oldest
+            name: body for name, body in found.items() if not self._is_forgotten(body, self.last_at)
         }
 
     def _stored(self, start: bytes, end: bytes) -> Iterator[tuple[str, Body]]:
@@ -184,18 +197,28 @@ class PartitionState:
         overlaid = self._latest.get(change.name)
         self._latest[change.name] = after
         if not isinstance(after, ExecutionState):
+            self._governed.pop(change.name, None)
+            if isinstance(after, SessionState):
+                self._agenda.add_session(after)
             return
         self.live += layout.is_live(after) - layout.is_live(change.before)
         self.idle += layout.is_idle(after) - layout.is_idle(change.before)
         self._agenda.add(after)
-        if overlaid is not None:
+        if self._ready is not None:
             self._no_longer_ready(overlaid, after)
-        for key in layout.ready_keys(after, overlaid):
-            self._ready.add(key)
+            for key in layout.ready_keys(after, overlaid):
+                self._ready.add(key)
 
-    def _no_longer_ready(self, overlaid: Body, after: Body | None = None) -> None:
-        for key in layout.ready_keys(overlaid, after):
-            self._ready.discard(key)
+    def _no_longer_ready(self, overlaid: Body | None, after: Body | None = None) -> None:
+        if self._ready is not None and overlaid is not None:
+            for key in layout.ready_keys(overlaid, after):
+                self._ready.discard(key)
+
+    def _all_ready(self) -> SortedSet[bytes]:
+        if self._ready is None:
+            keys = (key for body in self._latest.values() for key in layout.ready_keys(body))
+            self._ready = SortedSet(keys)
+        return self._ready
 
     def _place(self, standing: Validity) -> Checkpoint:
         return Checkpoint(
@@ -216,17 +239,21 @@ class PartitionState:
         before = self._get(record.execution_id)
         state = before if isinstance(before, ExecutionState) else None
         found, session_before = [], None
-        session: SessionState | None = None
+        session: SessionState | TenantState | None = None
         for event in record.events:
             state = evolve_execution(state, record, offset, event)
-            if type(event) in _SESSION_EVENTS:
-                session_before = session_before or self.session(record.session_id)
+            if type(event) in SESSION_EVENTS:
+                session_before = session_before or self._of_session(record.session_id)
                 session = evolve_session(session or session_before, record, event)
         if state is not None and state is not before:
             found.append(Change(record.execution_id, before, state))
         if session is not None and session is not session_before:
             found.append(Change(record.session_id, session_before, session))
         return tuple(found)
+
+    def _of_session(self, session_id: str) -> SessionState | TenantState | None:
+        state = self._get(session_id)
+        return None if isinstance(state, ExecutionState) else state
 
     def settle(self, applied: Applied) -> None:
         """The record is acknowledged: what it did may be flushed. Called in journal order."""
@@ -255,14 +282,14 @@ class PartitionState:
             batch.append((layout.state_key(change.name), layout.pack(change.after)))
             batch += layout.changed_keys(change.before, change.after)
         expired = self._expired()
-        for ended_at, name in expired:
-            batch += [(layout.expiry_key(ended_at, name), None), (layout.state_key(name), None)]
+        for key, name in expired:
+            batch += [(key, None), (layout.state_key(name), None)]
         batch += [(key, None) for key in self._sent()]
         batch.append((layout.CHECKPOINT, pack_checkpoint(self._stamped())))
         self.store.write(batch)
         self._flushed(expired)
 
-    def _flushed(self, expired: list[tuple[int, str]]) -> None:
+    def _flushed(self, expired: list[tuple[bytes, str]]) -> None:
         self._flushed_offset = self.settled.offset
         for name, change in self._dirty.items():
             latest = change.after
@@ -279,19 +306,21 @@ class PartitionState:
             self._cache.pop(name, None)
             self.changed[name] = None
 
-    def _expired(self) -> list[tuple[int, str]]:
-        """Ended executions that have left the dedupe window by settled time, a bounded number; none
-        of which a successor may still need something."""
+    def _expired(self) -> list[tuple[bytes, str]]:
+        """Ended executions that have left the dedupe window by settled time, with their index keys,
+        a bounded number; none of which a successor may still need something."""
         if self.settled.turn:
             return []
         end = layout.expiry_key(max(0, self.settled.at - self._window_ms), "")
-        found = self.store.scan(layout.EXPIRY, end, EXPIRED_A_FLUSH)
-        entries = [layout.read_expiry_key(key) for key, _ in found]
+        own_end = layout.own_expiry_key(self.settled.at, "")
+        found = [
+            *self.store.scan(layout.EXPIRY, end, EXPIRED_A_FLUSH),
+            *self.store.scan(layout.OWN_EXPIRY, own_end, EXPIRED_A_FLUSH),
+        ]
+        entries = [(key, layout.read_expiry_key(key)) for key, _ in found]
         kept = {at.execution_id for at in self._called(self.settled.acted_to)} if entries else {}
         return [
-            (ended_at, name)
-            for ended_at, name in entries
-            if name not in self._dirty and name not in kept
+            (key, name) for key, name in entries if name not in self._dirty and name not in kept
         ]
 
     def _sent(self) -> list[bytes]:
@@ -304,21 +333,45 @@ class PartitionState:
 
     # --- what is to be done ---------------------------------------------------------------------
 
-    def due(self, now: int, limit: int) -> Iterator[tuple[ExecutionState, StepState | None]]:
-        """Steps whose time has come, and executions whose deadline has (no step), earliest first,
-        at most `limit`; each once, if nothing more is recorded of its execution."""
+    def due(
+        self, now: int, limit: int
+    ) -> Iterator[tuple[ExecutionState | SessionState, StepState | None]]:
+        """Steps whose time has come, executions whose deadline has (no step), and sessions: those
+        whose time is over, and those of which all that runs is to be asked to end. Earliest first,
+        at most `limit`; each once, if nothing more is recorded of its execution or session."""
         for _ in range(limit):
             key = self._agenda.pop(now)
             if key is None:
                 return
-            state = self.execution(key.execution_id)
-            if state is None:
+            state = self._get(key.execution_id)
+            if isinstance(state, SessionState) and _is_due(state, key.number):
+                yield state, None
+            if not isinstance(state, ExecutionState):
                 continue
             step = find_step(state, key.step)
             if step is not None and step.due_at == key.number:
                 yield state, step
             elif key.step == layout.DEADLINE and layout.deadline_of(state) == key.number:
                 yield state, None
+
+    def running_in(
+        self, session_id: str, behind: str, limit: int
+    ) -> tuple[list[ExecutionState], str]:
+        """What has not ended of a session, by ids behind `behind`, about `limit` of it; and up to
+        which id that is all, or "" if nothing is left."""
+        prefix = layout.live_prefix(session_id)
+        start = prefix if not behind else layout.behind(prefix + behind.encode())
+        stored = self.store.scan(start, prefix + b"\xff", limit)
+        reached = stored[-1][0][len(prefix) :].decode() if len(stored) == limit else ""
+        names = {key[len(prefix) :].decode() for key, _ in stored} | {
+            name
+            for name, body in self._latest.items()
+            if layout.is_live(body)
+            and body.session_id == session_id
+            and behind < name <= (reached or "\xff")
+        }
+        found = [self.execution(name) for name in sorted(names)]
+        return [one for one in found if one is not None and not one.status.ended], reached
 
     def outstanding(self) -> Iterator[Due]:
         """Steps that workers may have, in the order of their dispatch. All must be flushed."""
@@ -367,7 +420,7 @@ class PartitionState:
         found: list[Due] = []
         while start < end and len(found) < limit:
             stored = [key for key, _ in self.store.scan(start, end, limit)]
-            fresh = list(islice(self._ready.irange(start, end, (True, False)), limit))
+            fresh = list(islice(self._all_ready().irange(start, end, (True, False)), limit))
             reached = min(_reached(stored, end, limit), _reached(fresh, end, limit))
             for key in sorted({key for key in (*stored, *fresh) if key < reached}):
                 at = layout.read_place(prefix, key)
@@ -387,6 +440,12 @@ class PartitionState:
         for body in self._latest.values():
             if isinstance(body, ExecutionState):
                 yield from layout.timer_keys(body)
+            else:
+                yield from layout.session_timer_keys(body)
+
+
+def _is_due(session: SessionState, at: int) -> bool:
+    return at == (session.closed_at if session.closing else session.due_at)
 
 
 def _reached(found: list[bytes], end: bytes, limit: int) -> bytes:

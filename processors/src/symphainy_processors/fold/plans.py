@@ -8,6 +8,7 @@ its own name stands for all of them where there are none.
 
 from __future__ import annotations
 
+import hmac
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -15,7 +16,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from symphainy_processors.fold.sources import Sources, read
+from symphainy_processors.fold.content import contents, read
+from symphainy_processors.fold.sources import Sources
 from symphainy_schemas import templates
 from symphainy_schemas.ids import is_compensation, undone_by, whole_of
 from symphainy_schemas.records import Error, PlanStep, Recovery
@@ -138,14 +140,17 @@ def concurrency_of(state: ExecutionState, step: str) -> tuple[str, int]:
         return "", 0
     if not one.concurrency_key:
         return (f"{state.execution_id}:{one.step}", one.at_most) if one.at_most else ("", 0)
-    value = templates.find(read(input_of(state, step)), one.concurrency_key)
-    return concurrency_key(one.intent_type, value), one.key_concurrency
+    value = templates.find(read(state.tenant_id, input_of(state, step)), one.concurrency_key)
+    index = contents(state.tenant_id).index
+    return concurrency_key(one.intent_type, value, index), one.key_concurrency
 
 
-def concurrency_key(capability: str, value: Any) -> str:
-    """The key of what was found at a capability's pointer, null for nothing."""
-    digest = sha256(msgspec.json.encode(value, order="sorted")).hexdigest()[:32]
-    return f"{capability}:{digest}"
+def concurrency_key(capability: str, value: Any, index: bytes = b"") -> str:
+    """The key of what was found at a capability's pointer, null for nothing. `index` keys the hash
+    where what was found is sealed: else it could be guessed."""
+    told = msgspec.json.encode(value, order="sorted")
+    digest = hmac.digest(index, told, "sha256") if index else sha256(told).digest()
+    return f"{capability}:{digest.hex()[:32]}"
 
 
 def input_of(state: ExecutionState, step: str) -> bytes:
@@ -160,7 +165,8 @@ def input_of(state: ExecutionState, step: str) -> bytes:
             return known.input
     if not one.input:
         return state.payload
-    return templates.resolve(one.input, Sources(state, one, forward))
+    resolved = templates.resolve(one.input, Sources(state, one, forward))
+    return contents(state.tenant_id).seal(f"{state.execution_id}/{forward}/input", resolved)
 
 
 def output_of(state: ExecutionState) -> bytes:
@@ -168,7 +174,11 @@ def output_of(state: ExecutionState) -> bytes:
     plain = not state.output and not state.awaited_by
     if len(state.plan) == 1 and plain and not state.plan[0].for_each:
         return b""
-    look_up = Sources(state)
+    output = _output_of(state, Sources(state))
+    return contents(state.tenant_id).seal(f"{state.execution_id}/output", output)
+
+
+def _output_of(state: ExecutionState, look_up: Sources) -> bytes:
     if state.output:
         return templates.resolve(state.output, look_up)
     needed = {need for one in state.plan for need in one.needs}

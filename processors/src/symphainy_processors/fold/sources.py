@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from symphainy_processors.fold.content import SEALED, Contents, contents, read
 from symphainy_schemas import templates
 from symphainy_schemas.ids import element_of, number_of
 from symphainy_schemas.records import PlanStep
@@ -34,7 +35,7 @@ class Sources:
         return self._known[source]
 
     def _read(self, source: str) -> Any:
-        return read(_raw(self._state, source))
+        return read(self._state.tenant_id, _raw(self._state, source))
 
     def _element(self) -> Any:
         found = None if self._one is None else listed(self._state, self._one)
@@ -45,17 +46,15 @@ class Sources:
 def listed(state: ExecutionState, one: PlanStep) -> Any:
     """What stands where the list of a step with `for_each` should: that list, or something else."""
     (source,) = templates.sources(one.for_each)
-    return _listed(one.for_each, _raw(state, source) or b"null")
-
-
-def read(raw: bytes | None) -> Any:
-    """JSON; None for nothing."""
-    return msgspec.json.decode(raw) if raw else None
+    raw = _raw(state, source) or b"null"
+    return _listed(one.for_each, raw, contents(state.tenant_id))
 
 
 @lru_cache(maxsize=4)  # each of a thousand elements is looked up in the same list
-def _listed(for_each: bytes, raw: bytes) -> Any:
-    return templates.find(read(raw), msgspec.json.decode(for_each)[templates.AT])
+def _listed(for_each: bytes, raw: bytes, opened: Contents) -> Any:
+    value = msgspec.json.decode(raw)
+    found = opened.reveal(value) if SEALED in raw else value
+    return templates.find(found, msgspec.json.decode(for_each)[templates.AT])
 
 
 def _raw(state: ExecutionState, source: str) -> bytes | None:

@@ -339,7 +339,10 @@ def _retry_requested(
     offset: int,
     state: ExecutionState,
 ) -> StepState:
-    return step if event.input is None else replace(step, input=event.input)
+    left = tuple(known for known in step.checkpoints if known.name not in event.forgets)
+    waits = tuple(wait for wait in step.waits if wait.signal not in event.forgets)
+    given = step.input if event.input is None else event.input
+    return replace(step, checkpoints=left, waits=waits, input=given)
 
 
 def _without(numbers: tuple[int, ...], gone: int) -> tuple[int, ...]:

@@ -21,9 +21,10 @@ from symphainy_processors.owner.dispatching import Dispatching, first
 from symphainy_processors.owner.dispatching import waiting as waiting_item
 from symphainy_processors.owner.figures import Figures
 from symphainy_processors.owner.following import Following
+from symphainy_processors.owner.governing import Governing, Prepared
 from symphainy_processors.owner.ledger import Ledger
 from symphainy_processors.owner.options import OwnerOptions
-from symphainy_processors.owner.ports import Port, World
+from symphainy_processors.owner.ports import Port, Prove, World, believed
 from symphainy_processors.saga import decide as saga
 from symphainy_runtime.journal.writer import Heading, Positions
 from symphainy_schemas.events import (
@@ -34,6 +35,7 @@ from symphainy_schemas.events import (
     StepReady,
 )
 from symphainy_schemas.state import ExecutionState, StepState
+from symphainy_transport.privacy.content import Content
 
 Events = tuple[Event, ...]
 DISPATCHES_A_TURN = 200  # bounds a turn when a window opens onto a deep backlog: about 30 ms
@@ -50,6 +52,9 @@ class Shell:
     options: OwnerOptions
     figures: Figures = field(default_factory=Figures)
     pools: Pools = field(default_factory=Pools)
+    prepared: Prepared = field(default_factory=Prepared)
+    prove: Prove = believed
+    content: Content = field(default_factory=Content)
 
 
 class Begin(NamedTuple):
@@ -69,8 +74,14 @@ class Deciding:
         self.state = state
         self.ledger = ledger
         self.positions = Positions(state.intents_next, state.steps_next)
+        self.governing = Governing(ledger.partition, state, shell.world, shell.prepared)
         self.dispatching = Dispatching(
-            state, shell.world.tenant, shell.world.now_ms, shell.options.partitions, shell.pools
+            state,
+            shell.world.tenant,
+            shell.world.now_ms,
+            shell.options.partitions,
+            shell.pools,
+            self.governing.suspended,
         )
         self._figures = shell.figures
         self._world, self._options = shell.world, shell.options
@@ -91,8 +102,8 @@ class Deciding:
 
     def admit(self, heading: Heading, events: Events, moment: Moment) -> None:
         """Record what an intent led to, and begin what it started."""
-        resolved = events[1] if len(events) > 1 else None
-        if isinstance(resolved, CapabilityResolved) and resolved.plan:
+        resolved = next((x for x in events if isinstance(x, CapabilityResolved)), None)
+        if resolved is not None and resolved.plan:
             record = replace(
                 UNPLACED,
                 at=moment.now,
@@ -111,9 +122,10 @@ class Deciding:
             self._follow(heading, events)
             return
         (ready,) = follows
+        assert resolved is not None
         item = first(heading, events, self.ledger.next_offset)
-        timeout_ms = next(x.timeout_ms for x in events if isinstance(x, CapabilityResolved))
-        self._send([Begin(ready, item, timeout_ms, None)], heading, (*events, *follows), moment)
+        begin = Begin(ready, item, resolved.timeout_ms, None)
+        self._send([begin], heading, (*events, *follows), moment)
 
     def decide(
         self,
@@ -164,7 +176,7 @@ class Deciding:
         except Exception:
             for one in begins:
                 if id(one.ready) in gone:
-                    self.dispatching.give_back(one.item)
+                    self.dispatching.give_back(one.item.execution_id, one.item.step)
             raise
         for item in waits:
             self.dispatching.wait(item)
@@ -200,13 +212,16 @@ class Deciding:
             self._deliver(*due, due[1].ready_at)
 
     def deliver_again(self, state: ExecutionState, step: StepState) -> None:
-        """Deliver anew, under a number of its own (rule 12), unless it is to end, or rests."""
+        """Deliver anew, under a number of its own (rule 12), unless it is to end, or rests. What is
+        of a suspended tenant waits for its turn."""
         ready = StepReady(step=step.step, attempt=step.attempt)
         moment = self.moment()
         events = saga.instead(state, step, (ready,), moment.now)
         if events == (ready,):
-            self._deliver(state, step, step.dispatched_at)
-            return
+            if not self.governing.suspended(state.tenant_id):
+                self._deliver(state, step, step.dispatched_at)
+                return
+            self.dispatching.give_back(state.execution_id, step.step)
         self.decide(state, heading_of(state, None, step.dispatched_at), events, moment)
 
     def _deliver(self, state: ExecutionState, step: StepState, parent: int) -> None:

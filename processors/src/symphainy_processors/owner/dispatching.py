@@ -40,8 +40,10 @@ class Dispatching:
         now: Callable[[], int],
         partitions: int,
         pools: Pools,
+        suspended: Callable[[str], bool],
     ) -> None:
         """`pools` is shared by the partitions of one owner."""
+        self._suspended = suspended
         self._state = state
         self._tenant = tenant
         self._now = now
@@ -67,10 +69,10 @@ class Dispatching:
         self._sent_at[item.execution_id, item.step] = self._now()
         return True
 
-    def give_back(self, item: Ready) -> None:
-        """It was not dispatched after all."""
-        self._sent_at.pop((item.execution_id, item.step), None)
-        self.dispatcher.release(item.execution_id, item.step, now_ms=self._now())
+    def give_back(self, execution_id: str, step: str) -> None:
+        """It was not dispatched after all, or has to wait for its turn once more."""
+        self._sent_at.pop((execution_id, step), None)
+        self.dispatcher.release(execution_id, step, now_ms=self._now())
 
     def wait(self, item: Ready) -> None:
         """It was journaled as ready."""
@@ -142,10 +144,11 @@ class Dispatching:
     def _limits(self, tenant_id: str) -> Limits:
         """A tenant's share of this partition (rule 20)."""
         tenant = self._tenant(tenant_id)
+        stopped = self._suspended(tenant_id)
         if tenant is None:
-            return Limits()
+            return Limits(stopped=stopped)
         over = min(tenant.shard_size or self._partitions, self._partitions)
-        return Limits(max(1, tenant.weight), -(-tenant.max_concurrency // over))
+        return Limits(max(1, tenant.weight), -(-tenant.max_concurrency // over), stopped)
 
 
 def first(heading: Heading, events: tuple[e.Event, ...], order: int) -> Ready:

@@ -14,6 +14,7 @@ from symphainy_processors.fold.family import may_owe
 from symphainy_processors.fold.partition import PartitionState
 from symphainy_processors.moment import Moment
 from symphainy_processors.owner import poison
+from symphainy_processors.owner.opening import UNDECIDED
 from symphainy_processors.saga import family
 from symphainy_runtime.state.store import StoreBroken
 from symphainy_schemas.events import Event, JournalRecord
@@ -71,7 +72,7 @@ class Following:
             events = family.paid(state, debt, moment.now)
             if events:
                 self._decide(state, events, moment, offset)
-        except StoreBroken:
+        except (StoreBroken, *UNDECIDED):
             raise
         except Exception as error:
             log.exception("what follows from the decision at %d for %s is poison", offset, name)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Generator, Iterable
 from symphainy_processors.admission.contracts import Contracts
 from symphainy_processors.owner.deciding import Shell
 from symphainy_processors.owner.figures import Figures
+from symphainy_processors.owner.governing import PolicyMissing
+from symphainy_processors.owner.opening import UNDECIDED
 from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.owner.partition import OwnedPartition
 from symphainy_processors.owner.ports import Input, Ports
@@ -42,7 +44,16 @@ class Holding:
         self._clock = ports.clock
         self._port, self._intake = ports.port, ports.intake
         self.figures = Figures()
-        shell = Shell(name, ports.port, ports.world, Contracts(), options, self.figures)
+        shell = Shell(
+            name,
+            ports.port,
+            ports.world,
+            Contracts(),
+            options,
+            self.figures,
+            prove=ports.prove,
+            content=ports.content,
+        )
         self._restoring = Restoring(ports.journal, ports.state_log, options)
         self._takeover = Takeover(
             shell, self._restoring, ports.stores, ports.intake, ports.clock, named
@@ -153,19 +164,21 @@ class Holding:
             self._flushed_at[p] = now
             owned.state.flush()
         self._publishing[p].turn(int(now * 1_000))
-        self._hold(p, owned.state.live - owned.state.idle)
+        self._hold(p, owned)
 
-    def _hold(self, p: int, busy: int) -> None:
+    def _hold(self, p: int, owned: OwnedPartition) -> None:
         """Intents wait in the log while too much is under way; reports go on.
 
         What waits or rests does not count: an intent behind those that wait may be what moves it.
+        So nothing is held while a suspended tenant has something ready: it may be resumed.
         """
-        most = self._options.max_live
+        most, busy = self._options.max_live, owned.state.live - owned.state.idle
         if p in self._held:
-            if busy <= most - most // 10:  # so that it does not flap
+            low = busy <= most - most // 10  # so that it does not flap
+            if low or owned.dispatching.dispatcher.stopped:
                 self._held.discard(p)
                 self._intake.hold(p, held=False)
-        elif busy >= most:
+        elif busy >= most and not owned.dispatching.dispatcher.stopped:
             log.warning("partition %d: %d executions are under way; its intents wait", p, busy)
             self._held.add(p)
             self._intake.hold(p, held=True)
@@ -192,6 +205,10 @@ class Holding:
             log.warning("partition %d: local state is removed: %s", p, error)
             self._drop(p)
             self._remove_state(p)
+        except (PolicyMissing, *UNDECIDED) as error:
+            log.error("partition %d is stopped: %s", p, error)
+            self._drop(p)
+            self._later(p, self._options.operator_retry_s)
 
     def _remove_state(self, p: int) -> None:
         try:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from symphainy_processors.admission import control
 from symphainy_processors.admission.control import Target
 from symphainy_processors.admission.decide import Known, admit
+from symphainy_processors.admission.governing import Standing
 from symphainy_processors.moment import Moment
 from symphainy_processors.owner import poison
 from symphainy_processors.owner.deciding import Deciding, Shell, heading_of
+from symphainy_processors.owner.governing import PolicyMissing, exists
+from symphainy_processors.owner.opening import UNDECIDED, Opened, opened
 from symphainy_processors.saga import cancelling, pausing, retrying, waiting
 from symphainy_processors.saga import decide as saga
 from symphainy_runtime.journal.writer import Heading
+from symphainy_runtime.policy.actions import GOVERNANCE
 from symphainy_runtime.state.store import StoreBroken
 from symphainy_schemas import ids
 from symphainy_schemas.events import (
@@ -25,7 +30,7 @@ from symphainy_schemas.events import (
     SignalReceived,
     StepRetryRequested,
 )
-from symphainy_schemas.records import Capability, Intent
+from symphainy_schemas.records import Capability, Error, Intent, Tenant
 from symphainy_schemas.state import ExecutionStatus
 from symphainy_transport.topics import INTENTS
 
@@ -39,14 +44,16 @@ class Intents:
     def __init__(self, partition: int, deciding: Deciding, shell: Shell) -> None:
         self._partition = partition
         self._deciding = deciding
-        self._state = deciding.state
+        self._state, self._governing = deciding.state, deciding.governing
         self._world, self._contracts = shell.world, shell.contracts
+        self._prove, self._content = shell.prove, shell.content
 
-    def decide(self, intent: Intent, offset: int) -> None:
-        """The position is past `offset` already.
+    def decide(self, intent: Intent, offset: int, value: bytes) -> None:
+        """The intent stands so at `offset`; the position is past that already.
 
         Raises:
-            StoreBroken: which says nothing of the intent.
+            StoreBroken, PolicyMissing, KeysUnavailable, KeysUnusable: which say nothing of the
+                intent.
         """
         execution_id = ids.execution_id(
             intent.tenant_id, intent.session_id, intent.intent_id, self._partition
@@ -60,12 +67,16 @@ class Intents:
         )
         moment = self._deciding.moment()
         try:
-            target = self._target(intent, offset)
-            events = self._admit(intent, execution_id, moment, target)
+            tenant = self._world.tenant(intent.tenant_id)
+            found = Opened(intent) if tenant is None else opened(self._content, intent)
+            target = None if found.problem else self._target(intent, offset)
+            unproven = self._prove(intent, value, tenant, moment.now)
+            target = None if unproven else target
+            events = self._admit(intent, found, execution_id, moment, tenant, target, unproven)
             if target is not None and not target.applied and control.accepted(events):
                 self._apply(target, offset, moment)
             self._deciding.admit(heading, events, moment)
-        except StoreBroken:
+        except (StoreBroken, PolicyMissing, *UNDECIDED):
             raise
         except Exception as error:
             log.exception("intent at %d/%d is poison", self._partition, offset)
@@ -115,21 +126,48 @@ class Intents:
         return {name: one for name, one in found.items() if one is not None}
 
     def _admit(
-        self, intent: Intent, execution_id: str, moment: Moment, target: Target | None
+        self,
+        stands: Intent,
+        found: Opened,
+        execution_id: str,
+        moment: Moment,
+        tenant: Tenant | None,
+        target: Target | None,
+        unproven: Error | None,
     ) -> Events:
+        intent = found.intent
         capability = self._world.capability(intent.intent_type)
+        session = self._state.session(intent.session_id)
         known = Known(
             partition=self._partition,
+            now=moment.now,
             execution=self._state.execution(execution_id, moment.now),
-            session=self._state.session(intent.session_id),
+            session=session,
             target=target,
             parent=self._state.execution(intent.causation_id) if intent.causation_id else None,
-            tenant_exists=self._world.tenant(intent.tenant_id) is not None,
+            tenant_exists=exists(intent.tenant_id, tenant),
+            unproven=unproven,
+            tenant=self._governing.of(intent.tenant_id),
+            dedupe_window_ms=0 if tenant is None else tenant.dedupe_window_ms,
+            governed=self._standing(intent),
+            decide=lambda: self._governing.decide(
+                intent, moment.now, tenant, session, None if target is None else target.state
+            ),
             capability=capability,
-            contract=self._contracts.of(capability) if capability is not None else None,
+            contract=found.checking(None if capability is None else self._contracts.of(capability)),
             entries=self._entries(capability),
+            stands=stands,
+            unreadable=found.problem,
+            index=found.index,
         )
         return admit(intent, known)
+
+    def _standing(self, intent: Intent) -> Callable[[], Standing] | None:
+        """What an intent that governs would change; asked of none that policy does not let pass:
+        what it says may be no JSON, or name policies that need `config` to be read."""
+        if intent.intent_type not in GOVERNANCE:
+            return None
+        return lambda: self._governing.standing(intent)
 
 
 def _planned(capability: Capability | None) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from functools import partial
 
 from symphainy_processors.fold.partition import Applied, PartitionState
 from symphainy_processors.fold.plans import is_stopping
+from symphainy_processors.owner.opening import UNDECIDED
 from symphainy_processors.owner.ports import Port
 from symphainy_processors.owner.tasks import intent_for, notices_for, task_for
 from symphainy_runtime.journal.validity import Validity
@@ -33,7 +34,8 @@ from symphainy_schemas.state import ExecutionState
 
 log = logging.getLogger(__name__)
 _REQUESTS = (CancelRequested, DeadlinePassed, CompensationRequested)
-Dispatches = tuple[tuple[ExecutionState, StepDispatched], ...]
+# What is dispatched, and the attributes of its session then.
+Dispatches = tuple[tuple[ExecutionState, StepDispatched, bytes], ...]
 
 
 @dataclass(slots=True)
@@ -155,7 +157,9 @@ class Ledger:
             return ()
         state = self._state.execution(execution_id)
         assert state is not None
-        return tuple((state, event) for event in found)
+        session = self._state.session(state.session_id)
+        attributes = b"" if session is None else session.attributes
+        return tuple((state, event, attributes) for event in found)
 
     def _calls(self, execution_id: str, events: tuple[Event, ...], now: int) -> tuple[Intent, ...]:
         found = [event for event in events if isinstance(event, ChildInvoked)]
@@ -215,9 +219,18 @@ class Ledger:
             self._unsent[offset] = len(pending.dispatches) + len(pending.calls)
             for intent in pending.calls:
                 self._port.submit(self.partition, intent, lambda: self._sent(offset))
-            for state, dispatched in pending.dispatches:
-                task = task_for(state, dispatched, self.partition, offset, self._skew_ms)
+            self._send(pending.dispatches, offset)
+
+    def _send(self, dispatches: Dispatches, offset: int) -> None:
+        try:
+            for state, dispatched, attributes in dispatches:
+                task = task_for(
+                    state, dispatched, attributes, self.partition, offset, self._skew_ms
+                )
                 self._port.send(task, partial(self._told, state.execution_id, task.step, offset))
+        except UNDECIDED as error:  # in a completion nobody hears of it: doubt tells the shell
+            log.warning("partition %d is taken anew: %s", self.partition, error)
+            self.lost = True
 
     def _judge_clock(self, ahead_ms: int) -> None:
         """Too far ahead of the broker's it fires nothing, and says so (rule 9)."""

@@ -13,9 +13,12 @@ from symphainy_processors.fold.partition import PartitionState
 from symphainy_processors.fold.plans import is_stopping
 from symphainy_processors.owner import letters, poison
 from symphainy_processors.owner.deciding import Deciding, Shell, heading_of
+from symphainy_processors.owner.governing import PolicyMissing
 from symphainy_processors.owner.intents import Intents
 from symphainy_processors.owner.ledger import Ledger
+from symphainy_processors.owner.opening import UNDECIDED
 from symphainy_processors.owner.ports import Input
+from symphainy_processors.owner.sessions import Sessions
 from symphainy_processors.owner.tasks import intent_for, notices_for
 from symphainy_processors.owner.timeouts import Timeouts
 from symphainy_processors.saga import decide as saga
@@ -25,7 +28,7 @@ from symphainy_schemas.codec import decode
 from symphainy_schemas.errors import UnreadableRecord
 from symphainy_schemas.events import ChildInvoked, JournalRecord, Position
 from symphainy_schemas.records import Intent, ReportKind, StepReport
-from symphainy_schemas.state import StepStatus
+from symphainy_schemas.state import SessionState, StepStatus
 from symphainy_transport.topics import INTENTS, STEPS
 
 log = logging.getLogger(__name__)
@@ -57,6 +60,7 @@ class OwnedPartition:
         self._deciding = Deciding(state, self.ledger, shell)
         self.positions, self.dispatching = self._deciding.positions, self._deciding.dispatching
         self._intents = Intents(partition, self._deciding, shell)
+        self._sessions = Sessions(partition, self._deciding, shell)
         self._port, self._options = shell.port, shell.options
         self._timeouts = Timeouts(shell.owner, term.offset, shell.options.marker_again_ms)
         self._left = left
@@ -97,7 +101,7 @@ class OwnedPartition:
             self._to_dead_letters(taken, error)
             return
         self.positions.intents_next = taken.offset + 1
-        self._intents.decide(intent, taken.offset)
+        self._intents.decide(intent, taken.offset, taken.value or b"")
 
     def _on_step(self, taken: Input) -> None:
         if taken.offset < self.positions.steps_next:
@@ -128,7 +132,7 @@ class OwnedPartition:
                 self._deciding.decide(state, heading, events, moment, queued)
             else:
                 self._deciding.passed()
-        except StoreBroken:
+        except (StoreBroken, *UNDECIDED):
             raise
         except Exception as error:
             log.exception("report at %d/%d is poison", self.partition, offset)
@@ -136,24 +140,25 @@ class OwnedPartition:
 
     def _on_marker(self, marker: StepReport) -> None:
         for execution_id, name in self._timeouts.read(marker):
-            unsent = self._unsent.get((execution_id, name))
-            found = self.state.step(execution_id, name)
-            if found is not None:
-                state, step = found
-                again = step.status is StepStatus.DISPATCHED and step.dispatched_at == unsent
-                if again:
-                    self._deciding.deliver_again(state, step)
-            self._dealt_with(execution_id, name)
-            if found is None or again:
-                continue
-            if step.due_at > marker.at:  # it went on meanwhile; that time has its own marker
-                continue
-            moment = self._deciding.moment()
-            self._deciding.decide_due(state, step, saga.on_timeout(state, step, moment), moment)
+            self._read_up_to(marker, execution_id, name)
         if self._taking_over and not self._unsent:
             self._taking_over = False
             self.ledger.release_acted_to()
         self._deciding.passed()
+
+    def _read_up_to(self, marker: StepReport, execution_id: str, name: str) -> None:
+        """All that workers had said of a step by then is decided: what it waits for is true."""
+        unsent = self._unsent.get((execution_id, name))
+        found = self.state.step(execution_id, name)
+        if found is not None:
+            state, step = found
+            if step.status is StepStatus.DISPATCHED and step.dispatched_at == unsent:
+                self._deciding.deliver_again(state, step)
+            elif step.due_at <= marker.at:  # else it went on meanwhile; that has its own marker
+                moment = self._deciding.moment()
+                events = saga.on_timeout(state, step, moment)
+                self._deciding.decide_due(state, step, events, moment)
+        self._dealt_with(execution_id, name)
 
     def _to_dead_letters(self, taken: Input, error: UnreadableRecord) -> None:
         """The position passes it only when its letter is acknowledged; the rest waits so long."""
@@ -171,8 +176,15 @@ class OwnedPartition:
             self.positions.steps_next = taken.offset + 1
         self._deciding.passed()
         self._lettering = False
-        while self._behind_letter and not self._lettering:
-            self.take(self._behind_letter.popleft())
+        try:
+            while self._behind_letter and not self._lettering:
+                self.take(self._behind_letter.popleft())
+        except (
+            PolicyMissing,
+            *UNDECIDED,
+        ) as error:  # in a completion nobody hears of it: doubt tells the shell
+            log.warning("partition %d is taken anew: %s", self.partition, error)
+            self.ledger.lost = True
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -186,6 +198,7 @@ class OwnedPartition:
         now = self._deciding.now()
         self._doubt()
         more = not self.ledger.clock_ahead and self._fire(now)  # else nothing fires (rule 9)
+        self._sessions.sweep()
         self._mark(now)
         if not more:  # else what is due goes first; what ends meanwhile lets others go
             self._deciding.dispatch()
@@ -196,6 +209,9 @@ class OwnedPartition:
         decided = 0
         for state, step in self.state.due(now, self._options.due_per_tick):
             decided += 1
+            if isinstance(state, SessionState):
+                self._sessions.due(state, now)
+                continue
             if step is not None and saga.needs_marker(state, step):
                 self._timeouts.add(state.execution_id, step)
                 continue

@@ -8,7 +8,7 @@ out of `serve`, `flush` and `poll`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from symphainy_runtime.state.store import Snapshot, Stores
@@ -16,13 +16,16 @@ from symphainy_schemas.records import (
     CancelNotice,
     Capability,
     DeadLetter,
+    Error,
     Intent,
+    PolicySet,
     StepReport,
     Task,
     Tenant,
 )
 from symphainy_schemas.state import State
 from symphainy_transport.clock import Clock
+from symphainy_transport.privacy.content import Content
 
 Appended = Callable[[int | None, int], None]
 Sent = Callable[[], None]
@@ -233,8 +236,8 @@ class StateFailed:
 StateOutcome = StateOpened | StateWritten | StateFailed
 
 
-class StateLog(Protocol):
-    """The compacted `state` topic: written in transactions, off the latency path (rule 16)."""
+class StateRows(Protocol):
+    """The compacted `state` topic, read for restores."""
 
     def read(self, partition: int) -> Generator[Sequence[tuple[bytes, bytes | None]], None, None]:
         """Every committed record up to the end as of now, oldest first, in batches; an empty one:
@@ -244,6 +247,10 @@ class StateLog(Protocol):
             Unavailable: Kafka did not answer, or as `Journal.read`.
         """
         ...
+
+
+class StateLog(StateRows, Protocol):
+    """The compacted `state` topic: written in transactions, off the latency path (rule 16)."""
 
     def open(self, partition: int) -> None:
         """Begin to fence off older writers; `poll` tells when that is done, or failed."""
@@ -289,9 +296,26 @@ class World(Protocol):
         """The tenant with its limits, if it is known."""
         ...
 
+    def policies(self, scope: str, version: int, sha256: bytes) -> PolicySet | None:
+        """That version of a scope's policies; None if the configuration does not hold it.
+
+        Raises:
+            Unavailable: the configuration cannot be read, so nobody knows.
+        """
+        ...
+
     def refresh(self) -> None:
         """Take what has come of the configuration."""
         ...
+
+
+# Why an intent does not count, which stands so in the log; of that tenant, at that time in ms.
+Prove = Callable[[Intent, bytes, Tenant | None, int], Error | None]
+
+
+def believed(intent: Intent, value: bytes, tenant: Tenant | None, now: int) -> Error | None:
+    """No proof is asked for."""
+    return None
 
 
 @dataclass(frozen=True)
@@ -306,3 +330,5 @@ class Ports:
     journal: Journal
     state_log: StateLog
     stores: Stores
+    prove: Prove = believed
+    content: Content = field(default_factory=Content)

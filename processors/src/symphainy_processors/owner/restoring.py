@@ -17,7 +17,7 @@ from symphainy_processors.fold.checkpoint import FORMAT, Checkpoint, unpack_chec
 from symphainy_processors.fold.evolve import EVOLVE_VERSION
 from symphainy_processors.fold.partition import PartitionState
 from symphainy_processors.owner.options import OwnerOptions
-from symphainy_processors.owner.ports import Journal, StateLog
+from symphainy_processors.owner.ports import Journal, StateRows
 from symphainy_processors.owner.rows import Loading, checkpoint_of
 from symphainy_runtime.journal.chain import Chain, JournalTampered
 from symphainy_runtime.journal.validity import Validity, judge, record_hash, takes_ownership
@@ -44,7 +44,7 @@ class Restored:
 class Restoring:
     """Restores partitions of one journal."""
 
-    def __init__(self, journal: Journal, state_log: StateLog, options: OwnerOptions) -> None:
+    def __init__(self, journal: Journal, state_log: StateRows, options: OwnerOptions) -> None:
         self._journal = journal
         self._state_log = state_log
         self._options = options

@@ -23,9 +23,14 @@ _BY_A_HANDLER = b'{"source":"handler"}'
 
 
 def task_for(
-    state: ExecutionState, event: StepDispatched, partition: int, offset: int, skew_ms: int
+    state: ExecutionState,
+    event: StepDispatched,
+    attributes: bytes,
+    partition: int,
+    offset: int,
+    skew_ms: int,
 ) -> Task:
-    """The one effect of a StepDispatched at journal `offset`.
+    """The one effect of a StepDispatched at journal `offset`; `attributes` are its session's.
 
     Its `start_by` is earlier than the owner's by the skew that a worker's clock may have (rule 13).
     """
@@ -63,6 +68,9 @@ def task_for(
         compensates=entry.compensates,
         result=None if undone is None else undone.result,
         alone=step.lost >= LOST_IN_COMPANY,
+        roles=state.roles,
+        policy=state.policy,
+        session=attributes,
     )
 
 
@@ -83,6 +91,10 @@ def intent_for(state: ExecutionState, event: ChildInvoked, at: int) -> Intent:
         created_at=at,
         traceparent=state.traceparent,
         priority=state.priority,
+        roles=state.roles,
+        attributes=state.attributes,
+        authentication=state.authentication,
+        credential=state.credential,
     )
 
 

@@ -5,13 +5,14 @@
 -- commands (MessagePack array of arrays).
 -- STARTED counts the versions of the execution's capabilities once more, ENDED once less. They are
 -- counted beside the position, so that neither can be lost without the other; what was not counted
--- when it started is not when it ends.
+-- when it started is not when it ends. ENDED also notes what TRIM later takes out of the indexes.
 -- Publishes, if there are changes, a MessagePack array of [execution id, status, document]: the
 -- document's fields and values in a row where a key was given, else an empty array.
 -- Returns 1 when applied, 0 when the position was not the expected one.
 local at = redis.call('HGET', KEYS[1], 'offset') or ''
 if at ~= ARGV[1] then return 0 end
 if at == '' then redis.call('HSET', KEYS[1], 'counts_versions', '1') end
+local FIVE = '^(.*)|(.*)|(.*)|(.*)|(.*)$'
 local function count(key, by)
   for version in string.gmatch(redis.call('HGET', key, 'versions'), '[^"%[%],]+') do
     local field = 'live:' .. version
@@ -33,7 +34,26 @@ for _, command in ipairs(cmsgpack.unpack(ARGV[10])) do
     redis.call('HSET', command[2], 'versions', command[3], 'live', '1')
     count(command[2], 1)
   elseif command[1] == 'ENDED' then
-    if redis.call('HDEL', command[2], 'live') == 1 then count(command[2], -1) end
+    local key, ended, at = command[2], command[3], command[4]
+    local id, session, status, tenant = command[5], command[6], command[7], command[8]
+    if redis.call('HDEL', key, 'live') == 1 then count(key, -1) end
+    local head = redis.call('HGET', key, 'head')
+    if head then
+      local asked = cjson.decode(head)['intent_type']
+      redis.call('ZADD', ended, at, table.concat({id, session, status, asked, tenant}, '|'))
+    end
+  elseif command[1] == 'TRIM' then
+    local ended, root, expired, most = command[2], command[3], command[4], command[5]
+    local gone = redis.call('ZRANGEBYSCORE', ended, '-inf', expired, 'WITHSCORES', 'LIMIT', 0, most)
+    for i = 1, #gone, 2 do
+      local id, session, status, asked, tenant = string.match(gone[i], FIVE)
+      redis.call('ZREM', root .. 'idx:ses:' .. tenant .. ':' .. session, id)
+      redis.call('ZREM', root .. 'idx:ten:' .. tenant, id)
+      redis.call('ZREM', root .. 'idx:typ:' .. tenant .. ':' .. asked, id)
+      redis.call('ZREM', root .. 'idx:sta:' .. tenant .. ':' .. status, id)
+      redis.call('ZREM', ended, gone[i])
+      redis.call('HSET', KEYS[1], 'trimmed', gone[i + 1])
+    end
   else
     redis.call(unpack(command))
   end

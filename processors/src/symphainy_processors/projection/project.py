@@ -1,8 +1,9 @@
 """What a journal record changes in the read model, as Redis commands. Pure.
 
-A command is a list whose first item is its name and whose second is its key. `STATUS`, `STARTED`
-and `ENDED` are the script's own: the first sets an execution's status and moves it between the
-status indexes, the others count the versions of capabilities that live executions have.
+A command is a list whose first item is its name and whose second is its key. `STATUS`, `STARTED`,
+`ENDED` and `TRIM` are the script's own: the first sets an execution's status and moves it between
+the status indexes, the next two count the versions of capabilities that live executions have, and
+the last takes out of the indexes what ended longer ago than the retention.
 """
 
 from __future__ import annotations
@@ -11,22 +12,22 @@ from typing import Any
 
 import msgspec
 
-from symphainy_processors.projection.documents import (
-    asked,
+from symphainy_processors.projection.documents import asked, head, of_session, outcome
+from symphainy_runtime.journal.documents import (
     error_document,
     event_document,
-    head,
-    outcome,
     planned,
     raw,
     to_json,
 )
+from symphainy_runtime.policy.telling import decision_document
 from symphainy_runtime.read_model.keys import Keys
 from symphainy_schemas import events as e
 from symphainy_schemas.ids import is_compensation
 from symphainy_schemas.state import ExecutionStatus
 
 Command = list[str | int]
+TRIMMED_AT_ONCE = 1_000  # some 5 ms of Redis, and more than a batch can end
 _PUSH_AT_ONCE = 1_000  # Lua unpacks a command's arguments onto a stack of about 8,000
 _STATUS: dict[type, ExecutionStatus] = {
     e.IntentReceived: ExecutionStatus.ACCEPTED,
@@ -43,6 +44,8 @@ _STATUS: dict[type, ExecutionStatus] = {
     e.StepRetryRequested: ExecutionStatus.RUNNING,
     e.ExecutionCompensated: ExecutionStatus.COMPENSATED,
 }
+Governing = e.PolicyActivated | e.TenantSuspended | e.TenantResumed
+_GOVERNING = (e.PolicyActivated, e.TenantSuspended, e.TenantResumed)
 _UNDOING: dict[type, ExecutionStatus] = {e.StepRetryRequested: ExecutionStatus.COMPENSATING}
 _OF_A_HANDLER = frozenset({e.StepSuspended, e.StepResumed, e.StepCancelled, e.StepRetryRequested})
 
@@ -70,32 +73,48 @@ class Projection:
         if not record.execution_id:
             return Projected([], None)
         if isinstance(record.events[0], e.IntentRepeated):
-            return Projected(self._events(record, offset), None)
+            # What has left the read model does not come back by half.
+            return Projected([["RPUSHX", *one[1:]] for one in self._events(record, offset)], None)
         commands: list[Command] = []
         fields: dict[str, str] = {"as_of": str(offset)}
         status = ""
         for event in record.events:
             status = self._event(commands, fields, record, offset, event) or status
+            if isinstance(event, _GOVERNING):
+                commands.append(self._governed(event, offset))
         key = self._keys.execution(record.execution_id)
         hset: Command = ["HSET", key]
         for name, value in fields.items():
             hset += (name, value)
         commands.append(hset)
-        if any(isinstance(one, e.ExecutionStarted) for one in record.events):
+        started = any(isinstance(one, e.ExecutionStarted) for one in record.events)
+        if started:
             commands.append(self._started(record))
+            running = self._keys.running(record.session_id)
+            commands.append(["ZADD", running, record.at, record.execution_id])
         commands += self._events(record, offset)
         told = ""
         if status:
             root = self._keys.by_status(record.tenant_id, "")
             commands.append(["STATUS", key, status, record.execution_id, root, record.at])
             if ExecutionStatus(status).ended:
-                commands.append(["ENDED", key])
+                place: Command = [record.execution_id, record.session_id, status, record.tenant_id]
+                commands.append(["ENDED", key, self._keys.ended, record.at, *place])
+                if started or not isinstance(record.events[0], e.IntentReceived):
+                    running = self._keys.running(record.session_id)
+                    commands.append(["ZREM", running, record.execution_id])
                 told = key
                 expiry = record.at + self._retention_ms
                 events = self._keys.events(record.execution_id)
                 commands.append(["PEXPIREAT", key, expiry])
                 commands.append(["PEXPIREAT", events, expiry])
         return Projected(commands, (record.execution_id, status, told))
+
+    def trim(self, at: int) -> Command:
+        """What takes out of the indexes what has expired at journaled time `at`, a bounded number
+        a call."""
+        expired = at - self._retention_ms
+        return ["TRIM", self._keys.ended, self._keys.root, expired, TRIMMED_AT_ONCE]
 
     def _event(
         self,
@@ -112,11 +131,11 @@ class Projection:
                 self._index(commands, record, event)
             case e.SessionOpened():
                 commands.append(self._session_opened(record, offset, event))
-            case e.SessionClosed():
+                key = self._keys.sessions(record.tenant_id)
+                commands.append(["ZADD", key, record.at, record.session_id])
+            case e.SessionChanged() | e.SessionClosed() | e.SessionExpired() | e.SessionSwept():
                 key = self._keys.session(record.session_id)
-                commands.append(
-                    ["HSET", key, "status", "closed", "closed_at", record.at, "as_of", offset]
-                )
+                commands.append(["HSET", key, "as_of", offset, *of_session(record, event)])
             case e.IntentRejected() | e.ExecutionFailed():
                 fields["error"] = to_json(error_document(event.error))
                 fields["ended_at"] = str(record.at)
@@ -132,7 +151,7 @@ class Projection:
             case e.CapabilityResolved() if event.plan:
                 fields["plan"] = to_json([planned(one) for one in event.plan])
             case _:
-                _of_a_plan(fields, record, event)
+                _of_the_whole(fields, record, event)
         if type(event) in STEP_STATUS:
             _step(fields, event, record.at)
         undoing = type(event) in _OF_A_HANDLER and is_compensation(event.step)  # type: ignore[union-attr]
@@ -142,7 +161,7 @@ class Projection:
         self, commands: list[Command], record: e.JournalRecord, event: e.IntentReceived
     ) -> None:
         for key in (
-            self._keys.by_session(record.session_id),
+            self._keys.by_session(record.tenant_id, record.session_id),
             self._keys.by_tenant(record.tenant_id),
             self._keys.by_type(record.tenant_id, event.intent_type),
         ):
@@ -171,9 +190,19 @@ class Projection:
             "user_id": event.principal,
             "opened_at": record.at,
             "attributes": raw(event.attributes),
+            "idle_ms": event.idle_ms,
+            "expires_at": record.at + event.lifetime_ms if event.lifetime_ms else None,
+            "at_expiry": "cancel" if event.cancels else "drain",
         }
         key = self._keys.session(record.session_id)
         return ["HSET", key, "head", to_json(head), "status", "open", "as_of", str(offset)]
+
+    def _governed(self, event: Governing, offset: int) -> Command:
+        hset: Command = ["HSET", self._keys.governed(event.scope), "as_of", offset]
+        if isinstance(event, e.PolicyActivated):
+            return [*hset, "policy_version", event.version, "policy_sha256", event.sha256.hex()]
+        suspended = isinstance(event, e.TenantSuspended)
+        return [*hset, "suspended", int(suspended), "reason", event.reason if suspended else ""]
 
     def _events(self, record: e.JournalRecord, offset: int) -> list[Command]:
         key = self._keys.events(record.execution_id)
@@ -187,9 +216,11 @@ class Projection:
         ]
 
 
-def _of_a_plan(fields: dict[str, str], record: e.JournalRecord, event: e.Event) -> None:
-    """What was asked of an execution, and how its plan ends otherwise than well."""
+def _of_the_whole(fields: dict[str, str], record: e.JournalRecord, event: e.Event) -> None:
+    """What was decided and asked of an execution, and how its plan ends otherwise than well."""
     match event:
+        case e.PolicyValidated():
+            fields["decision"] = to_json(decision_document(event.decision))
         case e.CancelRequested():
             fields["cancel"] = asked(record, event)
         case e.CompensationRequested():

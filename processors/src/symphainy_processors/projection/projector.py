@@ -2,13 +2,15 @@
 
 A batch and the position that it leads to are one script (rule 19), so a repeat changes nothing and
 two projectors cannot write the same record twice: whose position is not the expected one reads it
-anew. A Redis that lost everything is filled again from the start of the journal.
+anew. A Redis that lost everything is filled again from the start of the journal; a deletion of the
+read model that somebody began and did not end is ended first (`clearing`).
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from importlib import resources
 
@@ -17,6 +19,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from redis import Redis
 from redis.exceptions import RedisError
 
+from symphainy_processors.projection.clearing import Clearing, deleted_by
 from symphainy_processors.projection.project import Command, Projection
 from symphainy_runtime.journal.validity import Validity, judge
 from symphainy_runtime.read_model.keys import Keys
@@ -30,6 +33,9 @@ log = logging.getLogger(__name__)
 BATCH = 500
 IDLE_WAIT_S = 0.25
 REDIS_RETRY_S = 0.5
+# A Redis that lost everything is noticed when a batch does not fit; where nothing is decided none
+# comes, so one look at the positions every few seconds, in which a reader misses what was lost.
+LOOK_S = 5.0
 _msgpack = msgspec.msgpack.Encoder()
 
 
@@ -85,6 +91,10 @@ class PartitionProjector:
         """Whether there is something to write."""
         return str(self._reached) != self._expected and self._reached >= 0
 
+    def stands_at(self, offset: bytes | None) -> bool:
+        """Whether that is the position that the next batch expects."""
+        return (offset or b"").decode() == self._expected
+
     def arguments(self) -> list[str | bytes | int]:
         """The script's arguments for the batch."""
         standing = self._standing
@@ -97,8 +107,11 @@ class PartitionProjector:
             *(self._decided or ("", "")),
             self.keys.channel,
             _msgpack.encode(tuple(self._changes.values())),
-            _msgpack.encode(self._commands),
+            _msgpack.encode([*self._commands, *self._trim()]),
         ]
+
+    def _trim(self) -> list[Command]:
+        return [] if self._decided is None else [self._projection.trim(self._decided[1])]
 
     def applied(self) -> None:
         """The batch is in Redis."""
@@ -131,6 +144,7 @@ class Projector:
         self.halted: dict[int, OperatorError] = {}
         """The partitions that only an operator can set going again, and why."""
         self._stopping = threading.Event()
+        self._looked_at = time.monotonic()
 
     def _count(self) -> int:
         found = self._consumer.list_topics(self._topic, timeout=10.0).topics[self._topic]
@@ -175,7 +189,8 @@ class Projector:
         left = 0
         for p, (low, high) in ends.items():
             position = self._position(self._partitions[p].keys)
-            reached = int(position[b"offset"]) + 1 if position else low
+            unknown = not position or deleted_by(position) is not None
+            reached = low if unknown else int(position[b"offset"]) + 1
             left += max(0, high - max(reached, low))
         return left
 
@@ -186,6 +201,7 @@ class Projector:
         """Read what has come, write it; how many records."""
         first = self._consumer.poll(wait_s)
         if first is None:
+            self._look()
             return 0
         taken = 0
         for message in (first, *self._consumer.consume(BATCH, 0)):
@@ -200,6 +216,25 @@ class Projector:
                 taken += self._take(partition, offset, value)
         self._write()
         return taken
+
+    def _look(self) -> None:
+        """Whether the read model still stands where it was left; what does not is read anew."""
+        if time.monotonic() - self._looked_at < LOOK_S:
+            return
+        pipe = self._redis.pipeline(transaction=False)
+        for one in self._partitions.values():
+            pipe.hget(one.keys.position, "offset")
+        try:
+            stand: list[bytes | None] = pipe.execute()
+        except RedisError as error:
+            log.warning("waiting for Redis: %s", error)
+            return
+        self._looked_at = time.monotonic()
+        pairs = zip(self._partitions.items(), stand, strict=True)
+        moved = {p: one for (p, one), at in pairs if not one.stands_at(at)}
+        if moved:
+            log.warning("the read model moved in partitions %s, reading them anew", sorted(moved))
+            self._seek(moved)
 
     def _take(self, partition: int, offset: int, value: bytes) -> int:
         """What this version cannot read stops its partition; the others go on."""
@@ -237,7 +272,7 @@ class Projector:
         for p, one in some.items():
             if p in self.halted:
                 continue
-            start = one.load(self._position(one.keys))
+            start = one.load(self._settled(one.keys))
             low, _ = self._bounds(p)
             if 0 < start < low:
                 raise OperatorError(
@@ -252,6 +287,19 @@ class Projector:
             [place for place in places if place.partition in assigned]
         )
         self._consumer.incremental_assign(places)
+
+    def _settled(self, keys: Keys) -> dict[bytes, bytes]:
+        """The position, once nothing of the partition is being deleted any more."""
+        while (mark := deleted_by(position := self._position(keys))) is not None:
+            if self._stopping.is_set():
+                return {}
+            log.info("partition %d: ending a deletion of the read model", keys.partition)
+            try:
+                Clearing(self._redis, self._settings.redis_prefix, {keys.partition: mark}).run()
+            except RedisError as error:
+                log.warning("waiting for Redis: %s", error)
+                self._stopping.wait(REDIS_RETRY_S)
+        return position
 
     def _position(self, keys: Keys) -> dict[bytes, bytes]:
         while True:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from symphainy_processors.fold.family import STOPPED
 from symphainy_processors.fold.plans import MAIN_STEP, find_step, is_undoing, policy_of
 from symphainy_processors.moment import Moment
 from symphainy_processors.saga import advancing, attempts, calling, cancelling, pausing, waiting
@@ -22,8 +23,6 @@ from symphainy_schemas.state import ExecutionState, StepState, StepStatus
 _ENDED = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED})
 # No delivery of it is awaited; one that was given up may live.
 WAITING = frozenset({StepStatus.BACKING_OFF, StepStatus.READY, StepStatus.HELD})
-# It goes on no more; deliveries of it may.
-_STOPPED = frozenset({StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SUCCEEDED})
 _CLOSING = frozenset(
     {ReportKind.SUCCEEDED, ReportKind.FAILED, ReportKind.HANDED_BACK, ReportKind.SUSPENDED}
 )
@@ -100,7 +99,7 @@ def needs_marker(state: ExecutionState, step: StepState) -> bool:
     before must be read first (rule 14)."""
     if step.status is StepStatus.BACKING_OFF:
         return step.delivery in step.open
-    if step.status in _STOPPED:
+    if step.status in STOPPED:
         return bool(state.plan)  # whose compensations are told what it returned
     return step.status in (StepStatus.STARTED, StepStatus.DISPATCHED)
 
@@ -136,7 +135,7 @@ def on_timeout(state: ExecutionState, step: StepState, moment: Moment) -> Events
 def _on_timeout(state: ExecutionState, step: StepState, moment: Moment) -> Events:
     if not 0 < step.due_at <= moment.now:
         return ()
-    if step.status is StepStatus.BACKING_OFF or step.status in _STOPPED:
+    if step.status is StepStatus.BACKING_OFF or step.status in STOPPED:
         return _on_due(state, step, moment.now)
     if step.status is StepStatus.DISPATCHED:
         # It stays open: a worker may have started it in time and have had no time to say so.

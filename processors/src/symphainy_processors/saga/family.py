@@ -19,7 +19,7 @@ from symphainy_processors.saga import cancelling, waiting
 from symphainy_processors.saga import decide as saga
 from symphainy_schemas import events as e
 from symphainy_schemas.records import Error
-from symphainy_schemas.state import ExecutionState
+from symphainy_schemas.state import ExecutionState, ExecutionStatus
 
 Events = tuple[e.Event, ...]
 # It stands twice in one record of at most 1 MiB: as it was told, and as what the step waited for.
@@ -100,6 +100,19 @@ def _told(state: ExecutionState, *, result: bytes = b"", error: Error | None = N
             "error": error,
         }
     )
+
+
+def has_succeeded(outcome: bytes) -> bool:
+    """Whether that is the end of an execution whose result can be used."""
+    told = msgspec.json.decode(outcome, type=_Outcome)
+    return told.status is ExecutionStatus.SUCCEEDED and told.error is None
+
+
+class _Outcome(Struct, frozen=True, gc=False):
+    """As much of what `_told` wrote as is asked for here."""
+
+    status: ExecutionStatus
+    error: Error | None = None
 
 
 def _fitting(state: ExecutionState, event: e.ChildEnded) -> e.ChildEnded:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from symphainy_processors.fold.plans import (
     by_plan,
     failed_undo,
@@ -12,6 +14,7 @@ from symphainy_processors.fold.plans import (
     is_whole,
     planned,
 )
+from symphainy_processors.saga.forgetting import forgotten
 from symphainy_schemas import events as e
 from symphainy_schemas.ids import undone_by
 from symphainy_schemas.records import Error, PlanStep, Recovery
@@ -25,7 +28,8 @@ def requested(state: ExecutionState, event: e.StepRetryRequested) -> Events:
     """The step is ready once more, as one attempt beyond those of its policy."""
     step = find_step(state, event.step)
     assert step is not None
-    return (event, e.StepReady(step=event.step, attempt=step.attempt + 1))
+    anew = replace(event, forgets=forgotten(state, step))
+    return (anew, e.StepReady(step=event.step, attempt=step.attempt + 1))
 
 
 def problem(state: ExecutionState, event: e.StepRetryRequested) -> Error | None:
@@ -45,8 +49,18 @@ def problem(state: ExecutionState, event: e.StepRetryRequested) -> Error | None:
     if bool(undone_by(step.step)) != undoing:
         return _error("compensation_began", f"What {step.step} belongs to is being undone.")
     if undoing or not (state.to_end or state.undo or state.recovery is Recovery.COMPENSATE):
-        return None if not step.open else _error("step_may_run", f"{step.step} may still run.")
+        return _going_on(state, step)
     return _error("execution_stopping", "The execution ends, and what it did is undone.")
+
+
+def _going_on(state: ExecutionState, step: StepState) -> Error | None:
+    """What of a failed step is not over."""
+    if step.open:
+        return _error("step_may_run", f"{step.step} may still run.")
+    child = next((x.execution_id for x in state.children if x.step == step.step), None)
+    if child is None:
+        return None
+    return _error("step_may_run", f"{child}, which {step.step} invoked, has not ended yet.")
 
 
 def _unknown(state: ExecutionState, name: str) -> Error:

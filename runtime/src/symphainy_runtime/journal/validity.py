@@ -8,6 +8,7 @@ predecessor timed out lands at last + 1 under a current term.
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,6 +18,20 @@ from symphainy_schemas.errors import JournalTooNew, UnreadableRecord
 from symphainy_schemas.events import JournalRecord, OwnershipTaken
 
 _GAP = -2  # no seq follows it, since seq counts from 0
+
+
+class Numbered(Protocol):
+    """A record's place in its term."""
+
+    @property
+    def term(self) -> int:
+        """Of which owner."""
+        ...
+
+    @property
+    def seq(self) -> int:
+        """Its number there."""
+        ...
 
 
 class Validity(Struct, frozen=True, gc=False):
@@ -34,11 +49,15 @@ class Validity(Struct, frozen=True, gc=False):
         """The reader's next standing if the record counts, else None."""
         if takes_ownership(record):
             return Validity(offset, 0, offset, record_hash(value))
-        if record.term != self.term or record.seq != self.seq + 1:
+        if not self.counts(record):
             return None
         return Validity(self.term, record.seq, offset, record_hash(value))
 
-    def after(self, record: JournalRecord) -> Validity:
+    def counts(self, record: Numbered) -> bool:
+        """Whether a record that takes no ownership counts."""
+        return record.term == self.term and record.seq == self.seq + 1
+
+    def after(self, record: Numbered) -> Validity:
         """The standing after a record that does not count: a gap ends its term."""
         if record.term == self.term and record.seq > self.seq + 1:
             return replace(self, seq=_GAP)
@@ -64,11 +83,7 @@ def judge(value: bytes, offset: int, standing: Validity) -> Stored:
     try:
         record = decode(value, JournalRecord)
     except UnreadableRecord as error:
-        if error.code == "unknown_schema":
-            raise JournalTooNew(
-                f"Journal offset {offset}: {error.message}",
-                cure="Upgrade this process; nothing was touched.",
-            ) from error
+        refuse_newer(error, offset)
         return Stored(offset, value, None, False, standing)
     accepted = standing.accept(record, offset, value)
     if accepted is None:
@@ -76,9 +91,23 @@ def judge(value: bytes, offset: int, standing: Validity) -> Stored:
     return Stored(offset, value, record, True, accepted)
 
 
+def refuse_newer(error: UnreadableRecord, offset: int) -> None:
+    """Nothing, if no owner can have written those bytes.
+
+    Raises:
+        JournalTooNew: a newer one can have.
+    """
+    if error.code == "unknown_schema":
+        raise JournalTooNew(
+            f"Journal offset {offset}: {error.message}",
+            cure="Upgrade this process; nothing was touched.",
+        ) from error
+
+
 def takes_ownership(record: JournalRecord) -> bool:
     """Whether the record is a new owner's first."""
-    return bool(record.events) and isinstance(record.events[0], OwnershipTaken)
+    events = record.events
+    return bool(events) and type(events[0]) is OwnershipTaken
 
 
 def record_hash(value: bytes) -> bytes:

@@ -19,10 +19,11 @@ class Keys:
 
     @property
     def position(self) -> str:
-        """Hash: offset (last projected), term, seq, hash; of the last valid record intents_next and
-        at (ms), empty while there was none; live:<name>@<version>, how many
-        executions that have not ended have that version of a capability; counts_versions, if those
-        are counted from the journal's start."""
+        """Hash: offset (last projected, or who deletes the partition's keys now), term, seq, hash;
+        of the last valid record intents_next and at (ms), empty while there was none;
+        trimmed, the latest end (ms) of an execution that has left the indexes, if one has;
+        live:<name>@<version>, how many executions that have not ended have that version of a
+        capability; counts_versions, if those are counted from the journal's start."""
         return f"{self.root}pos"
 
     def execution(self, execution_id: str) -> str:
@@ -35,12 +36,27 @@ class Keys:
         return f"{self.root}evt:{execution_id}"
 
     def session(self, session_id: str) -> str:
-        """Hash: head (JSON), status, closed_at, as_of."""
+        """Hash: head (JSON), attributes (JSON, once they were changed), status, closed_at, ending
+        (JSON: why it was closed, and how), closing (while what runs is asked to end), as_of."""
         return f"{self.root}ses:{session_id}"
 
-    def by_session(self, session_id: str) -> str:
-        """Sorted set of execution ids by journaled start, ms."""
-        return f"{self.root}idx:ses:{session_id}"
+    def running(self, session_id: str) -> str:
+        """Sorted set of ids of executions that run in it, by journaled start, ms."""
+        return f"{self.root}run:{session_id}"
+
+    def sessions(self, tenant_id: str) -> str:
+        """Sorted set of session ids by journaled opening, ms."""
+        return f"{self.root}idx:own:{tenant_id}"
+
+    def governed(self, scope: str) -> str:
+        """Hash: policy_version, policy_sha256, suspended (0 or 1), reason, as_of; of a tenant, or
+        the platform."""
+        return f"{self.root}gov:{scope}"
+
+    def by_session(self, tenant_id: str, session_id: str) -> str:
+        """Sorted set of execution ids by journaled start, ms: the tenant's own. An intent that
+        names another tenant's session is rejected, and yet has an execution that tells so."""
+        return f"{self.root}idx:ses:{tenant_id}:{session_id}"
 
     def by_tenant(self, tenant_id: str) -> str:
         """Sorted set of execution ids by journaled start, ms."""
@@ -53,6 +69,13 @@ class Keys:
     def by_status(self, tenant_id: str, status: str) -> str:
         """Sorted set of execution ids by journaled start, ms."""
         return f"{self.root}idx:sta:{tenant_id}:{status}"
+
+    @property
+    def ended(self) -> str:
+        """Sorted set of ended executions by journaled end, ms, for taking them out of the indexes:
+        id, session, status, intent type and tenant with | between. The script writes and reads
+        it, and so knows how the keys of the indexes are made."""
+        return f"{self.root}idx:end"
 
     @property
     def channel(self) -> str:

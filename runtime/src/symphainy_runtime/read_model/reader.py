@@ -1,6 +1,8 @@
 """Reading the read model: documents, events and listings, always within one tenant.
 
 Nothing here writes. A document of another tenant is answered exactly like one that is not there.
+Sealed content is opened here, for its own tenant; where that cannot be, the document says so in
+`content` (`shredded`, `corrupt`, `keys_not_set`), and each piece of it in its place.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,8 @@ from redis.exceptions import RedisError
 from symphainy_runtime.read_model.keys import Keys
 from symphainy_schemas import ids
 from symphainy_schemas.errors import CallerError, Unavailable
+from symphainy_transport.privacy.content import Content
+from symphainy_transport.privacy.marking import holds_sealed
 
 Document = dict[str, Any]
 
@@ -47,7 +51,11 @@ class Page:
 class ReadModel:
     """The read model as one tenant sees it."""
 
-    def __init__(self, redis: Redis, prefix: str, partitions: int) -> None:
+    def __init__(
+        self, redis: Redis, prefix: str, partitions: int, content: Content | None = None
+    ) -> None:
+        """`content` opens what is sealed."""
+        self._content = content or Content()
         self._redis = redis
         self._prefix = prefix
         self._partitions = partitions
@@ -70,10 +78,27 @@ class ReadModel:
             raise _unavailable(error) from error
         documents = {}
         for one, fields in zip(execution_ids, found, strict=True):
-            document = execution_document(fields) if fields else None
-            if document is not None and document["tenant_id"] == tenant_id:
+            document = await self.document(tenant_id, fields)
+            if document is not None:
                 documents[one] = document
         return documents
+
+    async def document(self, tenant_id: str, fields: Mapping[bytes, bytes]) -> Document | None:
+        """The document of an execution's hash, if there is one and it is the tenant's.
+
+        Raises:
+            Unavailable: what opens its content cannot be had.
+        """
+        document = execution_document(fields) if fields else None
+        if document is None or document["tenant_id"] != tenant_id:
+            return None
+        sealed = any(holds_sealed(value) for value in fields.values())
+        return await self._shown(tenant_id, document) if sealed else document
+
+    async def _shown(self, tenant_id: str, document: Document) -> Document:
+        opener = await self._content.ready(tenant_id)
+        shown, why = opener.show(document)
+        return {**shown, "content": why} if why else shown
 
     async def execution(self, tenant_id: str, execution_id: str) -> Document | None:
         """Everything known of an execution: status, steps, artifacts, error, offsets."""
@@ -87,16 +112,19 @@ class ReadModel:
         """The execution's events in journal order, from index `after`; None if not there."""
         if await self.execution(tenant_id, execution_id) is None:
             return None
-        return await self._events(execution_id, after)
+        return await self._events(tenant_id, execution_id, after)
 
-    async def _events(self, execution_id: str, after: int = 0) -> list[Document]:
+    async def _events(self, tenant_id: str, execution_id: str, after: int = 0) -> list[Document]:
         try:
             raw: Any = await self._redis.lrange(
                 self._keys(execution_id).events(execution_id), after, -1
             )
         except RedisError as error:
             raise _unavailable(error) from error
-        return [msgspec.json.decode(one) for one in raw]
+        events: list[Document] = [msgspec.json.decode(one) for one in raw]
+        if not any(holds_sealed(one) for one in raw):
+            return events
+        return [await self._shown(tenant_id, one) for one in events]
 
     async def session(self, tenant_id: str, session_id: str) -> Document | None:
         """A session: who opened it, when, its attributes, whether it is open."""
@@ -108,8 +136,45 @@ class ReadModel:
             raise _unavailable(error) from error
         if not fields:
             return None
-        document = _flat(fields)
+        document = _session_document(fields)
         return document if document["tenant_id"] == tenant_id else None
+
+    async def running(self, session_id: str, limit: int) -> tuple[int, list[str]]:
+        """How many executions run in a session, and the ids of the first `limit` by their start.
+
+        Raises:
+            Unavailable: Redis did not answer.
+        """
+        key = self._keys(session_id).running(session_id)
+        try:
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.zcard(key)
+            pipe.zrange(key, 0, limit - 1)
+            count, names = await pipe.execute()
+        except RedisError as error:
+            raise _unavailable(error) from error
+        return count, [one.decode() for one in names]
+
+    async def sessions(self, tenant_id: str, what: Listing) -> Page:
+        """The tenant's sessions, newest first, over all partitions; of a listing's filters only
+        `status`, `from_ms` and `to_ms` mean something. Errors as of `listing`."""
+        keys = [Keys(self._prefix, p).sessions(tenant_id) for p in range(self._partitions)]
+
+        async def fetch(names: Sequence[str]) -> dict[str, Document]:
+            try:
+                pipe = self._redis.pipeline(transaction=False)
+                for one in names:
+                    pipe.hgetall(self._keys(one).session(one))
+                found: list[Mapping[bytes, bytes]] = await pipe.execute()
+            except RedisError as error:
+                raise _unavailable(error) from error
+            told = zip(names, map(_session_document, found), strict=True)
+            return {one: it for one, it in told if it.get("tenant_id") == tenant_id}
+
+        def matches(document: Document) -> bool:
+            return what.status is None or document["status"] == what.status
+
+        return await self._page(keys, what, fetch, matches)
 
     async def session_events(self, tenant_id: str, session_id: str) -> list[Document] | None:
         """Every event of the session's executions, in journal order; None if not there."""
@@ -117,11 +182,11 @@ class ReadModel:
             return None
         try:
             members: Any = await self._redis.zrange(
-                self._keys(session_id).by_session(session_id), 0, -1
+                self._keys(session_id).by_session(tenant_id, session_id), 0, -1
             )
         except RedisError as error:
             raise _unavailable(error) from error
-        events = [event for one in members for event in await self._events(one.decode())]
+        events = [event for one in members for event in await self._events(tenant_id, one.decode())]
         return sorted(events, key=lambda event: (event["offset"], event["index"]))
 
     async def listing(self, tenant_id: str, what: Listing) -> Page:
@@ -131,8 +196,24 @@ class ReadModel:
             CallerError: the cursor is not one that this listing gave.
             Unavailable: Redis did not answer.
         """
+
+        async def fetch(names: Sequence[str]) -> dict[str, Document]:
+            return await self.executions(tenant_id, names)
+
+        def matches(document: Document) -> bool:
+            return _matches(document, what)
+
+        return await self._page(self._indexes(tenant_id, what), what, fetch, matches)
+
+    async def _page(
+        self,
+        keys: Sequence[str],
+        what: Listing,
+        fetch: Callable[[Sequence[str]], Awaitable[dict[str, Document]]],
+        matches: Callable[[Document], bool],
+    ) -> Page:
         before = _read_cursor(what.cursor)
-        lists = await self._candidates(tenant_id, what, before)
+        lists = await self._candidates(keys, what, before)
         wanted = [
             pair
             for pair in heapq.merge(*lists, key=_order)
@@ -142,9 +223,9 @@ class ReadModel:
         documents: list[Document] = []
         for start in range(0, len(wanted), what.limit):
             names = [one.decode() for one, _ in wanted[start : start + what.limit]]
-            found = await self.executions(tenant_id, names)
+            found = await fetch(names)
             for index, name in enumerate(names, start):
-                if name in found and _matches(found[name], what):
+                if name in found and matches(found[name]):
                     documents.append(found[name])
                 if len(documents) == what.limit:
                     more = more or index + 1 < len(wanted)
@@ -152,14 +233,14 @@ class ReadModel:
         return Page(tuple(documents), _cursor(wanted[-1]) if more and wanted else None)
 
     async def _candidates(
-        self, tenant_id: str, what: Listing, before: tuple[float, bytes] | None
+        self, keys: Sequence[str], what: Listing, before: tuple[float, bytes] | None
     ) -> list[list[tuple[bytes, float]]]:
         tops = [float(one) for one in (what.to_ms, before and -before[0]) if one is not None]
         top = min(tops, default=float("inf"))
         bottom = float("-inf") if what.from_ms is None else float(what.from_ms)
         try:
             pipe = self._redis.pipeline(transaction=False)
-            for key in self._indexes(tenant_id, what):
+            for key in keys:
                 # Candidates of later filters are dropped after the read: take some to spare.
                 pipe.zrevrangebyscore(key, top, bottom, withscores=True, start=0, num=_spare(what))
             found: list[list[tuple[bytes, float]]] = await pipe.execute()
@@ -171,13 +252,20 @@ class ReadModel:
         if what.session_id is not None:
             if not ids.is_session_id(what.session_id):
                 return []
-            return [self._keys(what.session_id).by_session(what.session_id)]
+            return [self._keys(what.session_id).by_session(tenant_id, what.session_id)]
         every = [Keys(self._prefix, p) for p in range(self._partitions)]
         if what.intent_type is not None:
             return [keys.by_type(tenant_id, what.intent_type) for keys in every]
         if what.status is not None:
             return [keys.by_status(tenant_id, what.status) for keys in every]
         return [keys.by_tenant(tenant_id) for keys in every]
+
+
+def _session_document(fields: Mapping[bytes, bytes]) -> Document:
+    document = _flat({name: one for name, one in fields.items() if name != b"attributes"})
+    if b"attributes" in fields:  # in place of those that it was opened with
+        document["attributes"] = msgspec.json.decode(fields[b"attributes"])
+    return document
 
 
 def execution_document(fields: Mapping[bytes, bytes]) -> Document | None:
@@ -189,6 +277,7 @@ def execution_document(fields: Mapping[bytes, bytes]) -> Document | None:
     document.setdefault("events", [])
     document.setdefault("state_changes", [])
     document.setdefault("error", None)
+    document.setdefault("decision", None)
     document.setdefault("cancel", None)
     document.setdefault("paused", None)
     document.setdefault("plan", None)

@@ -35,6 +35,7 @@ from typing import Any
 from msgspec import Struct
 
 from symphainy_schemas.avro_code.binary import Read, Write
+from symphainy_schemas.avro_code.glancing import Narrow, glanced, narrowing
 from symphainy_schemas.avro_code.reading import reader
 from symphainy_schemas.avro_code.shapes import shape_of
 from symphainy_schemas.avro_code.writing import writer
@@ -67,4 +68,18 @@ def compiled(schema: Any, record: type, habits: Habits) -> tuple[Read, Write]:
     return reader(shape, habits.recurring), writer(shape)
 
 
-__all__ = ["Habits", "Read", "Write", "compiled"]
+def compiled_glance(schema: Any, glance: type, habits: Habits) -> tuple[Read, Narrow]:
+    """The reader of a glance (`glancing`), and what makes it of a record that was read whole.
+
+    Whatever `compiled` reads, it reads to the same members; the index that it answers is behind the
+    last of them.
+
+    Raises:
+        TypeError: `glance` is no glance at the schema's record.
+    """
+    record: type = glance.of  # type: ignore[attr-defined]
+    shape = glanced(shape_of(schema, record, habits.times), glance)
+    return reader(shape, habits.recurring), narrowing(glance)
+
+
+__all__ = ["Habits", "Narrow", "Read", "Write", "compiled", "compiled_glance"]

@@ -27,6 +27,8 @@ _MOST_RECURRING: Final = 1_024
 _MOST_RECURRING_BYTES: Final = 512
 """What is remembered at most, then forgotten at once: 8 s of times, less than 2 MB of records."""
 _KEY_BYTES: Final = 24
+_MOST_ALIKE: Final = 8
+"""Records of the same first bytes, the newest first: decisions under one version of policies."""
 
 _DOUBLE = Struct("<d")
 double = _DOUBLE.unpack_from
@@ -174,22 +176,32 @@ def branches(readers: Sequence[Read]) -> list[Read]:
 
 
 def recurring_read(read: Read) -> Read:
-    """`read`, for records that recur: by the first bytes it knows which one is likely.
+    """`read`, for records that recur: by the first bytes it knows which few are likely.
 
     No record's bytes begin another's, so those of a known record are that record, to its end.
     """
-    known: dict[bytes, tuple[bytes, Any]] = {}
+    known: dict[bytes, list[tuple[bytes, Any]]] = {}
+    count = 0
 
     def read_known(data: bytes, at: int) -> tuple[Any, int]:
+        nonlocal count
         key = data[at : at + _KEY_BYTES]
-        whole, record = known.get(key, (b"", None))
-        if record is not None and data.startswith(whole, at):
-            return record, at + len(whole)
+        alike = known.get(key)
+        if alike is not None:
+            for whole, record in alike:
+                if data.startswith(whole, at):
+                    return record, at + len(whole)
         record, end = read(data, at)
         if end <= len(data) and end - at <= _MOST_RECURRING_BYTES:
-            if len(known) >= _MOST_RECURRING:
+            if count >= _MOST_RECURRING:
                 known.clear()
-            known[key] = (data[at:end], record)
+                count = 0
+            alike = known.setdefault(key, [])
+            if len(alike) < _MOST_ALIKE:
+                count += 1
+            else:
+                alike.pop()
+            alike.insert(0, (data[at:end], record))
         return record, end
 
     return read_known

@@ -10,6 +10,7 @@ from symphainy_schemas.avro_code import binary
 from symphainy_schemas.avro_code.binary import Read
 from symphainy_schemas.avro_code.shapes import (
     Entries,
+    First,
     Items,
     Maybe,
     Members,
@@ -17,14 +18,10 @@ from symphainy_schemas.avro_code.shapes import (
     Scalar,
     Shape,
     Symbols,
+    Unread,
 )
-from symphainy_schemas.avro_code.text import Text, indented
-
-_SLICE = """\
-start = at + 1
-at += SPAN[data[at]]
-if at < start:
-    start, at = span(data, at)"""
+from symphainy_schemas.avro_code.skipping import Skipping
+from symphainy_schemas.avro_code.text import BLOCKS, SLICE, Text, indented
 
 _BY_TABLE = """\
 {to} = {table}[data[at]]
@@ -34,8 +31,8 @@ else:
     at += 1"""
 
 _SCALARS = {
-    "string": f"{_SLICE}\n{{to}} = data[start:at].decode()",
-    "bytes": f"{_SLICE}\n{{to}} = data[start:at]",
+    "string": f"{SLICE}\n{{to}} = data[start:at].decode()",
+    "bytes": f"{SLICE}\n{{to}} = data[start:at]",
     "long": _BY_TABLE.format(to="{to}", table="LONG", call="long(data, at)"),
     "time": """\
 {to} = LONG[data[at]]
@@ -51,16 +48,15 @@ else:
     "double": "{to}, = double(data, at)\nat += 8",
 }
 
-_BLOCKS = """\
-while True:
-    count = data[at]
-    at += 1
-    if count & 129:
-        count, at = block(data, at - 1)
-    if count == 0:
-        break
-    for _ in range(count >> 1):"""
-
+_FIRST = """\
+{to}, count = None, data[at]
+at += 1
+if count & 129:
+    count, at = block(data, at - 1)
+if count:
+    {to} = {table}_BY_BYTE[data[at]]
+    if {to} is None:
+        {to}, at = symbol(data, at, {table})"""
 
 _FROM_BINARY = (
     *("LONG", "SPAN", "THERE", "TIMES", "block", "branches", "double", "long", "present"),
@@ -81,6 +77,7 @@ class _Reading:
     def __init__(self, text: Text, recurring: frozenset[type]) -> None:
         self.text = text
         self._recurring = recurring
+        self._skipping = Skipping(text)
 
     def record(self, shape: Members) -> str:
         """The name of the record's reader, which is in the text from here on."""
@@ -88,7 +85,8 @@ class _Reading:
         if not self.text.claim(function):
             return function
         self.text.names[name] = shape.record
-        made = f"{name}({', '.join(f'{field}={field}_' for field, _ in shape.fields)})"
+        members = [field for field, of in shape.fields if not isinstance(of, Unread)]
+        made = f"{name}({', '.join(f'{field}={field}_' for field in members)})"
         if not shape.fields:  # one value serves for all
             made = f"the_{name}"
             self.text.names[made] = shape.record()
@@ -124,10 +122,17 @@ class _Reading:
                 return [f"{to}, at = {table}[data[at]](data, at + 1)"]
             case Members():
                 return [f"{to}, at = {self.record(shape)}(data, at)"]
+            case Unread(of=of):
+                return self._skipping.value(of)
+            case First(of=OneOf(branches=branches)):
+                classes = [branch.record for branch in branches]
+                table = f"{to}classes"
+                self.text.names |= {table: classes, f"{table}_BY_BYTE": binary.by_byte(classes)}
+                return _FIRST.format(to=to, table=table).splitlines()
 
     def _items(self, to: str, of: Shape) -> list[str]:
         item = f"{to}item"
-        block = [*_BLOCKS.splitlines(), *indented(self._value(item, of), 2)]
+        block = [*BLOCKS.splitlines(), *indented(self._value(item, of), 2)]
         some = [f"{to} = []", *block, *indented([f"{to}.append({item})"], 2), f"{to} = tuple({to})"]
         return ["if data[at] == 0:", *indented([f"{to} = ()", "at += 1"]), "else:", *indented(some)]
 
@@ -136,6 +141,6 @@ class _Reading:
         entry = [*self._value(key, Scalar("string")), *self._value(item, of)]
         return [
             f"{to} = {{}}",
-            *_BLOCKS.splitlines(),
+            *BLOCKS.splitlines(),
             *indented([*entry, f"{to}[{key}] = {item}"], 2),
         ]

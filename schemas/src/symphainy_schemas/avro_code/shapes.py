@@ -49,6 +49,18 @@ class Entries(Struct, frozen=True):
     of: Shape
 
 
+class Unread(Struct, frozen=True):
+    """A value that a glance passes over."""
+
+    of: Shape
+
+
+class First(Struct, frozen=True):
+    """Of an array of a union's records: the first one's class, or None if there is none."""
+
+    of: OneOf
+
+
 class OneOf(Struct, frozen=True):
     """A union of records."""
 
@@ -67,7 +79,7 @@ class Members(Struct, frozen=True):
         return self.record.__name__
 
 
-Shape: TypeAlias = Scalar | Symbols | Maybe | Items | Entries | OneOf | Members
+Shape: TypeAlias = Scalar | Symbols | Maybe | Items | Entries | OneOf | Members | Unread | First
 
 _SCALARS: Mapping[str, tuple[Kind, type]] = {
     "string": ("string", str),

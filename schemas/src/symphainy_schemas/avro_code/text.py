@@ -5,6 +5,24 @@ from __future__ import annotations
 import linecache
 from typing import Any
 
+SLICE = """\
+start = at + 1
+at += SPAN[data[at]]
+if at < start:
+    start, at = span(data, at)"""
+"""A string or bytes: where they start and end."""
+
+BLOCKS = """\
+while True:
+    count = data[at]
+    at += 1
+    if count & 129:
+        count, at = block(data, at - 1)
+    if count == 0:
+        break
+    for _ in range(count >> 1):"""
+"""An array's or map's items; what reads one follows, two blocks further in."""
+
 
 class Text:
     """Python source that grows function by function; tables of functions stand at its end."""
@@ -14,12 +32,18 @@ class Text:
         self._lines: list[str] = []
         self._last: list[str] = []
         self._claimed: set[str] = set()
+        self._fresh = 0
 
     def claim(self, function: str) -> bool:
         """Whether the function is not yet in the text; whoever asks first writes it."""
         new = function not in self._claimed
         self._claimed.add(function)
         return new
+
+    def fresh(self, name: str) -> str:
+        """A function's name that nothing has."""
+        self._fresh += 1
+        return f"{name}_{self._fresh}"
 
     def put(self, depth: int, *lines: str) -> None:
         """Adds lines, indented by `depth`."""

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, TypeVar
 
+from symphainy.artifacts import Artifacts
 from symphainy.context import Context
 from symphainy.errors import Cancelled, TerminalError
 from symphainy.invocation import Failed, Succeeded, failed, invoke
@@ -24,7 +25,11 @@ from symphainy.worker.ledger import Lease
 from symphainy.worker.limits import Limits
 from symphainy.worker.reports import progress_text, told
 from symphainy.worker.suspension import Suspension
+from symphainy_schemas.errors import SymphainyError
 from symphainy_schemas.records import Call, ReportKind, StepReport, Task, Wait
+from symphainy_transport.privacy.content import Opener, Standing
+from symphainy_transport.privacy.errors import ContentCorrupt, ContentShredded
+from symphainy_transport.privacy.records import opened_task, sealed_report
 
 T = TypeVar("T")
 _log = logging.getLogger("symphainy.worker")
@@ -39,6 +44,7 @@ class Delivery:
         "_ending",
         "_ground",
         "_limits",
+        "_opener",
         "_returned",
         "_steps",
         "_suspension",
@@ -69,6 +75,7 @@ class Delivery:
         self.queued_ms = queued_ms
         self.task = task
         self.entry = entry
+        self._opener = Opener(task.tenant_id, Standing.UNKNOWN)
         self.lease = lease
         self.offset = offset
         self.size = size
@@ -206,18 +213,40 @@ class Delivery:
     # -- inside ------------------------------------------------------------------------------
 
     async def _call(self) -> Succeeded | Failed:
-        task, store = self.task, self._ground.store
-        if task.alone:
+        store = self._ground.store
+        if self.task.alone:
             await self._announcement()
+        try:
+            await self._open()
+        except SymphainyError as error:
+            return failed(error)
+        task = self.task
         payload = task.payload
         if task.payload_ref is not None:
             try:
-                payload = await store.get(task.payload_ref)
+                payload = await Artifacts(store, task.tenant_id).get(task.payload_ref)
             except Exception as error:  # the object store's: the attempt failed, we did not
                 return failed(error)
         context = Context(task, payload, self, store)
         limit = self._ground.inline_limit_bytes
         return await invoke(self.entry.handler, context, self, payload, limit)
+
+    async def _open(self) -> None:
+        """Have the task as its handler gets it; what it reports is sealed from here on.
+
+        The keys stay as they are to its end: a report that is sealed after a shred tells nobody.
+
+        Raises:
+            TerminalError: nobody will open it any more.
+            SymphainyError: it cannot be opened now, or not here.
+        """
+        opener = await self._ground.content.ready(self.task.tenant_id)
+        self._opener = opener.with_keys_of(self.task.payload)
+        try:
+            self.task = opened_task(self._opener, self.task)
+        except (ContentShredded, ContentCorrupt) as error:
+            raise TerminalError(error.message, code=error.code, cure=error.cure) from error
+        self._steps = Steps(self.task.checkpoints, self._ground.inline_limit_bytes)
 
     async def _announcement(self) -> None:
         """Kafka has the `started` report: should this end the process, it is known which did."""
@@ -271,7 +300,7 @@ class Delivery:
         call: Call | None = None,
     ) -> None:
         report = self._told(kind, name=name, result=result, call=call)
-        self._ground.send(report, self.task, acknowledged)
+        self._ground.send(sealed_report(self._opener, report), self.task, acknowledged)
 
     def _told(
         self,
@@ -334,7 +363,7 @@ class Delivery:
     def _final(self, report: StepReport) -> None:
         self.final = True
         self._limits.stop()
-        self._ground.send(report, self.task, self._done)
+        self._ground.send(sealed_report(self._opener, report), self.task, self._done)
 
     def _done(self) -> None:
         """Kafka has the final report."""

@@ -37,6 +37,7 @@ from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.errors import SymphainyError, UnreadableRecord
 from symphainy_schemas.records import REDELIVERED, CancelNotice, ReportKind, StepReport, Task
 from symphainy_transport.clock import Clock
+from symphainy_transport.privacy.content import Content
 
 T = TypeVar("T")
 Batch = Sequence[tuple[Lease, Message]]
@@ -80,6 +81,8 @@ class EngineOptions:
     timers: Timers | None = None
     """Who keeps the handlers' time; None for the event loop itself."""
     cleanup_s: float = CLEANUP_S
+    content: Content = field(default_factory=Content)
+    """What opens tasks and seals reports."""
 
 
 class Engine:
@@ -98,6 +101,7 @@ class Engine:
         self.worker_id = options.worker_id
         self.inline_limit_bytes = options.inline_limit_bytes
         self.store = options.store
+        self.content = options.content
         self.cleanup_s = options.cleanup_s
         self.now_ms = options.clock.now_ms
         self._options = options

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from symphainy.artifacts import Store
 from symphainy.worker.limits import Timers
 from symphainy_schemas.records import StepReport, Task
+from symphainy_transport.privacy.content import Content
 
 T = TypeVar("T")
 
@@ -21,6 +22,8 @@ class Ground(Protocol):
     worker_id: str
     inline_limit_bytes: int
     store: Store
+    content: Content
+    """What opens tasks and seals reports."""
     cleanup_s: float
     """How long a handler that is ended may clean up."""
 

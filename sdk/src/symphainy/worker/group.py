@@ -14,9 +14,11 @@ nothing that a rebalance would have brought:
   the broker knows the answer with or without a rebalance: UNKNOWN_MEMBER_ID to who was given up,
   FENCED_INSTANCE_ID to who was replaced under its name. Both let go.
 - *Two that live under one name*: the newer has the partitions, and the older is told by its next
-  heartbeat, lets go of what it has not started, and ends. Until then, for about a second, both
-  read, and both may start what comes. Whoever names processes has to see to it that there is one
-  of each; if not, it is as with a task that stands in Kafka twice (docs/journal-protocol.md).
+  heartbeat, lets go of what it has not started, and ends when it has seen for longer than a session
+  that the newer one lives (`returning`: where nobody has the name, it joins again). Until it is
+  told, for about a second, both read, and both may start what comes. Whoever names processes has to
+  see to it that there is one of each; if not, it is as with a task that stands in Kafka twice
+  (docs/journal-protocol.md).
 - *A partition that is left to nobody*: a named member that dies in the midst of a rebalance, and
   comes again, may leave one, which it finds and mends (`unclaimed`).
 """
@@ -24,11 +26,13 @@ nothing that a rebalance would have brought:
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Event
 
 from confluent_kafka import Consumer, TopicPartition
 
 from symphainy.worker.faults import log_error
 from symphainy_transport import clients
+from symphainy_transport.returning import Returning
 from symphainy_transport.settings import TransportSettings
 from symphainy_transport.topics import CANCELS, Topics
 from symphainy_transport.unclaimed import Unclaimed
@@ -41,6 +45,7 @@ Told = Callable[[Consumer, list[TopicPartition]], None]
 SESSION_TIMEOUT_MS = 10_000
 # Members learn of a rebalance by a heartbeat, and a cooperative one has two rounds.
 HEARTBEAT_MS = 1_000
+_LOOK_S = 0.1
 
 
 class Group:
@@ -55,17 +60,21 @@ class Group:
         self._other_topic = Topics(settings.topic_prefix).name(CANCELS)
         self._both = False
         self._told: tuple[Told, Told, Told] | None = None
-        self.consumer: Consumer = clients.consumer(
-            settings,
-            client_id,
-            group_id=group_id,
+        self._member_ids: set[str] = set()
+        self.consumer = self._member()
+        self._unclaimed: Unclaimed | None = None
+
+    def _member(self) -> Consumer:
+        return clients.consumer(
+            self._settings,
+            self._client_id,
+            group_id=self._group_id,
             error_cb=log_error,
             partition_assignment_strategy="cooperative-sticky",
             session_timeout_ms=SESSION_TIMEOUT_MS,
             heartbeat_interval_ms=HEARTBEAT_MS,
-            **({"group_instance_id": name} if name else {}),
+            **({"group_instance_id": self._name} if self._name else {}),
         )
-        self._unclaimed: Unclaimed | None = None
 
     def join(self, assigned: Told, revoked: Told, lost: Told) -> None:
         """Ask for partitions; the consumer's polls call these, also with no partition."""
@@ -78,6 +87,27 @@ class Group:
         if self._unclaimed is not None and self._unclaimed.seen():
             self._both = not self._both
             self._subscribe()
+
+    def again(self, finishing: Event) -> bool:
+        """Be a new member, after the broker has refused us under our name: unless another lives
+        under it, or this is to finish. Blocks for as long as a session."""
+        self.consumer.close()
+        returning = Returning(
+            self._settings,
+            f"{self._client_id}-name",
+            self._group_id,
+            self._name,
+            ours=self._member_ids,
+            session_s=SESSION_TIMEOUT_MS / 1000,
+        )
+        while (free := returning.free()) is None and not finishing.is_set():
+            returning.wait(_LOOK_S)
+        returning.close()
+        if not free:
+            return False
+        self.consumer = self._member()
+        self._subscribe()
+        return True
 
     def close(self) -> None:
         """Leave. What a member with a name has waits for its session: it may come again."""
@@ -95,6 +125,7 @@ class Group:
         """With a name: from the first assignment on it is looked for what nobody has."""
 
         def watched(consumer: Consumer, places: list[TopicPartition]) -> None:
+            self._member_ids.add(consumer.memberid() or "")
             if self._name and self._unclaimed is None:
                 client = f"{self._client_id}-group"
                 self._unclaimed = Unclaimed(

@@ -118,12 +118,28 @@ class Pump:
         try:
             self._group.join(self._on_assign, self._on_revoke, self._on_lost)
             while not self._finishing.is_set():
-                self._turn()
+                try:
+                    self._turn()
+                except KafkaException as error:
+                    if not is_fence(error):
+                        raise
+                    self._join_again(error)
         except Exception as error:
-            if is_fence(error):  # another has our partitions: what was not started here is its own
-                self._end_leases(list(self._leases))
             self._tell(self._options.broken, translated(error))
             self._finishing.wait()
+
+    def _join_again(self, fence: KafkaException) -> None:
+        """Another has our partitions, what was not started here is its own; or a broker that
+        crashed has forgotten who of us came last."""
+        topic = self._options.topic
+        _log.warning("%s: the group refused us under our name; who has it?", topic)
+        self._end_leases(list(self._leases))
+        self._tell(self._options.lost, topic)
+        if not self._group.again(self._finishing):
+            raise fence
+        self._consumer = self._group.consumer
+        self._paused, self._full_since = False, -1.0
+        _log.warning("%s: joined the group again: nobody else has our name", topic)
 
     # -- reading -----------------------------------------------------------------------------
 

@@ -191,6 +191,7 @@ class Worker:
         self._serving[topic] = serving
         flow = Flow(self._concurrency + max(self._concurrency, _AHEAD), _HELD_BYTES)
         standing = Standing(self._clock.monotonic)
+        store = ArtifactStore.from_settings(self._settings)
         engine = Engine(
             EngineOptions(
                 topic=self._topics.short(topic),
@@ -198,7 +199,8 @@ class Worker:
                 worker_id=self._worker_id,
                 inline_limit_bytes=self._settings.inline_limit_bytes,
                 concurrency=self._concurrency,
-                store=ArtifactStore.from_settings(self._settings),
+                store=store,
+                content=store.content,
                 clock=self._clock,
                 standing=standing,
                 company=self._company,

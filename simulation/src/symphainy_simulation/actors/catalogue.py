@@ -1,9 +1,10 @@
-"""What the curator knows in a simulated run: capabilities and tenants."""
+"""What the curator knows in a simulated run: capabilities, tenants and policies."""
 
 from __future__ import annotations
 
-from symphainy_schemas.records import Capability, Determinism, Tenant
+from symphainy_schemas.records import Capability, Determinism, PolicySet, Tenant
 from symphainy_simulation.actors import plans
+from symphainy_simulation.actors import policies as fixed
 from symphainy_simulation.plan import TENANTS, Scenario
 
 CONTRACT = b'{"type":"object","required":["n"],"properties":{"n":{"type":"integer"}}}'
@@ -77,6 +78,7 @@ def tenants(scenario: Scenario) -> dict[str, Tenant]:
             created_at=0,
             weight=2 if name == TENANTS[0] else 1,
             max_concurrency=scenario.tenant_limit if name == TENANTS[0] else 0,
+            dedupe_window_ms=scenario.tenant_window_ms if name == TENANTS[0] else 0,
         )
         for name in TENANTS
     }
@@ -87,3 +89,9 @@ def limits(scenario: Scenario) -> dict[str, int]:
     if not scenario.tenant_limit:
         return {}
     return {TENANTS[0]: -(-scenario.tenant_limit // scenario.partitions)}
+
+
+def policies(scope: str, version: int, sha256: bytes) -> PolicySet | None:
+    """That version of a scope's policies."""
+    found = fixed.of(scope, version)
+    return found if found is not None and found.sha256 == sha256 else None

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 from symphainy_processors.fold import layout
 from symphainy_processors.fold.checkpoint import unpack_checkpoint
+from symphainy_processors.owner.governing import PolicyMissing
 from symphainy_processors.owner.loop import Owner
 from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.owner.ports import Ports
 from symphainy_schemas.errors import SymphainyError
-from symphainy_schemas.records import Capability, Tenant
-from symphainy_simulation.actors.ports import SimPort, SimWorld
+from symphainy_schemas.records import Capability, PolicySet, Tenant
+from symphainy_simulation.actors.ports import Lateness, SimPort, SimWorld
 from symphainy_simulation.actors.reading import SimIntake, SimJournal, SimMembership
 from symphainy_simulation.actors.state_log import SimStateLog, StateFaults
 from symphainy_simulation.checking.history import Snapshot
@@ -40,6 +41,7 @@ class Setting:
     state: dict[int, StatePartition]
     capabilities: Mapping[str, Capability]
     tenants: Mapping[str, Tenant]
+    policies: Callable[[str, int, bytes], PolicySet | None]
     message_timeout_ms: int
 
 
@@ -65,6 +67,7 @@ class OwnerProcess:
         self.process = Process(name, setting.universe.events)
         self.disk = Disk(setting.universe.stream(f"disk/{name}"))
         self.state_faults = StateFaults()
+        self.late_config = Lateness()
         self.owner: Owner | None = None
         self.ordained: list[Ordained] = []
         """Fates of records that this owner will produce."""
@@ -102,7 +105,13 @@ class OwnerProcess:
         seat = setting.group.join(self.process)
         ports = Ports(
             clock=self.process.clock,
-            world=SimWorld(self, setting.capabilities.get, setting.tenants.get),
+            world=SimWorld(
+                self,
+                setting.capabilities.get,
+                setting.tenants.get,
+                setting.policies,
+                self.late_config,
+            ),
             port=self._port,
             intake=SimIntake(self),
             membership=lambda revoked: SimMembership(self, seat, revoked),
@@ -186,6 +195,9 @@ class OwnerProcess:
             pass
         except Runaway:
             raise
+        except PolicyMissing as error:  # of one partition, and the others go on
+            self._seen.faults.append(f"owner {self.process.name} ended: {error}")
+            self._ended_by(error, life)
         except SymphainyError as error:
             self._ended_by(error, life)
         except Exception as error:

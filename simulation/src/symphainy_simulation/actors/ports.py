@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
 from symphainy_processors.owner.ports import Appended, Sent, SentOnce
 from symphainy_schemas.codec import encode
+from symphainy_schemas.errors import Unavailable
 from symphainy_schemas.records import (
     CancelNotice,
     Capability,
     DeadLetter,
     Intent,
+    PolicySet,
     StepReport,
     Task,
     Tenant,
@@ -195,14 +198,25 @@ class SimPort:
         return self.producer.under_way + self._untold
 
 
+@dataclass(slots=True)
+class Lateness:
+    """Until when an owner does not have the texts of policies, and how that shows."""
+
+    until: int = 0
+    lacking: bool = False
+    """They seem not to be there; else nobody can tell."""
+
+
 class SimWorld:
-    """Implements `ports.World`: a configuration that never changes."""
+    """Implements `ports.World`: a configuration that never changes, and may be late."""
 
     def __init__(
         self,
         host: Host,
         capability: Callable[[str], Capability | None],
         tenant: Callable[[str], Tenant | None],
+        policies: Callable[[str, int, bytes], PolicySet | None],
+        late: Lateness | None = None,
     ) -> None:
         process = host.process
         self._clock = process.clock
@@ -212,6 +226,16 @@ class SimWorld:
         self._prefix = f"{process.name}{process.life}"
         self.capability = capability
         self.tenant = tenant
+        self._policies, self._late = policies, late or Lateness()
+
+    def policies(self, scope: str, version: int, sha256: bytes) -> PolicySet | None:
+        """That version of a scope's policies."""
+        self._host.call()
+        if self._host.process.events.now < self._late.until:
+            if self._late.lacking:
+                return None
+            raise Unavailable("`config` does not answer")
+        return self._policies(scope, version, sha256)
 
     def now_ms(self) -> int:
         """The process's wall clock."""

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from symphainy.invoking import child_of
-from symphainy_schemas.records import Call, Error, StateChange, StepReport, Task
+from symphainy_schemas.records import ENDED, Call, Error, StateChange, StepReport, Task
 from symphainy_simulation.world.events import MS
 
 
@@ -175,16 +175,15 @@ class Program:
         return None if line.do == "step" and line.name in self._carried else _piece(line)
 
     def _together(self, lines: tuple[Line, ...]) -> Piece | None:
-        """All is stated before anything is waited for."""
+        """All is stated before anything is waited for; who insists waits for nothing beside."""
         for line in lines:
             if line.do in INVOKES and not {line.name} & (self._stated | self._carried.keys()):
                 self._stated.add(line.name)
                 return Invokes(line.name, _call(line, self._payload.n or 0))
+        if any(line.do == "insist" and self._went_badly(line.name) for line in lines):
+            return Fails(Error(code="child_failed", message="It has not."), -1)
         waits = [x for line in lines for x in self._waits(line) if x[0] not in self._carried]
-        if waits:
-            return Waits(tuple(waits))
-        failed = any(line.do == "insist" and not self._went_well(line.name) for line in lines)
-        return Fails(Error(code="child_failed", message="It has not."), -1) if failed else None
+        return Waits(tuple(waits)) if waits else None
 
     def _waits(self, line: Line) -> tuple[tuple[str, int, str], ...]:
         if line.do in ("begin", "state"):
@@ -199,14 +198,16 @@ class Program:
             return str(msgspec.json.decode(self._carried[name]))
         return child_of(self._task, name)
 
-    def _went_well(self, name: str) -> bool:
-        outcome = self._carried[ended(name)]
-        return bool(outcome) and msgspec.json.decode(outcome)["status"] == "succeeded"
+    def _went_badly(self, name: str) -> bool:
+        outcome = self._carried.get(ended(name))
+        if outcome is None:
+            return False
+        return not outcome or bool(msgspec.json.decode(outcome)["status"] != "succeeded")
 
 
 def ended(name: str) -> str:
     """Under which name the end of what was invoked is recorded."""
-    return f"{name}:ended"
+    return name + ENDED
 
 
 def _call(line: Line, n: int) -> Call:

@@ -11,6 +11,7 @@ from hashlib import sha256
 import msgspec
 from msgspec.structs import replace
 
+from symphainy_runtime.policy.defaults import PLATFORM_OPERATOR
 from symphainy_schemas import ids
 from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.errors import UnreadableRecord
@@ -41,6 +42,7 @@ REQUESTS = {
     Kind.RETRY: "runtime.retry_step",
     Kind.UNDO: "runtime.compensate",
 }
+NEVER_REFUSED = (PLATFORM_OPERATOR,)  # what brings a run to its end
 OWN_ID = frozenset({Kind.SIGNAL, *REQUESTS})
 
 
@@ -69,6 +71,8 @@ class Users:
         )
         self._producer.landed = universe.landed("a user")
         for one in stated:
+            if one.kind is Kind.GOVERN:
+                continue  # see `governors`
             self.waiting += 1
             universe.events.at(one.at_ms * MS, lambda one=one: self._state(one))  # type: ignore[misc]
 
@@ -98,7 +102,9 @@ class Users:
 
     def knock(self, partition: int) -> None:
         """State something harmless, for its owner to see where it stands."""
-        one = Stated(0, 0, Kind.INTENT, TENANTS[0], 0, intent_type="work.quick")
+        one = Stated(
+            0, 0, Kind.INTENT, TENANTS[0], 0, intent_type="work.quick", roles=NEVER_REFUSED
+        )
         self._knocks += 1
         intent = replace(
             self._intent(one),
@@ -125,7 +131,7 @@ class Users:
     def _control(
         self, state: ExecutionState, kind: Kind, intent_id: str, what: dict[str, object]
     ) -> None:
-        one = Stated(0, 0, Kind.INTENT, state.tenant_id, 0)
+        one = Stated(0, 0, Kind.INTENT, state.tenant_id, 0, roles=NEVER_REFUSED)
         intent = replace(
             self._intent(one),
             intent_id=intent_id,
@@ -154,9 +160,16 @@ class Users:
         intent_type = first.intent_type or "work.quick"
         body = encode_payload(payload)
         if one.kind is Kind.OPEN:
-            intent_type, body = "runtime.open_session", b'{"attributes":{}}'
+            intent_type, body = "runtime.open_session", _opening(one)
         elif one.kind is Kind.CLOSE:
-            intent_type, body = "runtime.close_session", b'{"reason":"done"}'
+            mode = {"mode": "cancel"} if one.cancels else {}
+            body = msgspec.json.encode({"reason": "done", **mode})
+            intent_type = "runtime.close_session"
+        elif one.kind is Kind.CHANGE:
+            body = msgspec.json.encode({"attributes": {"by": one.number, "first": one.cancels}})
+            intent_type = "runtime.change_session"
+        elif one.kind is Kind.EXPIRE:
+            intent_type, body = "runtime.expire_session", b"{}"
         elif one.kind is Kind.SIGNAL:
             intent_type, body = "runtime.signal", self._asks(first, name=one.key, data=one.number)
         elif one.kind in REQUESTS:
@@ -177,6 +190,9 @@ class Users:
             solution_context=b"",
             created_at=EPOCH_MS + one.at_ms,
             priority=first.priority,
+            roles=one.roles,
+            authentication="key" if one.credential else "",
+            credential=one.credential,
         )
         return _spoilt(intent, one.variant) if one.kind is Kind.WRONG else intent
 
@@ -279,6 +295,13 @@ class Users:
             self.waiting -= 1
 
         self._producer.produce(self._universe.log(topic, partition), b"k", value, done)
+
+
+def _opening(one: Stated) -> bytes:
+    told: dict[str, object] = {"attributes": {}}
+    told |= {"idle_ms": one.idle_ms} if one.idle_ms else {}
+    told |= {"lifetime_ms": one.lifetime_ms} if one.lifetime_ms else {}
+    return msgspec.json.encode(told | ({"at_expiry": "cancel"} if one.cancels else {}))
 
 
 def _spoilt(intent: Intent, variant: int) -> Intent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from symphainy_simulation.checking import (
     acceptance,
+    anew,
     cancelling,
     checkpoints,
     children,
@@ -11,6 +12,7 @@ from symphainy_simulation.checking import (
     dispatches,
     endings,
     folding,
+    governance,
     identity,
     ownership,
     passing,
@@ -19,6 +21,7 @@ from symphainy_simulation.checking import (
     results,
     retries,
     sagas,
+    sessions,
     surface,
     waiting,
 )
@@ -53,11 +56,13 @@ CHECKERS = (
     acceptance.check,
     identity.check,
     policy.check,
+    governance.check,
     dispatches.check,
     results.check,
     passing.check,
     checkpoints.check,
     retries.check,
+    anew.check,
     endings.check,
     cancelling.check,
     pausing.check,
@@ -67,6 +72,7 @@ CHECKERS = (
     waiting.check,
     sagas.check,
     children.check,
+    sessions.check,
 )
 
 

@@ -30,14 +30,17 @@ def check(book: Book) -> Iterator[Violation]:
 
 def recorded_before(dispatched: Dispatch) -> tuple[Checkpoint, ...]:
     """The checkpoints that stand before a dispatch, in order."""
-    return tuple(
-        Checkpoint(event.name, _recorded(event))
-        for entry, event in dispatched.life.told
-        if isinstance(event, _RECORDED)
-        and event.step == dispatched.event.step
-        # What a handler waited for is recorded with its next dispatch, or before.
-        and entry.offset < dispatched.entry.offset + isinstance(event, e.StepResumed)
-    )
+    found: list[Checkpoint] = []
+    for entry, event in dispatched.life.told:
+        # What leads to a dispatch is recorded with it, or before.
+        leads = isinstance(event, e.StepResumed | e.StepRetryRequested)
+        if entry.offset >= dispatched.entry.offset + leads:
+            continue
+        if isinstance(event, _RECORDED) and event.step == dispatched.event.step:
+            found.append(Checkpoint(event.name, _recorded(event)))
+        elif isinstance(event, e.StepRetryRequested) and event.step == dispatched.event.step:
+            found = [known for known in found if known.name not in event.forgets]
+    return tuple(found)
 
 
 def _recorded(event: e.StepCheckpointed | e.StepResumed | e.ChildInvoked) -> bytes:

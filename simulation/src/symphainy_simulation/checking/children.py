@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from symphainy_schemas import events as e
 from symphainy_schemas import ids
-from symphainy_schemas.records import Intent
+from symphainy_schemas.records import INVOKED, Intent
 from symphainy_simulation.checking import families
 from symphainy_simulation.checking.history import HandlerStart
 from symphainy_simulation.checking.lives import Book, Dispatch, Life, Lives
@@ -21,7 +21,6 @@ from symphainy_simulation.checking.logs import Entry, PartitionLogs, Read
 from symphainy_simulation.checking.violation import Violation
 
 G = "G5"
-_PREFIX = "invoke:"  # of the names under which handlers invoke others
 
 
 class Invoked(NamedTuple):
@@ -165,9 +164,8 @@ def _executed(book: Book, lives: Lives, one: Invoked) -> Iterator[Violation]:
         sentence = f"{one.event.child} was received before it was invoked"
         yield Violation(G, sentence, (one.entry.place, *life.place))
     ended_at = one.life.ended_at
-    forgotten = (
-        ended_at is not None
-        and ended_at < life.entries[0].record.at - book.history.dedupe_window_ms
+    forgotten = ended_at is not None and ended_at < life.entries[0].record.at - one.life.window_ms(
+        book.history.dedupe_window_ms
     )
     awaited_by = one.life.execution_id if one.event.awaited else ""
     if received.awaited_by != awaited_by and not forgotten:
@@ -177,7 +175,7 @@ def _executed(book: Book, lives: Lives, one: Invoked) -> Iterator[Violation]:
 
 def _ran(book: Book, start: HandlerStart) -> Iterator[Violation]:
     """A handler whose success was recorded has stated nothing that is not journaled."""
-    named = {name for name in start.ran if name.startswith(_PREFIX)}
+    named = {name for name in start.ran if name.startswith(INVOKED)}
     if not named:
         return
     several = book.dispatches.get((start.execution_id, start.step, start.delivery), ())
@@ -186,11 +184,13 @@ def _ran(book: Book, start: HandlerStart) -> Iterator[Violation]:
             yield from _unheard(one, start, named)
 
 
-def _unheard(one: Dispatch, start: HandlerStart, named: set[str]) -> Iterator[Violation]:
-    succeeded = None
+def _unheard(one: Dispatch, start: HandlerStart, ran: set[str]) -> Iterator[Violation]:
+    succeeded, named = None, set(ran)
     for entry, event in one.life.told:
         if isinstance(event, e.ChildInvoked) and event.step == start.step:
             named.discard(event.name)
+        elif isinstance(event, e.StepRetryRequested) and event.step == start.step:
+            named |= ran & set(event.forgets)
         elif isinstance(event, e.StepSucceeded) and event.step == start.step:
             succeeded = entry if event.delivery == start.delivery else None
             break

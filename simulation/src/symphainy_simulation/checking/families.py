@@ -13,7 +13,7 @@ import msgspec
 
 from symphainy_schemas import events as e
 from symphainy_schemas.ids import is_execution_id, undone_by
-from symphainy_schemas.records import Error, Recovery
+from symphainy_schemas.records import ENDED, Error, Recovery
 from symphainy_schemas.state import Child, ExecutionState, StepStatus
 from symphainy_simulation.checking.folding import States, fold, forgotten
 from symphainy_simulation.checking.history import Body
@@ -190,7 +190,7 @@ def _waited(life: Life) -> Iterator[Violation]:
             invoked[event.child] = event
         elif isinstance(event, e.StepResumed) and is_execution_id(event.signal):
             one = invoked.get(event.signal)
-            if one is None or (event.step, event.name) != (one.step, f"{one.name}:ended"):
+            if one is None or (event.step, event.name) != (one.step, one.name + ENDED):
                 yield _wrong(life, told, f"takes the end of {event.signal} for something else")
 
 

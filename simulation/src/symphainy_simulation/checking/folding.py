@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 
+import msgspec
+
 from symphainy_processors.fold.evolve import evolve_execution, evolve_session
 from symphainy_schemas import events as e
-from symphainy_schemas.state import ExecutionState, SessionState
+from symphainy_schemas.state import ExecutionState
 from symphainy_simulation.checking.history import Body, Snapshot
 from symphainy_simulation.checking.lives import Book
 from symphainy_simulation.checking.logs import Entry, PartitionLogs
@@ -42,7 +44,7 @@ def fold(states: States, entry: Entry) -> list[str]:
             states[record.execution_id] = after
             changed.append(record.execution_id)
         kept = states.get(record.session_id)
-        session = kept if isinstance(kept, SessionState) else None
+        session = None if isinstance(kept, ExecutionState) else kept
         opened = evolve_session(session, record, event)
         if opened is not None and opened is not session:
             states[record.session_id] = opened
@@ -52,7 +54,14 @@ def fold(states: States, entry: Entry) -> list[str]:
 
 def forgotten(body: Body | None, at: int, window_ms: int) -> bool:
     """Whether at journaled time `at` it has left the dedupe window."""
-    return isinstance(body, ExecutionState) and body.status.ended and body.ended_at < at - window_ms
+    if not isinstance(body, ExecutionState) or not body.status.ended:
+        return False
+    return body.ended_at < at - (body.dedupe_window_ms or window_ms)
+
+
+def digest(body: Body) -> bytes:
+    """What two states share only if they are the same."""
+    return sha256(msgspec.msgpack.encode(body)).digest()
 
 
 def check(book: Book) -> Iterator[Violation]:

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from symphainy_schemas.state import ExecutionState, SessionState
+from symphainy_schemas.records import PolicySet
+from symphainy_schemas.state import ExecutionState, SessionState, TenantState
 
-Body = ExecutionState | SessionState
+Body = ExecutionState | SessionState | TenantState
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,9 @@ class Carried:
     """Where an earlier window of a partition's history ended, quiet; a later one begins there.
 
     `term`, `seq`, `journal_offset` and `journal_hash` are the last valid record's, `at` its
-    journaled time; `states` the fold up to it. `marked_to` is the offset that the last committed
-    marker of `state` names, `unmarked` what changed after it. The `…_next` are the first offsets of
-    the new window.
+    journaled time; `states` the fold up to it, without what has left its dedupe window, of which
+    `gone` keeps the digests. `marked_to` is the offset that the last committed marker of `state`
+    names, `unmarked` what changed after it. The `…_next` are the first offsets of the new window.
     """
 
     intents_next: int = 0
@@ -94,6 +95,7 @@ class Carried:
     marked_to: int = -1
     unmarked: frozenset[str] = frozenset()
     states: Mapping[str, Body] = field(default_factory=dict)
+    gone: Mapping[str, bytes] = field(default_factory=dict)
 
 
 ByPartition = Mapping[int, Sequence[Written]]
@@ -130,5 +132,11 @@ class History:
     """The run ended with everything healed and idle: nothing is under way any more."""
     tenant_limits: Mapping[str, int] = field(default_factory=dict)
     """Most steps of a tenant that may be outstanding in one partition, if that never changed."""
+    policies: Mapping[tuple[str, int], PolicySet] = field(default_factory=dict)
+    """What `config` holds of policies, by scope and version, beside what is built in."""
+    tenants: frozenset[str] | None = None
+    """Those that there are, if that never changed."""
+    config_late: bool = False
+    """Some owner was for a while without what `config` holds."""
     task_duplicates: int | None = 0
     """How many extra copies of tasks the transport itself may have made; None: any number."""

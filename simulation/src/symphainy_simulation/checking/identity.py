@@ -78,7 +78,7 @@ def _receptions(book: Book, logs: PartitionLogs, lives: Lives) -> Iterator[Viola
         for before, life in pairwise(several):
             again = life.entries[0]
             ended_at = before.ended_at
-            if ended_at is None or ended_at >= again.record.at - window:
+            if ended_at is None or ended_at >= again.record.at - before.window_ms(window):
                 sentence = f"{name} was received twice within its dedupe window"
                 yield Violation(G, sentence, (*before.place, again.place))
         for life in several:

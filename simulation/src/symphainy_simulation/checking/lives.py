@@ -148,6 +148,13 @@ class Life:
             return self.carried.ended_at
         return None if self.end is None else self.end.entry.record.at
 
+    def window_ms(self, otherwise: int) -> int:
+        """How long it is remembered after its end."""
+        if self.carried is not None:
+            return self.carried.dedupe_window_ms or otherwise
+        own = 0 if self.received is None else self.received.dedupe_window_ms
+        return own or otherwise
+
     @property
     def payload_sha256(self) -> bytes:
         """The hash of what was stated first."""

@@ -106,6 +106,8 @@ def _reports(life: Life, told: Sequence[Told], logs: PartitionLogs) -> Iterator[
                 sentence = f"{life.execution_id}: checkpoint {event.name} was recorded twice"
                 yield Violation(G, sentence, (entry.place,))
             names.add(event.name)
+        elif isinstance(event, e.StepRetryRequested):
+            names.difference_update(event.forgets)
         if isinstance(event, _REPORTED) and not life.is_whole(event.step):
             yield from _reported(life, entry, event, tokens.get(event.delivery), logs)
 

@@ -13,7 +13,8 @@ from hashlib import sha256
 from symphainy_schemas.codec import decode
 from symphainy_schemas.errors import UnreadableRecord
 from symphainy_schemas.state import State, StateMarker
-from symphainy_simulation.checking.folding import States, difference, fold, forgotten
+from symphainy_simulation.checking.folding import States, difference, digest, fold, forgotten
+from symphainy_simulation.checking.history import Body
 from symphainy_simulation.checking.lives import Book
 from symphainy_simulation.checking.logs import Entry, PartitionLogs
 from symphainy_simulation.checking.opinion import takes_ownership
@@ -41,6 +42,7 @@ class Folding:
         self.changed: set[str] = set(logs.before.unmarked)
         self.kept: States = {n: b for n, b in self.states.items() if n not in self.changed}
         self.at = logs.before.at
+        self._gone = logs.before.gone
         self._left = iter(logs.valid)
         self._reached = -1
 
@@ -54,6 +56,11 @@ class Folding:
             self.at = max(self.at, one.record.at)
             if one is entry:
                 return
+
+    def is_gone(self, name: str, kept: Body | None) -> bool:
+        """Whether that is how an execution ended that was forgotten before the window. Who goes on
+        from an old disk has it once more, until it finds that its time is over."""
+        return kept is not None and self._gone.get(name) == digest(kept)
 
 
 def check(book: Book) -> Iterator[Violation]:
@@ -157,6 +164,8 @@ def _rows(batch: Batch, folding: Folding, window_ms: int) -> Iterator[Violation]
                 yield Violation(G, sentence, (batch.place,))
     for name in sorted(folding.changed | batch.rows.keys()):
         folded, kept = folding.states.get(name), folding.kept.get(name)
+        if folded is None and folding.is_gone(name, kept):
+            continue
         if kept != folded and not (kept is None and forgotten(folded, folding.at, window_ms)):
             sentence = f"{name}: `state` {difference(kept, folded)}"
             yield Violation(G, sentence, (batch.place,))

@@ -58,6 +58,14 @@ def _waits(life: Life) -> Iterator[Violation]:
         elif isinstance(event, e.StepCancelled):
             # Nobody waits any more; who says so late, of a wait, only ends its delivery by it.
             first = {key: wait for key, wait in first.items() if key[0] != event.step}
+        elif isinstance(event, e.StepRetryRequested):
+            anew = {
+                (step, wait.name)
+                for (step, _), wait in first.items()
+                if step == event.step and {wait.name, wait.signal} & set(event.forgets)
+            }
+            first = {key: wait for key, wait in first.items() if key not in anew}
+            ended -= anew
 
 
 def _goes_on(life: Life) -> Iterator[Violation]:
@@ -106,9 +114,11 @@ def _received_once(book: Book) -> Iterator[Violation]:
                     "a control intent was applied twice",
                     tuple(told.entry.place for told in several),
                 )
-        ended = {life.execution_id: life.ended_at or 0 for life in lives.all()}
+        window = book.history.dedupe_window_ms
         forgotten_at = {
-            name: at + book.history.dedupe_window_ms for name, at in ended.items() if at
+            life.execution_id: life.ended_at + life.window_ms(window)
+            for life in lives.all()
+            if life.ended_at
         }
         for life in lives.all():
             yield from _taken(life, received, logs, forgotten_at)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 from symphainy_schemas.state import ExecutionState, ExecutionStatus
-from symphainy_simulation.checking.folding import States, fold, forgotten
+from symphainy_simulation.checking.folding import States, digest, fold, forgotten
 from symphainy_simulation.checking.history import Carried, Written
 from symphainy_simulation.checking.lives import Book
 from symphainy_simulation.checking.logs import PartitionLogs
@@ -58,7 +58,9 @@ def _carried(book: Book, logs: PartitionLogs) -> Carried:
             journal_hash=sha256(last.value).digest(),
             at=max(before.at, *(entry.record.at for entry in logs.valid)),
         )
-    return replace(rest, states=_remembered(states, rest.at, history.dedupe_window_ms))
+    kept = _remembered(states, rest.at, history.dedupe_window_ms)
+    gone = {name: digest(body) for name, body in states.items() if name not in kept}
+    return replace(rest, states=kept, gone={**before.gone, **gone})
 
 
 def _remembered(states: States, at: int, window_ms: int) -> States:

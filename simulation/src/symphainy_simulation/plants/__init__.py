@@ -9,10 +9,12 @@ from __future__ import annotations
 from symphainy_simulation.plants import (
     cancels,
     children,
+    governance,
     journal,
     local,
     pauses,
     sagas,
+    sessions,
     steps,
     waits,
 )
@@ -29,6 +31,8 @@ PLANTS: dict[str, Plant] = {
         *pauses.PLANTS,
         *sagas.PLANTS,
         *children.PLANTS,
+        *governance.PLANTS,
+        *sessions.PLANTS,
     )
 }
 

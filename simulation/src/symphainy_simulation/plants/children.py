@@ -7,14 +7,15 @@ from typing import Any
 from msgspec.structs import replace
 
 from symphainy_processors.admission import decide as admission
-from symphainy_processors.fold import evolve
+from symphainy_processors.fold import evolve, steps
 from symphainy_processors.fold.partition import PartitionState
 from symphainy_processors.owner.following import Following
 from symphainy_processors.owner.ledger import Ledger
-from symphainy_processors.saga import calling, family, waiting
+from symphainy_processors.saga import calling, family, retrying, waiting
 from symphainy_processors.saga import decide as saga
 from symphainy_schemas import events as e
 from symphainy_schemas import ids
+from symphainy_schemas.records import INVOKED
 from symphainy_schemas.state import Signal
 from symphainy_simulation.plants.plant import Patch, Plant
 
@@ -127,6 +128,25 @@ def _not_waited_for(original: Any) -> Any:
     return appended
 
 
+def _forgets_nothing(original: Any) -> Any:
+    return lambda state, step: ()
+
+
+def _forgets_all(original: Any) -> Any:
+    """Whatever was invoked is invoked anew, also what succeeded."""
+    return lambda state, step: tuple(
+        known.name for known in step.checkpoints if known.name.startswith(INVOKED)
+    )
+
+
+def _waits_as_before(original: Any) -> Any:
+    def retry_requested(step: Any, *told: Any) -> Any:
+        return replace(asked(step, *told), waits=step.waits)
+
+    asked = original[e.StepRetryRequested]
+    return {**original, e.StepRetryRequested: retry_requested}
+
+
 PLANTS = (
     Plant(
         "invoked-forgotten-at-takeover",
@@ -212,5 +232,23 @@ PLANTS = (
         "11",
         "Effects are said to be acknowledged before what was invoked stands.",
         (Patch(Ledger, "_appended", _not_waited_for),),
+    ),
+    Plant(
+        "tried-again-in-vain",
+        "",
+        "Whom an operator has tried again meets the end of what it had invoked in vain.",
+        (Patch(retrying, "forgotten", _forgets_nothing),),
+    ),
+    Plant(
+        "tried-again-whole",
+        "",
+        "Whom an operator has tried again invokes anew also what has succeeded.",
+        (Patch(retrying, "forgotten", _forgets_all),),
+    ),
+    Plant(
+        "old-child-waited-for",
+        "",
+        "Whom an operator has tried again waits for the end of what it invoked before.",
+        (Patch(steps, "STEP_EVENTS", _waits_as_before),),
     ),
 )

@@ -35,8 +35,8 @@ def _acts_at_once(original: Any) -> Any:
     def record(self: Any, *args: Any) -> int:
         offset: int = original(self, *args)
         pending = self._pending[-1]
-        for state, dispatched in pending.dispatches:
-            task = task_for(state, dispatched, self.partition, offset, self._skew_ms)
+        for state, dispatched, attributes in pending.dispatches:
+            task = task_for(state, dispatched, attributes, self.partition, offset, self._skew_ms)
             self._port.send(task, lambda _: None)
         pending.dispatches = ()
         return offset
@@ -75,7 +75,8 @@ def _sends_the_same_again(original: Any) -> Any:
                 start_by=step.start_by,
                 timeout_ms=state.timeout_ms,
             )
-            task = task_for(state, event, self.partition, step.dispatched_at, self._options.skew_ms)
+            place = self.partition, step.dispatched_at
+            task = task_for(state, event, b"", *place, self._options.skew_ms)
             self._port.send(task, lambda _: None)
         self._deciding.dispatch()
 

@@ -14,6 +14,7 @@ from symphainy_processors.saga import attempts
 from symphainy_processors.saga import decide as saga
 from symphainy_schemas import events as e
 from symphainy_schemas.records import ReportKind
+from symphainy_schemas.state import SessionState
 from symphainy_simulation.actors.worker import WorkerProcess
 from symphainy_simulation.plants.plant import Patch, Plant
 
@@ -35,6 +36,8 @@ def _ends_at_once(original: Any) -> Any:
 def _times_out_at_once(original: Any) -> Any:
     def fire(self: Any, now: int) -> bool:
         for state, step in self.state.due(now, self._options.due_per_tick):
+            if isinstance(state, SessionState):
+                continue
             moment = self._deciding.moment()
             events = saga.on_timeout(state, step, moment) or saga.on_due(state, step, moment.now)
             self._deciding.decide_due(state, step, events, moment)
@@ -82,8 +85,8 @@ def _numbers_anew(original: Any) -> Any:
 
 
 def _trusts_all_clocks(original: Any) -> Any:
-    def task_for(state: Any, event: Any, partition: int, offset: int, skew_ms: int) -> Any:
-        return original(state, event, partition, offset, 0)
+    def task_for(*args: Any) -> Any:
+        return original(*args[:-1], 0)
 
     return task_for
 

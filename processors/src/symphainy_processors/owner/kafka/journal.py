@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import closing
 
-from confluent_kafka import KafkaException, TopicCollection
-
 from symphainy_processors.owner.kafka.ranges import BOUNDS_TIMEOUT_S, RangeReader
-from symphainy_schemas.errors import Unavailable
 from symphainy_transport.clients import admin
+from symphainy_transport.identity import topic_identity
 from symphainy_transport.settings import TransportSettings
 from symphainy_transport.topics import JOURNAL, Topics
 
@@ -30,18 +28,7 @@ class KafkaJournal:
         Raises:
             Unavailable: Kafka did not answer, or has no such topic.
         """
-        try:
-            cluster = self._admin.describe_cluster(request_timeout=BOUNDS_TIMEOUT_S)
-            topics = self._admin.describe_topics(
-                TopicCollection([self._topic]), request_timeout=BOUNDS_TIMEOUT_S
-            )
-            topic_id = topics[self._topic].result().topic_id
-            return f"{cluster.result().cluster_id}/{self._topic}/{topic_id}"
-        except KafkaException as error:
-            raise Unavailable(
-                f"Kafka did not tell the id of {self._topic}: {error}",
-                cure="Check that the brokers run; `symphainy topics create` makes topics.",
-            ) from error
+        return topic_identity(self._admin, self._topic, BOUNDS_TIMEOUT_S)
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """(first offset kept, offset after the last).

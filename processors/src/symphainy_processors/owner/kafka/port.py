@@ -20,6 +20,7 @@ from symphainy_schemas.codec import encode
 from symphainy_schemas.errors import Unavailable
 from symphainy_schemas.records import CancelNotice, DeadLetter, Intent, StepReport, Task
 from symphainy_transport.clients import producer
+from symphainy_transport.sealing import Sign
 from symphainy_transport.settings import TransportSettings
 from symphainy_transport.topics import CANCELS, DEAD_LETTERS, INTENTS, JOURNAL, STEPS, Topics
 
@@ -92,9 +93,15 @@ class KafkaPort:
     """
 
     def __init__(
-        self, settings: TransportSettings, client_id: str, queue_messages: int = QUEUE_MESSAGES
+        self,
+        settings: TransportSettings,
+        client_id: str,
+        queue_messages: int = QUEUE_MESSAGES,
+        seal: Sign | None = None,
     ) -> None:
-        """Connect lazily. `queue_messages` fit the client's queue; the rest waits in ours."""
+        """Connect lazily. `queue_messages` fit the client's queue; the rest waits in ours. `seal`
+        is put on the intents of handlers."""
+        self._seal = seal
         self._producer = producer(
             settings,
             client_id,
@@ -213,7 +220,8 @@ class KafkaPort:
     def submit(self, partition: int, intent: Intent, sent: Sent) -> None:
         """State an intent on that partition until it is acknowledged."""
         topic, key = self._topics.name(INTENTS), intent.session_id.encode()
-        self._send(topic, encode(intent), key, partition, sent, again_to=partition)
+        value = encode(intent if self._seal is None else self._seal(intent))
+        self._send(topic, value, key, partition, sent, again_to=partition)
 
     def notify(self, notice: CancelNotice) -> None:
         """Tell workers that what they may run is to end."""

@@ -6,17 +6,21 @@ from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
 
+from symphainy_processors.fold.content import install
 from symphainy_processors.owner.kafka.intake import KafkaIntake
 from symphainy_processors.owner.kafka.journal import KafkaJournal
 from symphainy_processors.owner.kafka.membership import GroupMembership
 from symphainy_processors.owner.kafka.port import KafkaPort
 from symphainy_processors.owner.kafka.state_log import KafkaStateLog
 from symphainy_processors.owner.kafka.world import RunningWorld
+from symphainy_processors.owner.opening import legible
 from symphainy_processors.owner.ports import Ports
+from symphainy_processors.owner.proving import Proving
 from symphainy_runtime.configuration import ConfigReader
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_runtime.state.rocks import RocksStores
 from symphainy_transport.clock import Clock
+from symphainy_transport.privacy.content import Content
 
 
 class KafkaShell:
@@ -33,7 +37,7 @@ class KafkaShell:
             config = ConfigReader(settings, f"{name}-config")
             opened.callback(config.close)
             config.catch_up()
-            port = KafkaPort(settings, name)
+            port = KafkaPort(settings, name, seal=settings.sealing())
             opened.callback(port.close)
             intake = KafkaIntake(settings, f"{name}-intake")
             opened.callback(intake.close)
@@ -41,15 +45,20 @@ class KafkaShell:
             opened.callback(journal.close)
             state_log = KafkaStateLog(settings, f"{name}-state")
             opened.callback(state_log.close)
+            world = RunningWorld(clock, config)
+            content = Content.from_settings(settings)
+            install(legible(content))
             self.ports = Ports(
                 clock=clock,
-                world=RunningWorld(clock, config),
+                world=world,
                 port=port,
                 intake=intake,
                 membership=partial(GroupMembership, settings, name),
                 journal=journal,
                 state_log=state_log,
                 stores=RocksStores(settings.data_dir / "state" / name),
+                content=content,
+                prove=Proving(settings.intent_secrets(), world.key).problem,
             )
             self._connections = opened.pop_all()
 

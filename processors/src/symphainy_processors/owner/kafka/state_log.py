@@ -49,6 +49,14 @@ class KafkaStateLog:
         self._thread = threading.Thread(target=self._work, name=client_id, daemon=True)
         self._thread.start()
 
+    def bounds(self, partition: int) -> tuple[int, int]:
+        """(first offset kept, offset after the last).
+
+        Raises:
+            Unavailable: Kafka did not answer, or has no such topic.
+        """
+        return self._ranges.bounds(partition)
+
     def read(self, partition: int) -> Generator[Sequence[tuple[bytes, bytes | None]], None, None]:
         """Every committed record up to the end as of now, oldest first, in batches; an empty one:
         nothing yet.

@@ -7,7 +7,7 @@ import secrets
 
 from symphainy_runtime.configuration import ConfigReader
 from symphainy_schemas.errors import SymphainyError
-from symphainy_schemas.records import Capability, Tenant
+from symphainy_schemas.records import ApiKey, Capability, PolicySet, Tenant
 from symphainy_transport.clock import Clock
 
 # An intent may overtake its capability's or tenant's registration by a moment: look once more
@@ -49,6 +49,25 @@ class RunningWorld:
         if known is None and self._recheck():
             known = self._reader.configuration.tenants.get(tenant_id)
         return known
+
+    def key(self, key_id: str) -> ApiKey | None:
+        """The credential of that id, if it is known."""
+        known = self._reader.configuration.keys.get(key_id)
+        if known is None and self._recheck():
+            known = self._reader.configuration.keys.get(key_id)
+        return known
+
+    def policies(self, scope: str, version: int, sha256: bytes) -> PolicySet | None:
+        """That version of a scope's policies; None if the configuration does not hold it.
+
+        Raises:
+            Unavailable: the configuration cannot be read, so nobody knows.
+        """
+        known = self._reader.configuration.policies.get((scope, version))
+        if known is None:  # it was written before whatever names it
+            self._reader.catch_up(RECHECK_TIMEOUT_S)
+            known = self._reader.configuration.policies.get((scope, version))
+        return known if known is not None and known.sha256 == sha256 else None
 
     def refresh(self) -> None:
         """Take what has come of the configuration."""

@@ -1,0 +1,1 @@
+"""Handlers run again in processes of their own, for full and shadow replays."""

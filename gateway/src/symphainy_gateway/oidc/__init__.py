@@ -1,0 +1,1 @@
+"""Tokens of OpenID Connect issuers: their keys, their signatures, their claims."""

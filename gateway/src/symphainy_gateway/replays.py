@@ -1,0 +1,70 @@
+"""Replays and validations as clients ask for them. Pure.
+
+Here they only read: what a handler did is shown, none is called. Who asks must be one of those to
+whom decisions are explained, since both tell them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from symphainy_gateway.bodies import invalid
+from symphainy_gateway.callers import Caller
+from symphainy_gateway.explaining import is_told_why
+from symphainy_gateway.intents import required
+from symphainy_gateway.problems import Refused
+
+_Offset = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+
+
+class ReplayBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which replay is wanted, and as of when."""
+
+    mode: Literal["events_only", "state_only", "full"]
+    at_offset: Annotated[
+        _Offset | None, Meta(description="As of this journal offset; null: as of now.")
+    ] = None
+    at: Annotated[
+        _Offset | None, Meta(description="As of this journaled time, ms since the epoch.")
+    ] = None
+    handler_version: Annotated[
+        int | None, Meta(description="Only of a full replay, which runs where the code is.")
+    ] = None
+
+
+_decoder = msgspec.json.Decoder(ReplayBody)
+
+
+def read_replay(body: bytes, execution_id: str) -> ReplayBody:
+    """The replay that a body asks for.
+
+    Raises:
+        Refused: the body is none, asks for what cannot be together, or for a `full` replay.
+    """
+    asked = required(body, _decoder, ReplayBody)
+    if asked.mode == "full":
+        raise Refused(
+            "A full replay runs the realm's handlers, and the gateway has no realm's code.",
+            code="replay_needs_code",
+            field="/mode",
+            cure=f"Run it where the code is: symphainy replay execution {execution_id} "
+            "--mode full --handlers module:realm.",
+        )
+    if asked.handler_version is not None:
+        raise invalid("/handler_version", f"A replay of mode {asked.mode} calls no handler.")
+    if asked.at_offset is not None and asked.at is not None:
+        raise invalid("/at", "State at_offset or at, not both.")
+    return asked
+
+
+def require_reading_back(caller: Caller) -> None:
+    """Raises `Refused` if the caller is not one who may replay and validate."""
+    if not is_told_why(caller):
+        raise Refused(
+            "The credential's roles do not let it replay or validate executions.",
+            code="out_of_scope",
+            cure="Use a credential with the role operator, auditor or tenant_admin.",
+        )

@@ -1,0 +1,1 @@
+"""Running a handler again along its record: for tests of compatibility, and for full replays."""
