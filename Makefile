@@ -9,14 +9,16 @@ MEMBERS := schemas transport runtime processors sdk gateway cli simulation testi
 STAMP  := $(VENV)/.installed
 BROKER  := tests/contract tests/integration
 QUICK   := tests/unit tests/property tests/models tests/simulation tests/typing
+PROPERTIES := $$(grep -rl --include='test_*.py' hypothesis tests/unit tests/property)
 SEEDS   ?= 2000
 FROM    ?= 0
 MINUTES ?= 30
+ROUNDS  ?= 10
 export UV_PYTHON_DOWNLOADS = never
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test sim soak soak-workers verify bench bench-peers lock audit-deps clean fix format lint types contracts
+.PHONY: help install dev demo test sim search soak soak-workers verify bench bench-peers lock audit-deps clean fix format lint types contracts
 
 help:            ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -47,6 +49,9 @@ test: $(STAMP)   ## All tests, on real local Kafka and Valkey; simulated days fi
 
 sim: $(STAMP)    ## Simulated days of the whole system: SEEDS=2000, FROM=0
 	$(BIN)/symphainy-sim --seeds $(SEEDS) --from $(FROM)
+
+search: $(STAMP) ## New examples for the properties, ROUNDS=10 times over (make test draws the same each time)
+	for round in $$(seq $(ROUNDS)); do HYPOTHESIS_PROFILE=search $(BIN)/pytest -q -n logical $(PROPERTIES) || exit; done
 
 soak: $(STAMP)   ## Chaos on real processes for MINUTES=30
 	$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES)

@@ -178,8 +178,8 @@ class Model:
             for need in given
         }
 
-    def take(self, events: tuple[e.Event, ...], late: bool) -> None:
-        """Follow one decision. `late`: the report told of a success."""
+    def take(self, events: tuple[e.Event, ...], ran: bool) -> None:
+        """Follow one decision. `ran`: the report told of one that began, and not that it failed."""
         assert self.end is None or not events, f"{events} after the end"
         stops = self.stopping
         retried = {x.step for x in events if isinstance(x, e.StepRetryScheduled)}
@@ -187,9 +187,9 @@ class Model:
         for name in begins - self.begun:
             assert begins.issuperset(self.elements(whole_of(name)) or ()), f"{name} alone"
         for event in events:
-            self._take(event, stops, retried, late)
+            self._take(event, stops, retried, ran)
 
-    def _take(self, event: Any, stops: bool, retried: set[str], late: bool) -> None:
+    def _take(self, event: Any, stops: bool, retried: set[str], ran: bool) -> None:
         match event:
             case e.StepReady() | e.StepHeld() | e.StepDispatched():
                 self._begins(event.step, event.attempt, stops)
@@ -230,10 +230,10 @@ class Model:
             case e.CancelRequested() | e.DeadlinePassed() | e.CompensationRequested():
                 self.stopping = True
             case _:
-                self._closed(event, late)
+                self._closed(event, ran)
                 self._ends(event)
 
-    def _closed(self, event: Any, late: bool) -> None:
+    def _closed(self, event: Any, ran: bool) -> None:
         match event:
             case e.StepHandedBack() if event.reason != REDELIVERED:
                 self._closes(event.step, event.delivery)
@@ -241,7 +241,8 @@ class Model:
                 self._closes(event.step, event.delivery)
             case e.DeliveryClosed():
                 self._closes(event.step, event.delivery)
-                if late:
+                assert event.begun is ran
+                if ran:
                     self.unknown.add(event.step)
             case e.StepClosed():
                 for key in [key for key in self.open if key[0] == event.step]:
@@ -354,7 +355,7 @@ class Sagas(RuleBasedStateMachine):
         assert state is not None
         self._record((*admitted, *saga.on_planned(state, self.now)))
 
-    def _record(self, events: tuple[e.Event, ...], late: bool = False) -> None:
+    def _record(self, events: tuple[e.Event, ...], ran: bool = False) -> None:
         """Every second thing that is ready goes at once; the others wait for their turn."""
         going: list[e.Event] = []
         for event in events:
@@ -365,7 +366,7 @@ class Sagas(RuleBasedStateMachine):
         record = replace(JOURNAL, at=self.now, events=(), cause=None)
         for event in going:
             self.state = evolve_execution(self.state, record, self.offset, event)
-        self.model.take(tuple(going), late)
+        self.model.take(tuple(going), ran)
         assert self.state is not None
         for event in going:
             if isinstance(event, e.StepDispatched) and not undone_by(event.step):
@@ -433,7 +434,7 @@ class Sagas(RuleBasedStateMachine):
             error=Error(code="no", message="no", retryable=retryable),
         )
         events = saga.on_report(self.alive, told, Moment(self.now, 0.5))
-        self._record(events, late=kind is ReportKind.SUCCEEDED)
+        self._record(events, ran=kind in (ReportKind.SUCCEEDED, ReportKind.SUSPENDED))
 
     @precondition(_live)
     @rule()
