@@ -101,7 +101,7 @@ class _Journal:
 
     def pages(self, limit: int) -> Iterator[list[tuple[int, str]]]:
         place: tuple[int, str, str] | None = None
-        while page := self.state.ready(LINE, place, limit):
+        while page := self.state.work.ready(LINE, place, limit):
             yield [(step.ready_at, state.execution_id) for state, step in page]
             last, step = page[-1]
             place = step.ready_at, last.execution_id, step.step
@@ -126,18 +126,18 @@ def test_each_timer_comes_once_in_order(before: list[Deed], after: list[Deed]) -
     journal = _Journal()
     for deed, name in before:
         journal.happens(deed, name)
-    assert not list(journal.state.due(0, 100))
+    assert not list(journal.state.work.due(0, 100))
     for deed, name in after:
         journal.happens(deed, name)
     found = [
         (step.due_at, state.execution_id, step.step)
         if step is not None
         else (state.deadline_at, state.execution_id, DEADLINE)
-        for state, step in journal.state.due(2_000, 100)
+        for state, step in journal.state.work.due(2_000, 100)
         if isinstance(state, ExecutionState)
     ]
     assert found == sorted((at, *of) for of, at in journal.due.items())
-    assert not list(journal.state.due(2_000, 100))
+    assert not list(journal.state.work.due(2_000, 100))
 
 
 def test_every_event_of_a_step_has_its_rule() -> None:

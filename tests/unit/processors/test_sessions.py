@@ -236,10 +236,10 @@ def test_what_is_asked_runs_in_this_session_and_is_flushed_or_not() -> None:
     scene.works("flushed")
     scene.owned.state.flush()
     scene.works("fresh")
-    found, reached = scene.owned.state.running_in(SESSION, "", 100)
+    found, reached = scene.owned.state.work.running_in(SESSION, "", 100)
     names = [ids.execution_id(ACME.tenant_id, SESSION, one, 0) for one in ("flushed", "fresh")]
     assert ([one.execution_id for one in found], reached) == (sorted(names), "")
-    assert scene.owned.state.running_in(SESSION[:-1] + "9", "", 100) == ([], "")
+    assert scene.owned.state.work.running_in(SESSION[:-1] + "9", "", 100) == ([], "")
 
 
 def test_a_session_may_ask_at_its_expiry() -> None:

@@ -7,15 +7,10 @@ acknowledged, and only that is ever flushed (rule 17).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
-
 from msgspec import Struct
 from msgspec.structs import replace
-from sortedcontainers import SortedSet
 
 from symphainy_processors.fold import layout
-from symphainy_processors.fold.agenda import Agenda
 from symphainy_processors.fold.checkpoint import Checkpoint, pack_checkpoint
 from symphainy_processors.fold.evolve import (
     EVOLVE_VERSION,
@@ -24,8 +19,9 @@ from symphainy_processors.fold.evolve import (
     evolve_session,
 )
 from symphainy_processors.fold.family import may_owe
-from symphainy_processors.fold.layout import Body, LineKey
-from symphainy_processors.fold.plans import find_step
+from symphainy_processors.fold.layout import Body
+from symphainy_processors.fold.overlay import Overlay
+from symphainy_processors.fold.worklist import Worklist
 from symphainy_runtime.journal.validity import Validity, takes_ownership
 from symphainy_runtime.state.memory import MemoryStore
 from symphainy_runtime.state.store import StateStore
@@ -36,14 +32,10 @@ from symphainy_schemas.events import (
 from symphainy_schemas.state import (
     ExecutionState,
     SessionState,
-    StepState,
-    StepStatus,
     TenantState,
 )
 
-CACHED = 10_000  # states read or flushed lately: about 20 MB
 EXPIRED_A_FLUSH = 2_000  # bounds one flush; at four a second 8,000 executions a second leave
-Due = tuple[ExecutionState, StepState]
 
 
 class Change(Struct, frozen=True, gc=False):
@@ -77,6 +69,8 @@ class PartitionState:
         they were admitted with a window of their own.
         """
         self.store: StateStore = MemoryStore() if store is None else store
+        self.states = Overlay(self.store)
+        self.work = Worklist(self.states)
         self.settled = checkpoint or Checkpoint()
         self.intents_next = self.settled.intents_next
         self.steps_next = self.settled.steps_next
@@ -91,20 +85,15 @@ class PartitionState:
         self.changed_since = self.settled.offset
         self._identity = identity
         self._window_ms = dedupe_window_ms
-        self._latest: dict[str, Body] = {}
-        # The ready keys of `_latest`, from when somebody asks: nobody does while it is restored.
-        self._ready: SortedSet[bytes] | None = None
-        self._cache: dict[str, Body] = {}
         self._governed: dict[str, TenantState | None] = {}  # asked with every intent
         self._dirty: dict[str, Change] = {}
         self._flushed_offset = self.settled.offset
-        self._agenda = Agenda(self.store, self._unflushed_timers)
 
     # --- reading --------------------------------------------------------------------------------
 
     def execution(self, execution_id: str, now: int | None = None) -> ExecutionState | None:
         """The execution; None too if at journaled time `now` it is no longer remembered."""
-        state = self._get(execution_id)
+        state = self.states.get(execution_id)
         if not isinstance(state, ExecutionState):
             return None
         return None if now is not None and self._is_forgotten(state, now) else state
@@ -116,51 +105,23 @@ class PartitionState:
 
     def session(self, session_id: str) -> SessionState | None:
         """The session."""
-        state = self._get(session_id)
+        state = self.states.get(session_id)
         return state if isinstance(state, SessionState) else None
 
     def governed(self, session_id: str) -> TenantState | None:
         """What is in force of the tenant that is governed in that session; None: nothing yet."""
         if session_id not in self._governed:
-            state = self._get(session_id)
+            state = self.states.get(session_id)
             self._governed[session_id] = state if isinstance(state, TenantState) else None
         return self._governed[session_id]
 
     def everything(self) -> dict[str, Body]:
         """Every state that is still remembered, by id. For audits and tests: it reads it all."""
-        found = {
-            body_name: body
-            for start, end in layout.STATES
-            for body_name, body in self._stored(start, end)
-        }
-        found |= self._latest
         return {
-            name: body for name, body in found.items() if not self._is_forgotten(body, self.last_at)
+            name: body
+            for name, body in self.states.all().items()
+            if not self._is_forgotten(body, self.last_at)
         }
-
-    def _stored(self, start: bytes, end: bytes) -> Iterator[tuple[str, Body]]:
-        while found := self.store.scan(start, end, 1_000):
-            for _, value in found:
-                body = layout.unpack(value)
-                yield layout.name_of(body), body
-            start = layout.behind(found[-1][0])
-
-    def _get(self, name: str) -> Body | None:
-        state = self._latest.get(name) or self._cache.get(name)
-        if state is not None:
-            return state
-        value = self.store.get(layout.state_key(name))
-        if value is None:
-            return None
-        state = layout.unpack(value)
-        self._remember(name, state)
-        return state
-
-    def _remember(self, name: str, state: Body) -> None:
-        if len(self._cache) >= CACHED:
-            for oldest in list(islice(self._cache, CACHED // 10)):
-                del self._cache[oldest]
-        self._cache[name] = state
 
     # --- folding --------------------------------------------------------------------------------
 
@@ -194,31 +155,15 @@ class PartitionState:
 
     def _take_up(self, change: Change) -> None:
         after = change.after
-        overlaid = self._latest.get(change.name)
-        self._latest[change.name] = after
+        self.states.put(change.name, after)
         if not isinstance(after, ExecutionState):
             self._governed.pop(change.name, None)
             if isinstance(after, SessionState):
-                self._agenda.add_session(after)
+                self.work.agenda.add_session(after)
             return
         self.live += layout.is_live(after) - layout.is_live(change.before)
         self.idle += layout.is_idle(after) - layout.is_idle(change.before)
-        self._agenda.add(after)
-        if self._ready is not None:
-            self._no_longer_ready(overlaid, after)
-            for key in layout.ready_keys(after, overlaid):
-                self._ready.add(key)
-
-    def _no_longer_ready(self, overlaid: Body | None, after: Body | None = None) -> None:
-        if self._ready is not None and overlaid is not None:
-            for key in layout.ready_keys(overlaid, after):
-                self._ready.discard(key)
-
-    def _all_ready(self) -> SortedSet[bytes]:
-        if self._ready is None:
-            keys = (key for body in self._latest.values() for key in layout.ready_keys(body))
-            self._ready = SortedSet(keys)
-        return self._ready
+        self.work.agenda.add(after)
 
     def _place(self, standing: Validity) -> Checkpoint:
         return Checkpoint(
@@ -236,7 +181,7 @@ class PartitionState:
         )
 
     def _changes(self, record: JournalRecord, offset: int) -> tuple[Change, ...]:
-        before = self._get(record.execution_id)
+        before = self.states.get(record.execution_id)
         state = before if isinstance(before, ExecutionState) else None
         found, session_before = [], None
         session: SessionState | TenantState | None = None
@@ -252,7 +197,7 @@ class PartitionState:
         return tuple(found)
 
     def _of_session(self, session_id: str) -> SessionState | TenantState | None:
-        state = self._get(session_id)
+        state = self.states.get(session_id)
         return None if isinstance(state, ExecutionState) else state
 
     def settle(self, applied: Applied) -> None:
@@ -292,18 +237,11 @@ class PartitionState:
     def _flushed(self, expired: list[tuple[bytes, str]]) -> None:
         self._flushed_offset = self.settled.offset
         for name, change in self._dirty.items():
-            latest = change.after
-            if self._latest.get(name) is latest:
-                del self._latest[name]
-                self._no_longer_ready(latest)
-                if layout.is_live(latest):
-                    self._remember(name, latest)
-                else:
-                    self._cache.pop(name, None)
+            self.states.flushed(name, change.after)
         self.changed.update(dict.fromkeys(self._dirty))
         self._dirty = {}
         for _, name in expired:
-            self._cache.pop(name, None)
+            self.states.forget(name)
             self.changed[name] = None
 
     def _expired(self) -> list[tuple[bytes, str]]:
@@ -318,7 +256,9 @@ class PartitionState:
             *self.store.scan(layout.OWN_EXPIRY, own_end, EXPIRED_A_FLUSH),
         ]
         entries = [(key, layout.read_expiry_key(key)) for key, _ in found]
-        kept = {at.execution_id for at in self._called(self.settled.acted_to)} if entries else {}
+        kept = (
+            {at.execution_id for at in self.work.called(self.settled.acted_to)} if entries else {}
+        )
         return [
             (key, name) for key, name in entries if name not in self._dirty and name not in kept
         ]
@@ -330,124 +270,3 @@ class PartitionState:
 
     def _stamped(self) -> Checkpoint:
         return replace(self.settled, identity=self._identity, evolve_version=EVOLVE_VERSION)
-
-    # --- what is to be done ---------------------------------------------------------------------
-
-    def due(
-        self, now: int, limit: int
-    ) -> Iterator[tuple[ExecutionState | SessionState, StepState | None]]:
-        """Steps whose time has come, executions whose deadline has (no step), and sessions: those
-        whose time is over, and those of which all that runs is to be asked to end. Earliest first,
-        at most `limit`; each once, if nothing more is recorded of its execution or session."""
-        for _ in range(limit):
-            key = self._agenda.pop(now)
-            if key is None:
-                return
-            state = self._get(key.execution_id)
-            if isinstance(state, SessionState) and _is_due(state, key.number):
-                yield state, None
-            if not isinstance(state, ExecutionState):
-                continue
-            step = find_step(state, key.step)
-            if step is not None and step.due_at == key.number:
-                yield state, step
-            elif key.step == layout.DEADLINE and layout.deadline_of(state) == key.number:
-                yield state, None
-
-    def running_in(
-        self, session_id: str, behind: str, limit: int
-    ) -> tuple[list[ExecutionState], str]:
-        """What has not ended of a session, by ids behind `behind`, about `limit` of it; and up to
-        which id that is all, or "" if nothing is left."""
-        prefix = layout.live_prefix(session_id)
-        start = prefix if not behind else layout.behind(prefix + behind.encode())
-        stored = self.store.scan(start, prefix + b"\xff", limit)
-        reached = stored[-1][0][len(prefix) :].decode() if len(stored) == limit else ""
-        names = {key[len(prefix) :].decode() for key, _ in stored} | {
-            name
-            for name, body in self._latest.items()
-            if layout.is_live(body)
-            and body.session_id == session_id
-            and behind < name <= (reached or "\xff")
-        }
-        found = [self.execution(name) for name in sorted(names)]
-        return [one for one in found if one is not None and not one.status.ended], reached
-
-    def outstanding(self) -> Iterator[Due]:
-        """Steps that workers may have, in the order of their dispatch. All must be flushed."""
-        start, end = layout.OUTSTANDING, layout.end_of(layout.OUTSTANDING)
-        while found := self.store.scan(start, end, 1_000):
-            for key, _ in found:
-                place = layout.read_place(layout.OUTSTANDING, key)
-                step = self.step(place.execution_id, place.step)
-                if step is not None and step[1].dispatched_at == place.number:
-                    yield step
-            start = layout.behind(found[-1][0])
-
-    def unsent(self) -> Iterator[Due]:
-        """Dispatched steps whose task may never have been sent (rule 11). All must be flushed."""
-        for state, step in self.outstanding():
-            if step.status is StepStatus.DISPATCHED and step.dispatched_at > self.acted_to:
-                yield state, step
-
-    def not_sent(self) -> Iterator[int]:
-        """Where intents were stated that may not stand in the write-ahead log yet (rule 11), in
-        order. All must be flushed."""
-        for at in self._called(self.acted_to):
-            yield at.number
-
-    def _called(self, acted_to: int) -> Iterator[layout.StepKey]:
-        start = layout.at_number(layout.CALLED, acted_to + 1)
-        end = layout.end_of(layout.CALLED)
-        while found := self.store.scan(start, end, 1_000):
-            for key, _ in found:
-                yield layout.read_place(layout.CALLED, key)
-            start = layout.behind(found[-1][0])
-
-    def lines(self) -> Iterator[LineKey]:
-        """The queues that hold ready steps. All must be flushed."""
-        start, end = layout.READY, layout.READY + b"\xff"
-        while found := self.store.scan(start, end, 1):
-            line = layout.read_line(found[0][0])
-            yield line
-            start = layout.end_of(layout.line_prefix(line))
-
-    def ready(self, line: LineKey, place: tuple[int, str, str] | None, limit: int) -> list[Due]:
-        """The ready steps of a queue behind `place`, in order, at most `limit`."""
-        prefix = layout.line_prefix(line)
-        start = prefix if place is None else layout.behind(layout.place_key(prefix, place))
-        end = layout.end_of(prefix)
-        found: list[Due] = []
-        while start < end and len(found) < limit:
-            stored = [key for key, _ in self.store.scan(start, end, limit)]
-            fresh = list(islice(self._all_ready().irange(start, end, (True, False)), limit))
-            reached = min(_reached(stored, end, limit), _reached(fresh, end, limit))
-            for key in sorted({key for key in (*stored, *fresh) if key < reached}):
-                at = layout.read_place(prefix, key)
-                step = self.step(at.execution_id, at.step)
-                if step and layout.is_ready(step[1]) and step[1].ready_at == at.number:
-                    found.append(step)
-            start = reached
-        return found[:limit]
-
-    def step(self, execution_id: str, name: str) -> Due | None:
-        """A step of an execution, with its execution."""
-        state = self.execution(execution_id)
-        step = None if state is None else find_step(state, name)
-        return None if state is None or step is None else (state, step)
-
-    def _unflushed_timers(self) -> Iterator[bytes]:
-        for body in self._latest.values():
-            if isinstance(body, ExecutionState):
-                yield from layout.timer_keys(body)
-            else:
-                yield from layout.session_timer_keys(body)
-
-
-def _is_due(session: SessionState, at: int) -> bool:
-    return at == (session.closed_at if session.closing else session.due_at)
-
-
-def _reached(found: list[bytes], end: bytes, limit: int) -> bytes:
-    """Up to where a scan for at most `limit` keys has seen everything."""
-    return end if len(found) < limit else layout.behind(found[-1])

@@ -53,9 +53,9 @@ class Dispatching:
 
     def restore(self) -> None:
         """Take up what the journal left: outstanding work, and the queues. All is flushed."""
-        for state, step in self._state.outstanding():
+        for state, step in self._state.work.outstanding():
             self.dispatcher.occupy(waiting(state, step.step, step.dispatched_at))
-        for line in self._state.lines():
+        for line in self._state.work.lines():
             self.dispatcher.restore(Line(line.realm, line.tenant_id, line.priority))
 
     def close(self) -> None:
@@ -81,7 +81,7 @@ class Dispatching:
     def take(self) -> tuple[ExecutionState, StepState] | None:
         """The next to dispatch; its slot is taken."""
         while (item := self.dispatcher.take()) is not None:
-            found = self._state.step(item.execution_id, item.step)
+            found = self._state.work.step(item.execution_id, item.step)
             if found and is_ready(found[1]) and found[1].ready_at == item.order:
                 self._sent_at[item.execution_id, item.step] = self._now()
                 return found
@@ -138,7 +138,7 @@ class Dispatching:
 
     def _more(self, line: Line, place: tuple[int, str, str] | None, limit: int) -> list[Ready]:
         key = LineKey(line.realm, line.tenant_id, line.priority)
-        found = self._state.ready(key, place, limit)
+        found = self._state.work.ready(key, place, limit)
         return [waiting(state, step.step, step.ready_at) for state, step in found]
 
     def _limits(self, tenant_id: str) -> Limits:

@@ -149,7 +149,7 @@ class OwnedPartition:
     def _read_up_to(self, marker: StepReport, execution_id: str, name: str) -> None:
         """All that workers had said of a step by then is decided: what it waits for is true."""
         unsent = self._unsent.get((execution_id, name))
-        found = self.state.step(execution_id, name)
+        found = self.state.work.step(execution_id, name)
         if found is not None:
             state, step = found
             if step.status is StepStatus.DISPATCHED and step.dispatched_at == unsent:
@@ -207,7 +207,7 @@ class OwnedPartition:
 
     def _fire(self, now: int) -> bool:
         decided = 0
-        for state, step in self.state.due(now, self._options.due_per_tick):
+        for state, step in self.state.work.due(now, self._options.due_per_tick):
             decided += 1
             if isinstance(state, SessionState):
                 self._sessions.due(state, now)
@@ -224,7 +224,7 @@ class OwnedPartition:
         reported of it if it did (rule 14)."""
         doubtful, self.ledger.in_doubt = self.ledger.in_doubt, []
         for execution_id, name, offset in doubtful:
-            found = self.state.step(execution_id, name)
+            found = self.state.work.step(execution_id, name)
             if found is None or found[1].dispatched_at != offset:  # it went on meanwhile
                 self.ledger.delivered_anew(offset)
                 continue
@@ -247,7 +247,7 @@ class OwnedPartition:
         that workers have reported of what it did send (rule 14); tell again what is to end."""
         self.dispatching.restore()
         self._tell_again()
-        for state, step in self.state.unsent():
+        for state, step in self.state.work.unsent(self.state.acted_to):
             self._unsent[state.execution_id, step.step] = step.dispatched_at
             self._timeouts.add(state.execution_id, step)
         if self._unsent:
@@ -260,7 +260,7 @@ class OwnedPartition:
     def _finish_turn(self) -> None:
         """State the intents that the last owner may not have stated (rule 11), and decide what it
         had no time to decide of its last turn."""
-        for offset in self.state.not_sent():
+        for offset in self.state.work.not_sent(self.state.acted_to):
             record = self._left[offset]
             parent = self.state.execution(record.execution_id)
             assert parent is not None
@@ -272,7 +272,7 @@ class OwnedPartition:
 
     def _tell_again(self) -> None:
         """The last owner may have died before it told whoever runs what is to end."""
-        stopping = (state for state, _ in self.state.outstanding() if is_stopping(state))
+        stopping = (state for state, _ in self.state.work.outstanding() if is_stopping(state))
         asked = {state.execution_id: state for state in stopping}
         for state in asked.values():
             for notice in notices_for(state, self.ledger.term):

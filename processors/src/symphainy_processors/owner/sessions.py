@@ -80,7 +80,7 @@ class Sessions:
         if session is None or not session.closing:
             del self._sweeping[name]
             return
-        found, reached = self._state.running_in(name, self._sweeping[name], ASKED_A_TURN)
+        found, reached = self._state.work.running_in(name, self._sweeping[name], ASKED_A_TURN)
         for state in found:
             self._ask(state, session)
         if reached:

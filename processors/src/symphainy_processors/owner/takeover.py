@@ -85,7 +85,7 @@ class Takeover:
         if p not in self._named():
             return None
         state = restored.state
-        left = {*state.settled.turn, *state.not_sent()}
+        left = {*state.settled.turn, *state.work.not_sent(state.acted_to)}
         records = yield from self._restoring.records(p, left)
         if p not in self._named():
             return None

@@ -66,7 +66,7 @@ def _sends_until_acknowledged(original: Any) -> Any:
 def _sends_the_same_again(original: Any) -> Any:
     def take_over(self: Any) -> None:
         self.dispatching.restore()
-        for state, step in list(self.state.unsent()):
+        for state, step in list(self.state.work.unsent(self.state.acted_to)):
             event = StepDispatched(
                 step=step.step,
                 attempt=step.attempt,

@@ -47,8 +47,8 @@ def _forgets_what_ended(original: Any) -> Any:
         ]
         store.write([(layout.state_key(name), None) for name in ended])
         for name in ended:
-            state._cache.pop(name, None)
-            state._latest.pop(name, None)
+            state.states.forget(name)
+            state.states.unflushed.pop(name, None)
         return restored
 
     return restore
@@ -65,7 +65,7 @@ def _skips_a_report(original: Any) -> Any:
 
 def _occupies_nothing(original: Any) -> Any:
     def restore(self: Any) -> None:
-        for line in self._state.lines():
+        for line in self._state.work.lines():
             self.dispatcher.restore(Line(line.realm, line.tenant_id, line.priority))
 
     return restore
@@ -73,7 +73,7 @@ def _occupies_nothing(original: Any) -> Any:
 
 def _queues_nothing(original: Any) -> Any:
     def restore(self: Any) -> None:
-        for state, step in self._state.outstanding():
+        for state, step in self._state.work.outstanding():
             self.dispatcher.occupy(waiting(state, step.step, step.dispatched_at))
 
     return restore

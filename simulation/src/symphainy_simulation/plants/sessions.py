@@ -7,6 +7,7 @@ from typing import Any
 from symphainy_processors.admission import decide as admission
 from symphainy_processors.admission import sessions
 from symphainy_processors.fold import partition as fold_partition
+from symphainy_processors.fold.worklist import Worklist
 from symphainy_processors.owner.ledger import Ledger
 from symphainy_processors.owner.sessions import Sessions
 from symphainy_schemas.events import PolicyValidated
@@ -57,7 +58,7 @@ def _first_page(original: Any) -> Any:
 def _only_flushed(original: Any) -> Any:
     def running_in(self: Any, *args: Any) -> Any:
         found, reached = original(self, *args)
-        return [one for one in found if one.execution_id not in self._latest], reached
+        return [one for one in found if one.execution_id not in self._states.unflushed], reached
 
     return running_in
 
@@ -110,13 +111,13 @@ PLANTS = (
         "session-asks-one",
         "",
         "Of what runs in a session one is asked to end.",
-        (Patch(fold_partition.PartitionState, "running_in", _first_page),),
+        (Patch(Worklist, "running_in", _first_page),),
     ),
     Plant(
         "session-asks-the-flushed",
         "",
         "Of what runs in a session only what the store has is asked to end.",
-        (Patch(fold_partition.PartitionState, "running_in", _only_flushed),),
+        (Patch(Worklist, "running_in", _only_flushed),),
     ),
     Plant(
         "session-as-nobody-opened-it",

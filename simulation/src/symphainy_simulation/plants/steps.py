@@ -35,7 +35,7 @@ def _ends_at_once(original: Any) -> Any:
 
 def _times_out_at_once(original: Any) -> Any:
     def fire(self: Any, now: int) -> bool:
-        for state, step in self.state.due(now, self._options.due_per_tick):
+        for state, step in self.state.work.due(now, self._options.due_per_tick):
             if isinstance(state, SessionState):
                 continue
             moment = self._deciding.moment()
