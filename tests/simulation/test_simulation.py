@@ -26,6 +26,8 @@ from symphainy_simulation.shrink import Shrinking
 CLEAN_SEEDS = 120
 # Where a plant was last found that takes longer; else it is searched for in the first seeds.
 FOUND_AT = {
+    "session-forgotten-in-use": 104,
+    "session-forgotten-anew": 130,
     "reader-goes-on-after-gap": 44,
     "state-forgets-failed-keys": 95,
     "old-checkpoints-count": 205,

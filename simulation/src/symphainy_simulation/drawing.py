@@ -26,7 +26,7 @@ from symphainy_simulation.plan import (
     Token,
 )
 from symphainy_simulation.sagas import with_sagas
-from symphainy_simulation.sessions import with_sessions
+from symphainy_simulation.sessions import with_opened_again, with_sessions
 from symphainy_simulation.waits import with_waits
 from symphainy_simulation.world.chance import Chance
 
@@ -44,6 +44,7 @@ GOVERNANCE = "governance/63637"  # and for whom somebody governs
 LIVES = "sessions/23826"  # and for whose sessions expire, change, and end what runs in them
 NOTICES = "notices/7"  # and for whose workers are told what is to end
 TOLD = 0.6  # of the seeds
+AGAIN = f"{LIVES}/again"  # and for whose sessions are opened again
 WINDOWS = "windows/1349"  # and for whose tenant has a dedupe window of its own
 OWN_WINDOWS = 0.25  # of the seeds
 FAULTS_FOR_MS = 3_600
@@ -72,6 +73,7 @@ def expand(seed: int) -> Plan:
     stated = with_failing_children(stated, chance.stream(IN_VAIN), scenario)
     stated = with_governance(stated, chance.stream(GOVERNANCE), scenario)
     stated = with_sessions(stated, chance.stream(LIVES))
+    stated = with_opened_again(stated, chance.stream(AGAIN), scenario.dedupe_window_ms)
     faults = _faults(chance.stream("faults"), scenario)
     faults = with_breaks(faults, stated, chance.stream(f"{CHILDREN}/faults"))
     faults = with_late_config(faults, stated, chance.stream(f"{GOVERNANCE}/faults"))

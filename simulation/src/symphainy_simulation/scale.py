@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
-from symphainy_processors.fold import agenda, overlay
-from symphainy_processors.fold import partition as fold_partition
+from symphainy_processors.fold import agenda, leaving, overlay
 from symphainy_processors.owner import deciding, governing, loop
 from symphainy_processors.owner.options import OwnerOptions
 from symphainy_processors.saga import attempts
@@ -47,7 +46,7 @@ _TIGHT = (
     (agenda, "LOOKAHEAD_MS", 40),
     (agenda, "LOAD", 2),
     (overlay, "CACHED", 10),
-    (fold_partition, "EXPIRED_A_FLUSH", 2),
+    (leaving, "LEAVING_A_FLUSH", 2),
     (deciding, "DISPATCHES_A_TURN", 2),
     (loop, "BEHIND_LETTERS", 2),
 )

@@ -42,3 +42,19 @@ def _with_a_time(one: Stated, chance: Random) -> Stated:
         lifetime_ms=chance.choice((0, chance.randrange(100, 3_500))),
         cancels=chance.random() < 0.5,
     )
+
+
+def with_opened_again(stated: list[Stated], chance: Random, window_ms: int) -> list[Stated]:
+    """What is stated, and behind it who opens sessions again that were over for a dedupe window, by
+    when their ids are free, and uses them."""
+    if window_ms > LATEST_MS or chance.random() < 0.5:
+        return stated
+    found = list(stated)
+    for one in stated:
+        if one.kind in (Kind.CLOSE, Kind.EXPIRE) and chance.random() < 0.7:
+            at_ms = one.at_ms + window_ms + chance.randrange(-60, 400)
+            place = at_ms, Kind.OPEN, one.tenant, one.session
+            found.append(_with_a_time(Stated(len(found), *place), chance))
+            place = at_ms + chance.randrange(400), Kind.INTENT, one.tenant, one.session
+            found.append(Stated(len(found), *place, intent_type="work.quick"))
+    return found

@@ -2,6 +2,8 @@
 
 - An execution leaves every index once its end is longer ago than the retention; what lives stays,
   however long ago it began, and what has ended since.
+- A session leaves with its document once it was over for so long, unless something runs in it or it
+  was opened again.
 - A repeat of an intent brings nothing back of what has left.
 - The log's index says that it has not all of what reaches back behind what has left, and answers
   what does not.
@@ -106,3 +108,38 @@ def test_the_log_s_index_knows_from_when_on_it_has_all(aging: Aging, running: En
     assert query(aging, url) is None
     assert query(aging, url, from_ms=BEGAN + 10) is None
     assert query(aging, url, from_ms=BEGAN + 11) == [NEW, NEW, NEW, LIVE]
+
+
+OPENED = e.SessionOpened(principal="ann", attributes=b"{}")
+CLOSED = e.SessionClosed(reason="done")
+
+
+def document(aging: Aging) -> dict[bytes, bytes]:
+    """The session's."""
+    found: dict[bytes, bytes] = aging.redis.hgetall(aging.keys.session(JOURNAL.session_id))
+    return found
+
+
+def test_a_session_leaves_once_nothing_runs_in_it(aging: Aging) -> None:
+    aging.at(BEGAN + 40, 6, "exe-0-0", OPENED, e.ExecutionSucceeded())
+    aging.at(BEGAN + 50, 7, "exe-0-1", CLOSED, e.ExecutionSucceeded())
+    aging.at(LATER + 50, 8, NEW, e.IntentRepeated(same_payload=True))
+    assert aging.redis.zcard(aging.keys.running(JOURNAL.session_id)) == 1
+    assert document(aging)[b"status"] == b"closed"
+    aging.at(LATER + 60, 9, LIVE, FAILED)
+    aging.at(LATER + DAY_MS + 49, 10, NEW, e.IntentRepeated(same_payload=True))
+    assert document(aging)
+    aging.at(LATER + DAY_MS + 50, 11, NEW, e.IntentRepeated(same_payload=True))
+    assert not document(aging)
+    assert "own" not in aging.indexed()
+
+
+def test_a_session_that_was_opened_again_stays_and_begins_anew(aging: Aging) -> None:
+    aging.at(BEGAN + 40, 6, LIVE, FAILED)
+    aging.at(BEGAN + 41, 7, "exe-0-0", OPENED, e.ExecutionSucceeded())
+    aging.at(BEGAN + 50, 8, "exe-0-1", CLOSED, e.ExecutionSucceeded())
+    aging.at(BEGAN + 90, 9, "exe-0-2", OPENED, e.ExecutionSucceeded())
+    assert b"ending" not in document(aging)
+    aging.at(LATER + 50, 10, NEW, e.IntentRepeated(same_payload=True))
+    assert document(aging)[b"status"] == b"open"
+    assert aging.indexed()["own"] == {JOURNAL.session_id}

@@ -5,6 +5,7 @@
 - A closed one takes nothing new, but what a running execution of it invokes and awaits.
 - What runs in it goes on, or is asked to end, in bounded turns, also by the next owner.
 - Its attributes change by a merge patch, and travel with what is delivered next.
+- It is forgotten a dedupe window after it was over, unless something runs in it; its id is free.
 """
 
 from __future__ import annotations
@@ -14,12 +15,21 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
-from tests.property.test_owned_partition import ACME, CAPABILITY, OPTIONS, SESSION, World, folded
+from tests.property.test_owned_partition import (
+    ACME,
+    CAPABILITY,
+    OPTIONS,
+    SESSION,
+    WINDOW_MS,
+    World,
+    folded,
+)
 from tests.property.test_owned_partition import Log as BareLog
 from tests.samples import INTENT
 
 from symphainy_processors.admission import sessions
 from symphainy_processors.admission.contracts import Contracts
+from symphainy_processors.fold.layout import state_key
 from symphainy_processors.owner import sessions as owner_sessions
 from symphainy_processors.owner.deciding import Shell
 from symphainy_processors.owner.partition import OwnedPartition
@@ -30,7 +40,7 @@ from symphainy_schemas import events as e
 from symphainy_schemas import ids
 from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.events import JournalRecord
-from symphainy_schemas.records import Call, Intent, ReportKind, StepReport
+from symphainy_schemas.records import Call, Intent, ReportKind, StepReport, Task
 from symphainy_schemas.state import ExecutionState, ExecutionStatus, SessionState
 from symphainy_transport.topics import INTENTS, STEPS
 
@@ -45,6 +55,22 @@ class Log(BareLog):
     def submit(self, partition: int, intent: Intent, sent: Sent) -> None:
         self.stated.append(intent)
         sent()
+
+
+def _report(task: Task, at: int) -> StepReport:
+    return StepReport(
+        kind=ReportKind.STARTED,
+        execution_id=task.execution_id,
+        session_id=task.session_id,
+        tenant_id=task.tenant_id,
+        step=task.step,
+        attempt=task.attempt,
+        delivery=task.delivery,
+        token=task.token,
+        dispatched_at=task.dispatched_at,
+        worker="w",
+        at=at,
+    )
 
 
 class Scene:
@@ -114,6 +140,22 @@ class Scene:
             self.takes(intent)
         self.owned.tick()
         self.lands()
+
+    def done(self) -> None:
+        """The worker tells that its last task succeeded."""
+        told = _report(self.log.tasks[-1], self.world.now)
+        told = replace(told, kind=ReportKind.SUCCEEDED, started_at=told.at, result=b"{}")
+        self.owned.take(Input(STEPS, 0, self._reports, None, encode(told)))
+        self._reports += 1
+        self.lands()
+
+    def forgets(self) -> bool:
+        """Whether the store has lost the session at the next flush, and `state` will hear of it."""
+        self.owned.state.changed = {}
+        self.owned.state.flush()
+        gone = self.owned.state.store.get(state_key(SESSION)) is None
+        assert not gone or SESSION in self.owned.state.changed
+        return gone
 
     @property
     def session(self) -> SessionState:
@@ -269,19 +311,9 @@ def test_a_draining_session_takes_what_a_running_execution_invokes_and_awaits() 
     parent = scene.works("parent")
     scene.states("runtime.close_session", "close", {})
     scene.lands()
-    task = scene.log.tasks[-1]
-    report = StepReport(
+    report = replace(
+        _report(scene.log.tasks[-1], scene.world.now),
         kind=ReportKind.INVOKED,
-        execution_id=task.execution_id,
-        session_id=task.session_id,
-        tenant_id=task.tenant_id,
-        step=task.step,
-        attempt=task.attempt,
-        delivery=task.delivery,
-        token=task.token,
-        dispatched_at=task.dispatched_at,
-        worker="w",
-        at=scene.world.now,
         name="invoke:1",
         call=Call(CAPABILITY.name, CAPABILITY.realm, b'{"n":2}', awaited=True),
     )
@@ -295,6 +327,72 @@ def test_a_draining_session_takes_what_a_running_execution_invokes_and_awaits() 
     assert scene.execution(child.intent_id).status is ExecutionStatus.RUNNING
     assert scene.execution("forged").status is ExecutionStatus.REJECTED
     assert scene.refusal() == "session_closed"
+
+
+def _over(**opened: Any) -> Scene:
+    scene = Scene(**opened)
+    scene.states("runtime.close_session", "close", {})
+    scene.lands()
+    return scene
+
+
+def test_a_session_is_forgotten_a_dedupe_window_after_it_was_over() -> None:
+    scene = _over()
+    closed_at = scene.session.closed_at
+    scene.world.now = closed_at + WINDOW_MS
+    scene.works("late")
+    assert scene.refusal() == "session_closed"
+    assert not scene.forgets()
+    scene.world.now += 1
+    scene.works("later")
+    assert scene.refusal() == "session_not_found"
+    assert scene.forgets()
+
+
+def test_its_id_is_free_then_and_the_next_one_stays() -> None:
+    scene = _over()
+    scene.states("runtime.open_session", "too-early", {})
+    scene.lands()
+    assert scene.refusal() == "session_exists"
+    scene.world.now += WINDOW_MS + 1
+    scene.states("runtime.open_session", "again", {"attributes": {"of": "the next one"}})
+    scene.lands()
+    assert scene.session.attributes == b'{"of":"the next one"}'
+    assert not scene.forgets()
+    scene.world.now += WINDOW_MS + 1
+    assert scene.works("one").status is ExecutionStatus.RUNNING
+    assert not scene.forgets()
+
+
+def test_a_session_stays_while_something_runs_in_it() -> None:
+    scene = Scene()
+    scene.works("long")
+    scene.states("runtime.close_session", "close", {})
+    scene.lands()
+    for name in ("late", "later"):
+        scene.world.now += WINDOW_MS + 1
+        scene.works(name)
+        assert scene.refusal() == "session_closed"
+        assert not scene.forgets()
+    scene.done()
+    scene.works("still-later")
+    assert scene.refusal() == "session_not_found"
+    assert not scene.forgets()  # it is looked at again after another window
+    scene.world.now += WINDOW_MS + 1
+    scene.works("last")
+    assert scene.forgets()
+
+
+def test_a_session_that_cannot_end_yet_stays() -> None:
+    scene = Scene()
+    scene.works("long")
+    scene.states("runtime.close_session", "close", {"mode": "cancel"})
+    scene.lands()
+    scene.world.now += WINDOW_MS + 1
+    assert scene.session.closing
+    scene.works("late")
+    assert scene.refusal() == "session_closed"
+    assert not scene.forgets()
 
 
 def test_attributes_are_merged_and_travel_with_what_is_delivered_next() -> None:

@@ -7,7 +7,7 @@ import msgspec
 from symphainy_runtime.journal.validity import Validity
 
 # Of the layout of a store. Another one is rebuilt, not read (rule 17).
-FORMAT = 3
+FORMAT = 4
 
 
 class Checkpoint(msgspec.Struct, frozen=True, gc=False, kw_only=True):

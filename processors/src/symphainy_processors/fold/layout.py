@@ -24,7 +24,7 @@ Body = ExecutionState | SessionState | TenantState
 
 CHECKPOINT = b"c"
 _EXECUTION, _SESSION = b"e", b"s"
-EXPIRY = b"x"  # ended_at: when the dedupe window began
+EXPIRY = b"x"  # ended_at, closed_at: when the dedupe window began
 OWN_EXPIRY = b"y"  # when a dedupe window of its own ends
 OUTSTANDING = b"o"  # dispatched_at: what a worker may have
 READY = b"q"  # realm, tenant, priority, ready_at: what waits for its turn
@@ -57,7 +57,12 @@ class LineKey(NamedTuple):
 
 def state_key(name: str) -> bytes:
     """Where the state of an execution (exe-…) or a session (ses-…) lies."""
-    return (_SESSION if name.startswith("ses-") else _EXECUTION) + name.encode()
+    return (_SESSION if is_session(name) else _EXECUTION) + name.encode()
+
+
+def is_session(name: str) -> bool:
+    """Whether it is the id of a session; else it is that of an execution."""
+    return name.startswith("ses-")
 
 
 STATES = (_EXECUTION, _EXECUTION + b"\xff"), (_SESSION, _SESSION + b"\xff")
@@ -82,7 +87,7 @@ def name_of(body: Body) -> str:
 def index_keys(body: Body | None) -> frozenset[bytes]:
     """The index keys that follow from a state."""
     if not isinstance(body, ExecutionState):
-        return frozenset(session_timer_keys(body))
+        return frozenset((*session_timer_keys(body), *_session_expiry_keys(body)))
     called = [_at(CALLED, offset, body.execution_id, "") for offset in body.called]
     if body.status.ended:
         return frozenset((_forgotten_key(body), *called))
@@ -134,6 +139,17 @@ def session_timer_keys(body: Body | None) -> list[bytes]:
         return []
     at = body.closed_at if body.closing else body.due_at
     return [_at(TIMER, at, body.session_id, DEADLINE)] if at else []
+
+
+def _session_expiry_keys(body: Body | None) -> list[bytes]:
+    if not isinstance(body, SessionState) or not is_over(body):
+        return []
+    return [expiry_key(body.closed_at, body.session_id)]
+
+
+def is_over(session: SessionState) -> bool:
+    """Whether it is closed, or has expired, and nothing is left to be asked to end for that."""
+    return session.closed_at > 0 and not session.closing
 
 
 def live_prefix(session_id: str) -> bytes:
@@ -188,9 +204,9 @@ def is_ready(step: StepState) -> bool:
     return step.status is StepStatus.READY and step.ready_at >= 0
 
 
-def expiry_key(ended_at: int, execution_id: str) -> bytes:
-    """Where an ended execution is found by the time of its end."""
-    return EXPIRY + _number(ended_at) + execution_id.encode()
+def expiry_key(ended_at: int, name: str) -> bytes:
+    """Where an ended execution, or a session that is over, is found by the time of its end."""
+    return EXPIRY + _number(ended_at) + name.encode()
 
 
 def own_expiry_key(forgotten_at: int, execution_id: str) -> bytes:
@@ -205,7 +221,7 @@ def _forgotten_key(state: ExecutionState) -> bytes:
 
 
 def read_expiry_key(key: bytes) -> str:
-    """The execution's id, of a key of either kind."""
+    """The id of the execution or session, of a key of either kind."""
     return key[9:].decode()
 
 

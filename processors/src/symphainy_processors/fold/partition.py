@@ -20,6 +20,7 @@ from symphainy_processors.fold.evolve import (
 )
 from symphainy_processors.fold.family import may_owe
 from symphainy_processors.fold.layout import Body
+from symphainy_processors.fold.leaving import Change, Leaving
 from symphainy_processors.fold.overlay import Overlay
 from symphainy_processors.fold.worklist import Worklist
 from symphainy_runtime.journal.validity import Validity, takes_ownership
@@ -34,16 +35,6 @@ from symphainy_schemas.state import (
     SessionState,
     TenantState,
 )
-
-EXPIRED_A_FLUSH = 2_000  # bounds one flush; at four a second 8,000 executions a second leave
-
-
-class Change(Struct, frozen=True, gc=False):
-    """One state before and after a record."""
-
-    name: str
-    before: Body | None
-    after: Body
 
 
 class Applied(Struct, frozen=True, gc=False):
@@ -66,11 +57,13 @@ class PartitionState:
         """Go on from `checkpoint`, which `store` reflects.
 
         Ended executions are remembered for `dedupe_window_ms` of journaled time (rule 10), unless
-        they were admitted with a window of their own.
+        they were admitted with a window of their own; so are sessions that are over, and for as
+        long as anything runs in them.
         """
         self.store: StateStore = MemoryStore() if store is None else store
         self.states = Overlay(self.store)
         self.work = Worklist(self.states)
+        self._leaving = Leaving(self.store, self.work, dedupe_window_ms)
         self.settled = checkpoint or Checkpoint()
         self.intents_next = self.settled.intents_next
         self.steps_next = self.settled.steps_next
@@ -99,14 +92,19 @@ class PartitionState:
         return None if now is not None and self._is_forgotten(state, now) else state
 
     def _is_forgotten(self, body: Body, now: int) -> bool:
+        if isinstance(body, SessionState):
+            left = layout.is_over(body) and body.closed_at < now - self._window_ms
+            return left and not self.work.runs_in(body.session_id)
         if not isinstance(body, ExecutionState) or not body.status.ended:
             return False
         return body.ended_at < now - (body.dedupe_window_ms or self._window_ms)
 
-    def session(self, session_id: str) -> SessionState | None:
-        """The session."""
+    def session(self, session_id: str, now: int | None = None) -> SessionState | None:
+        """The session; None too if at journaled time `now` it is no longer remembered."""
         state = self.states.get(session_id)
-        return state if isinstance(state, SessionState) else None
+        if not isinstance(state, SessionState):
+            return None
+        return None if now is not None and self._is_forgotten(state, now) else state
 
     def governed(self, session_id: str) -> TenantState | None:
         """What is in force of the tenant that is governed in that session; None: nothing yet."""
@@ -226,47 +224,21 @@ class PartitionState:
         for change in self._dirty.values():
             batch.append((layout.state_key(change.name), layout.pack(change.after)))
             batch += layout.changed_keys(change.before, change.after)
-        expired = self._expired()
-        for key, name in expired:
-            batch += [(key, None), (layout.state_key(name), None)]
-        batch += [(key, None) for key in self._sent()]
+        left, forgotten = self._leaving.of(self.settled, self._dirty)
+        batch += left
         batch.append((layout.CHECKPOINT, pack_checkpoint(self._stamped())))
         self.store.write(batch)
-        self._flushed(expired)
+        self._flushed(forgotten)
 
-    def _flushed(self, expired: list[tuple[bytes, str]]) -> None:
+    def _flushed(self, forgotten: list[str]) -> None:
         self._flushed_offset = self.settled.offset
         for name, change in self._dirty.items():
             self.states.flushed(name, change.after)
         self.changed.update(dict.fromkeys(self._dirty))
         self._dirty = {}
-        for _, name in expired:
+        for name in forgotten:
             self.states.forget(name)
             self.changed[name] = None
-
-    def _expired(self) -> list[tuple[bytes, str]]:
-        """Ended executions that have left the dedupe window by settled time, with their index keys,
-        a bounded number; none of which a successor may still need something."""
-        if self.settled.turn:
-            return []
-        end = layout.expiry_key(max(0, self.settled.at - self._window_ms), "")
-        own_end = layout.own_expiry_key(self.settled.at, "")
-        found = [
-            *self.store.scan(layout.EXPIRY, end, EXPIRED_A_FLUSH),
-            *self.store.scan(layout.OWN_EXPIRY, own_end, EXPIRED_A_FLUSH),
-        ]
-        entries = [(key, layout.read_expiry_key(key)) for key, _ in found]
-        kept = (
-            {at.execution_id for at in self.work.called(self.settled.acted_to)} if entries else {}
-        )
-        return [
-            (key, name) for key, name in entries if name not in self._dirty and name not in kept
-        ]
-
-    def _sent(self) -> list[bytes]:
-        """Index keys of intents that stand in the write-ahead log by now, a bounded number."""
-        end = layout.at_number(layout.CALLED, self.settled.acted_to + 1)
-        return [key for key, _ in self.store.scan(layout.CALLED, end, EXPIRED_A_FLUSH)]
 
     def _stamped(self) -> Checkpoint:
         return replace(self.settled, identity=self._identity, evolve_version=EVOLVE_VERSION)

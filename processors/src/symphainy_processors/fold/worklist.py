@@ -64,6 +64,13 @@ class Worklist:
         executions = [one for one in found if isinstance(one, ExecutionState)]
         return [one for one in executions if not one.status.ended], reached
 
+    def runs_in(self, session_id: str) -> bool:
+        """Whether anything of a session has not ended."""
+        found, behind = self.running_in(session_id, "", 100)
+        while behind and not found:
+            found, behind = self.running_in(session_id, behind, 100)
+        return bool(found)
+
     def outstanding(self) -> Iterator[Due]:
         """Steps that workers may have, in the order of their dispatch. All must be flushed."""
         start, end = layout.OUTSTANDING, layout.end_of(layout.OUTSTANDING)

@@ -137,7 +137,7 @@ class Intents:
     ) -> Events:
         intent = found.intent
         capability = self._world.capability(intent.intent_type)
-        session = self._state.session(intent.session_id)
+        session = self._state.session(intent.session_id, moment.now)
         known = Known(
             partition=self._partition,
             now=moment.now,

@@ -5,7 +5,8 @@
 -- commands (MessagePack array of arrays).
 -- STARTED counts the versions of the execution's capabilities once more, ENDED once less. They are
 -- counted beside the position, so that neither can be lost without the other; what was not counted
--- when it started is not when it ends. ENDED also notes what TRIM later takes out of the indexes.
+-- when it started is not when it ends. ENDED also notes what TRIM later takes out of the indexes,
+-- as OVER does for a session, which stays for as long as something runs in it.
 -- Publishes, if there are changes, a MessagePack array of [execution id, status, document]: the
 -- document's fields and values in a row where a key was given, else an empty array.
 -- Returns 1 when applied, 0 when the position was not the expected one.
@@ -18,6 +19,16 @@ local function count(key, by)
     local field = 'live:' .. version
     if redis.call('HINCRBY', KEYS[1], field, by) <= 0 then redis.call('HDEL', KEYS[1], field) end
   end
+end
+local function leave(ended, root, session, tenant, member, now)
+  if redis.call('EXISTS', root .. 'run:' .. session) == 1 then
+    redis.call('ZADD', ended, now, member)
+    return
+  end
+  redis.call('ZREM', ended, member)
+  if redis.call('HGET', root .. 'ses:' .. session, 'status') == 'open' then return end -- once more
+  redis.call('DEL', root .. 'ses:' .. session)
+  redis.call('ZREM', root .. 'idx:own:' .. tenant, session)
 end
 for _, command in ipairs(cmsgpack.unpack(ARGV[10])) do
   if command[1] == 'STATUS' then
@@ -42,17 +53,24 @@ for _, command in ipairs(cmsgpack.unpack(ARGV[10])) do
       local asked = cjson.decode(head)['intent_type']
       redis.call('ZADD', ended, at, table.concat({id, session, status, asked, tenant}, '|'))
     end
+  elseif command[1] == 'OVER' then
+    local ended, at, session, tenant = command[2], command[3], command[4], command[5]
+    redis.call('ZADD', ended, at, table.concat({'', session, '', '', tenant}, '|'))
   elseif command[1] == 'TRIM' then
-    local ended, root, expired, most = command[2], command[3], command[4], command[5]
+    local ended, root, expired, most, now = command[2], command[3], command[4], command[5], command[6]
     local gone = redis.call('ZRANGEBYSCORE', ended, '-inf', expired, 'WITHSCORES', 'LIMIT', 0, most)
     for i = 1, #gone, 2 do
       local id, session, status, asked, tenant = string.match(gone[i], FIVE)
-      redis.call('ZREM', root .. 'idx:ses:' .. tenant .. ':' .. session, id)
-      redis.call('ZREM', root .. 'idx:ten:' .. tenant, id)
-      redis.call('ZREM', root .. 'idx:typ:' .. tenant .. ':' .. asked, id)
-      redis.call('ZREM', root .. 'idx:sta:' .. tenant .. ':' .. status, id)
-      redis.call('ZREM', ended, gone[i])
-      redis.call('HSET', KEYS[1], 'trimmed', gone[i + 1])
+      if id == '' then
+        leave(ended, root, session, tenant, gone[i], now)
+      else
+        redis.call('ZREM', root .. 'idx:ses:' .. tenant .. ':' .. session, id)
+        redis.call('ZREM', root .. 'idx:ten:' .. tenant, id)
+        redis.call('ZREM', root .. 'idx:typ:' .. tenant .. ':' .. asked, id)
+        redis.call('ZREM', root .. 'idx:sta:' .. tenant .. ':' .. status, id)
+        redis.call('ZREM', ended, gone[i])
+        redis.call('HSET', KEYS[1], 'trimmed', gone[i + 1])
+      end
     end
   else
     redis.call(unpack(command))

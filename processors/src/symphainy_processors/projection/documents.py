@@ -89,3 +89,9 @@ def of_session(
     ending = {"reason": reason, "mode": "cancel" if event.cancels else "drain"}
     told: list[str | int] = ["status", status, "closed_at", record.at, "ending", to_json(ending)]
     return [*told, "closing", "true"] if event.cancels else told
+
+
+def is_over(event: e.Event) -> bool:
+    """Whether a session is over with it, and nothing is left to be asked to end for that."""
+    closed = isinstance(event, e.SessionClosed | e.SessionExpired) and not event.cancels
+    return closed or isinstance(event, e.SessionSwept)

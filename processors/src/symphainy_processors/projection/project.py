@@ -1,9 +1,10 @@
 """What a journal record changes in the read model, as Redis commands. Pure.
 
 A command is a list whose first item is its name and whose second is its key. `STATUS`, `STARTED`,
-`ENDED` and `TRIM` are the script's own: the first sets an execution's status and moves it between
-the status indexes, the next two count the versions of capabilities that live executions have, and
-the last takes out of the indexes what ended longer ago than the retention.
+`ENDED`, `OVER` and `TRIM` are the script's own: the first sets an execution's status and moves it
+between the status indexes, the next two count the versions of capabilities that live executions
+have, the next notes that a session is over, and the last takes out of the indexes what ended longer
+ago than the retention, and such sessions with their documents.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from symphainy_processors.projection.documents import asked, head, of_session, outcome
+from symphainy_processors.projection.documents import asked, head, is_over, of_session, outcome
 from symphainy_runtime.journal.documents import (
     error_document,
     event_document,
@@ -114,7 +115,7 @@ class Projection:
         """What takes out of the indexes what has expired at journaled time `at`, a bounded number
         a call."""
         expired = at - self._retention_ms
-        return ["TRIM", self._keys.ended, self._keys.root, expired, TRIMMED_AT_ONCE]
+        return ["TRIM", self._keys.ended, self._keys.root, expired, TRIMMED_AT_ONCE, at]
 
     def _event(
         self,
@@ -130,12 +131,13 @@ class Projection:
                 fields["head"] = head(record, offset, event)
                 self._index(commands, record, event)
             case e.SessionOpened():
-                commands.append(self._session_opened(record, offset, event))
-                key = self._keys.sessions(record.tenant_id)
-                commands.append(["ZADD", key, record.at, record.session_id])
+                commands += self._session_opened(record, offset, event)
             case e.SessionChanged() | e.SessionClosed() | e.SessionExpired() | e.SessionSwept():
                 key = self._keys.session(record.session_id)
                 commands.append(["HSET", key, "as_of", offset, *of_session(record, event)])
+                if is_over(event):
+                    place: Command = [record.at, record.session_id, record.tenant_id]
+                    commands.append(["OVER", self._keys.ended, *place])
             case e.IntentRejected() | e.ExecutionFailed():
                 fields["error"] = to_json(error_document(event.error))
                 fields["ended_at"] = str(record.at)
@@ -183,7 +185,8 @@ class Projection:
 
     def _session_opened(
         self, record: e.JournalRecord, offset: int, event: e.SessionOpened
-    ) -> Command:
+    ) -> list[Command]:
+        """Its document, without what an earlier session of that id left, and its place."""
         head = {
             "session_id": record.session_id,
             "tenant_id": record.tenant_id,
@@ -195,7 +198,12 @@ class Projection:
             "at_expiry": "cancel" if event.cancels else "drain",
         }
         key = self._keys.session(record.session_id)
-        return ["HSET", key, "head", to_json(head), "status", "open", "as_of", str(offset)]
+        own = self._keys.sessions(record.tenant_id)
+        return [
+            ["DEL", key],
+            ["HSET", key, "head", to_json(head), "status", "open", "as_of", str(offset)],
+            ["ZADD", own, record.at, record.session_id],
+        ]
 
     def _governed(self, event: Governing, offset: int) -> Command:
         hset: Command = ["HSET", self._keys.governed(event.scope), "as_of", offset]

@@ -73,8 +73,9 @@ class Keys:
     @property
     def ended(self) -> str:
         """Sorted set of ended executions by journaled end, ms, for taking them out of the indexes:
-        id, session, status, intent type and tenant with | between. The script writes and reads
-        it, and so knows how the keys of the indexes are made."""
+        id, session, status, intent type and tenant with | between; of sessions that are over the
+        session and the tenant alone. The script writes and reads it, and so knows how the keys of
+        the indexes are made."""
         return f"{self.root}idx:end"
 
     @property

@@ -104,7 +104,7 @@ def _begins(states: Mapping[str, Body], entry: Entry, window_ms: int) -> Iterato
     useless = (
         child is not None and isinstance(parent, ExecutionState) and not is_wanted(parent, child)
     )
-    if useless and not refused and not forgotten(parent, record.at, window_ms):
+    if useless and not refused and not forgotten(parent, record.at, window_ms, states):
         sentence = f"{record.execution_id} begins, although nobody waits for it any more"
         yield Violation(G, sentence, (entry.place,))
     elif refused == "parent_ended" and not useless:

@@ -1,7 +1,8 @@
 """G8: live state, checkpoints and `state` in Kafka are the fold of the journal, wherever named.
 
 The fold here is a dictionary and the released `evolve` functions: no overlay, no store, no flush.
-It forgets nothing; an ended execution that has left its dedupe window may be gone elsewhere.
+It forgets nothing; what has left its dedupe window may be gone elsewhere: an ended execution, and a
+session that is over, in which nothing runs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import msgspec
 
 from symphainy_processors.fold.evolve import evolve_execution, evolve_session
 from symphainy_schemas import events as e
-from symphainy_schemas.state import ExecutionState
+from symphainy_schemas.state import ExecutionState, SessionState
 from symphainy_simulation.checking.history import Body, Snapshot
 from symphainy_simulation.checking.lives import Book
 from symphainy_simulation.checking.logs import Entry, PartitionLogs
@@ -52,11 +53,20 @@ def fold(states: States, entry: Entry) -> list[str]:
     return changed
 
 
-def forgotten(body: Body | None, at: int, window_ms: int) -> bool:
-    """Whether at journaled time `at` it has left the dedupe window."""
+def forgotten(body: Body | None, at: int, window_ms: int, states: Mapping[str, Body]) -> bool:
+    """Whether at journaled time `at`, among `states`, it has left the dedupe window."""
+    if isinstance(body, SessionState):
+        over = 0 < body.closed_at < at - window_ms and not body.closing
+        return over and not any(_runs_in(body, one) for one in states.values())
     if not isinstance(body, ExecutionState) or not body.status.ended:
         return False
     return body.ended_at < at - (body.dedupe_window_ms or window_ms)
+
+
+def _runs_in(session: SessionState, body: Body) -> bool:
+    if not isinstance(body, ExecutionState) or body.status.ended:
+        return False
+    return body.session_id == session.session_id
 
 
 def digest(body: Body) -> bytes:
@@ -171,7 +181,7 @@ def _differences(
     place = (Place(JOURNAL, logs.partition, snapshot.as_of),)
     for name in sorted(states.keys() | snapshot.states.keys()):
         folded, kept = states.get(name), snapshot.states.get(name)
-        if kept is None and forgotten(folded, at, window_ms):
+        if kept is None and forgotten(folded, at, window_ms, states):
             continue
         if kept != folded:
             yield Violation(G, f"{name}: live state {difference(kept, folded)}", place)

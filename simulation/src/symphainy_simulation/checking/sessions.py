@@ -43,11 +43,14 @@ class _Session:
     used_at: int = 0
     cancels: bool = False
     over: bool = False
+    over_at: int = 0
     closing: bool = False
     asks: bool = False
     """Whether what closed it asks what runs to end."""
     running: dict[str, bool] = field(default_factory=dict)
     """What runs of its own accord, and whether it need not be asked any more."""
+    awaited: set[str] = field(default_factory=set)
+    """What runs as a part of something else."""
 
     @property
     def due_at(self) -> int:
@@ -59,7 +62,7 @@ def check(book: Book) -> Iterator[Violation]:
     """Every session of every partition, and what tasks tell of them."""
     told: dict[tuple[int, int], bytes] = {}
     for logs, _ in book.partitions():
-        yield from _Reading(logs, told).check(book.history.quiet)
+        yield from _Reading(logs, told, book.history.dedupe_window_ms).check(book.history.quiet)
     for place, _, task in book.logs.tasks:
         if task is None:
             continue
@@ -72,8 +75,10 @@ def check(book: Book) -> Iterator[Violation]:
 class _Reading:
     """The sessions of one partition, record by record."""
 
-    def __init__(self, logs: PartitionLogs, told: dict[tuple[int, int], bytes]) -> None:
-        self._logs, self._told = logs, told
+    def __init__(
+        self, logs: PartitionLogs, told: dict[tuple[int, int], bytes], window_ms: int
+    ) -> None:
+        self._logs, self._told, self._window_ms = logs, told, window_ms
         states = logs.before.states.values()
         self._sessions = {x.session_id: _carried(x) for x in states if isinstance(x, SessionState)}
         for state in states:
@@ -81,6 +86,8 @@ class _Reading:
                 session = self._sessions.get(state.session_id)
                 if session is not None and not state.awaited_by:
                     session.running[state.execution_id] = True  # at rest: stuck
+                elif session is not None:
+                    session.awaited.add(state.execution_id)
 
     def check(self, quiet: bool) -> Iterator[Violation]:
         last_at = self._logs.before.at
@@ -121,7 +128,7 @@ class _Reading:
     def _opened(
         self, entry: Entry, event: e.SessionOpened, session: _Session | None
     ) -> Iterator[Violation]:
-        if session is not None:
+        if session is not None and not self._forgotten(session, entry.record.at):
             yield _wrong(entry, "is opened twice")
         at = entry.record.at
         self._sessions[entry.record.session_id] = _Session(
@@ -132,6 +139,11 @@ class _Reading:
             at,
             event.cancels,
         )
+
+    def _forgotten(self, session: _Session, at: int) -> bool:
+        """Whether it is over for so long that its id is free."""
+        left = session.over and not session.closing and session.over_at < at - self._window_ms
+        return left and not session.running and not session.awaited
 
     def _changed(
         self,
@@ -156,7 +168,8 @@ class _Reading:
             asks = _asks(received)
         if event.cancels is not asks:
             yield _wrong(entry, "ends otherwise than it was to")
-        session.over, session.asks, session.closing = True, event.cancels, event.cancels
+        session.over, session.over_at = True, entry.record.at
+        session.asks = session.closing = event.cancels
 
     def _swept(self, entry: Entry, session: _Session | None) -> Iterator[Violation]:
         if session is None or not session.closing:
@@ -177,7 +190,9 @@ class _Reading:
         awaited = received is not None and received.awaited_by
         if session.over and not awaited:
             yield _wrong(entry, f"is over, and takes {entry.record.execution_id}")
-        if not awaited:
+        if awaited:
+            session.awaited.add(entry.record.execution_id)
+        else:
             session.running[entry.record.execution_id] = False
 
     def _others(
@@ -188,6 +203,7 @@ class _Reading:
         name = entry.record.execution_id
         if isinstance(event, ENDS):
             session.running.pop(name, None)
+            session.awaited.discard(name)
         elif isinstance(event, SPARED) and name in session.running:
             session.running[name] = True
         by_itself = isinstance(event, e.CancelRequested) and event.principal == "runtime"
@@ -204,6 +220,7 @@ def _carried(state: SessionState) -> _Session:
         state.used_at,
         state.cancels,
         bool(state.closed_at),
+        state.closed_at,
         bool(state.closing),
     )
 

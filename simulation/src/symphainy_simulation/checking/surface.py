@@ -166,7 +166,8 @@ def _rows(batch: Batch, folding: Folding, window_ms: int) -> Iterator[Violation]
         folded, kept = folding.states.get(name), folding.kept.get(name)
         if folded is None and folding.is_gone(name, kept):
             continue
-        if kept != folded and not (kept is None and forgotten(folded, folding.at, window_ms)):
+        gone = kept is None and forgotten(folded, folding.at, window_ms, folding.states)
+        if kept != folded and not gone:
             sentence = f"{name}: `state` {difference(kept, folded)}"
             yield Violation(G, sentence, (batch.place,))
     folding.changed.clear()

@@ -64,7 +64,9 @@ def _carried(book: Book, logs: PartitionLogs) -> Carried:
 
 
 def _remembered(states: States, at: int, window_ms: int) -> States:
-    kept = {name: body for name, body in states.items() if not forgotten(body, at, window_ms)}
+    kept = {
+        name: body for name, body in states.items() if not forgotten(body, at, window_ms, states)
+    }
     for name, body in kept.items():
         if isinstance(body, ExecutionState) and not _rests(body):
             raise ValueError(f"{name} has not ended: the window is not quiet")

@@ -7,6 +7,7 @@ from typing import Any
 from symphainy_processors.admission import decide as admission
 from symphainy_processors.admission import sessions
 from symphainy_processors.fold import partition as fold_partition
+from symphainy_processors.fold.leaving import Leaving
 from symphainy_processors.fold.worklist import Worklist
 from symphainy_processors.owner.ledger import Ledger
 from symphainy_processors.owner.sessions import Sessions
@@ -70,6 +71,14 @@ def _as_opened(original: Any) -> Any:
     return dispatches
 
 
+def _whatever(original: Any) -> Any:
+    return lambda self, session, settled: True
+
+
+def _with_what_runs(original: Any) -> Any:
+    return lambda self, session_id: False
+
+
 PLANTS = (
     Plant(
         "session-takes-more",
@@ -124,5 +133,20 @@ PLANTS = (
         "",
         "Tasks do not tell the attributes of their session.",
         (Patch(Ledger, "_dispatches", _as_opened),),
+    ),
+    Plant(
+        "session-forgotten-in-use",
+        "",
+        "A session that is over leaves its dedupe window although something runs in it.",
+        (
+            Patch(Worklist, "runs_in", _with_what_runs),
+            Patch(Leaving, "_has_live", _with_what_runs),
+        ),
+    ),
+    Plant(
+        "session-forgotten-anew",
+        "",
+        "A session that was opened again leaves with the one before.",
+        (Patch(Leaving, "_is_over", _whatever),),
     ),
 )
