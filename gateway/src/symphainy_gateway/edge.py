@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from symphainy_gateway.incoming import Incoming
 from symphainy_gateway.metrics import Metrics
 from symphainy_gateway.problems import KINDS, TYPE_PREFIX, Problem, error_reply, problem_reply
 from symphainy_schemas.errors import SymphainyError
@@ -48,17 +49,20 @@ class Edge:
         began = self._clock.monotonic()
         method, path = scope["method"], scope["path"]
         endpoint = self._direct.get((method, path))
+        incoming = Incoming(scope, receive)
         if endpoint is not None:
-            response = await answered(endpoint, Request(scope, receive, send))
+            response = await answered(endpoint, Request(scope, incoming, send))
+            if response.status_code >= 400:
+                await incoming.drain()
             await response(scope, receive, send)
             route, status = path, response.status_code
         else:
-            status = await self._pass_on(scope, receive, send)
+            status = await self._pass_on(scope, incoming, send)
             route = getattr(scope.get("route"), "path", "unmatched")
         seconds = self._clock.monotonic() - began
         self._metrics.answered(method if method in METHODS else "other", route, status, seconds)
 
-    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> int:
+    async def _pass_on(self, scope: Scope, incoming: Incoming, send: Send) -> int:
         """Let the application answer; the status that it answered with."""
         status = 0
 
@@ -66,10 +70,12 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if status >= 400:
+                    await incoming.drain()
             await send(message)
 
         with suppress(Exception):  # `failed` has logged and answered it
-            await self._app(scope, receive, sending)
+            await self._app(scope, incoming, sending)
         return status
 
 

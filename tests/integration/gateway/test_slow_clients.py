@@ -1,6 +1,7 @@
 """Clients that hold a connection and send little: the gateway lets them go, and serves the others.
 
 - A request whose head does not come in time is cut off; so is one whose body does not, with 408.
+- Who is refused while it still sends a small body is told so, and may go on with its connection.
 - A head of too many headers, or of too many bytes, is refused; a body that nests too deep, too.
 - Of the streams that may be open one tenant has half: the next one is told to come later, and
   another tenant still has its own.
@@ -69,6 +70,20 @@ def test_slow_heads_and_bodies_are_let_go(strict: System) -> None:
             assert json.loads(document)["code"] == "body_too_slow"
     held = httpx.get(f"{strict.url}/metrics").text
     assert "symphainy_gateway_requests_held 0.0" in held
+
+
+def test_who_is_refused_while_it_sends_is_told_so(strict: System) -> None:
+    """Were it closed with a body to come, it would be reset, and the answer lost."""
+    unknown = _head(strict, 2).replace(strict.key.encode(), b"sk_nobody")
+    with _socket(strict) as one, one.makefile("rb") as told:
+        one.sendall(unknown)
+        for _ in range(20):  # by when the gateway has dealt with that head
+            assert httpx.get(f"{strict.url}/healthz").status_code == 200
+        one.sendall(b"{}" + unknown + b"{}")
+        for _ in range(2):
+            assert told.readline().startswith(b"HTTP/1.1 401 ")
+            length = int(http.client.parse_headers(told)["content-length"])
+            assert json.loads(told.read(length))["code"] == "unauthenticated"
 
 
 def test_heads_and_nesting_are_bounded(strict: System) -> None:
