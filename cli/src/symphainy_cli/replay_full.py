@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from symphainy_cli.rerun.pool import Pool
 from symphainy_cli.rerun.work import Done, Ground
 from symphainy_processors.replay.history import History
 from symphainy_processors.replay.recordings import require_ended
-from symphainy_processors.replay.sessions import SessionAttributes
+from symphainy_processors.replay.sessions import Sessions
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas.errors import CallerError
 
@@ -45,7 +45,7 @@ def run_full(
         require_ended(one)
     with (
         scratch_folder(scratch) as folder,
-        closing(SessionAttributes(settings.redis_url, settings.redis_prefix)) as sessions,
+        Sessions(settings) as sessions,
         Pool(ground(settings, handlers, folder), 1) as pool,
         progress_after_a_second("running again", len(found)) as progress,
     ):

@@ -30,7 +30,7 @@ from symphainy_cli.shadow_output import show_summary
 from symphainy_processors.replay.collecting import Left, Wanted, collect
 from symphainy_processors.replay.reading import JournalReader
 from symphainy_processors.replay.recordings import Recordings
-from symphainy_processors.replay.sessions import SessionAttributes
+from symphainy_processors.replay.sessions import Sessions
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas.errors import CallerError
 
@@ -97,11 +97,10 @@ def shadow(
         "ranges": [list(one) for one in asked],
         "prefix": settings.topic_prefix,
     }
-    sessions = SessionAttributes(settings.redis_url, settings.redis_prefix)
     results = Results(out_file, about, slower)
     left = Left()
     try:
-        with scratch_folder(scratch) as folder:
+        with scratch_folder(scratch) as folder, Sessions(settings) as sessions:
             on = ground(settings, handlers, folder)
             with Pool(on, processes) as pool, results:
                 ranges = _ranges(settings, reader, asked)
@@ -123,7 +122,6 @@ def shadow(
         )
         raise typer.Exit(INTERRUPTED) from None
     finally:
-        sessions.close()
         reader.close()
     _tell(results.summary, left, out_file, json)
 
@@ -152,7 +150,7 @@ def _ranges(
 def _run(
     pool: Pool,
     reader: JournalReader,
-    sessions: SessionAttributes,
+    sessions: Sessions,
     wanted: list[Wanted],
     results: Results,
     left: Left,

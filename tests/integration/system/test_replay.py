@@ -17,12 +17,15 @@ from typing import Any
 import httpx
 import pytest
 from confluent_kafka import TopicPartition
+from redis import Redis
 from tests.support.system import TENANT, System, eventually, isolated
 from typer.testing import CliRunner
 
 from symphainy_cli.keys import create_key
 from symphainy_cli.main import app
 from symphainy_runtime.local import Endpoints
+from symphainy_runtime.read_model.keys import Keys
+from symphainy_schemas import ids
 from symphainy_schemas.errors import SymphainyError
 from symphainy_transport.clients import admin, bounds, consumer
 
@@ -248,6 +251,30 @@ def test_a_full_replay_returns_what_was_recorded(recorded: Recorded, tmp_path: P
     assert recorded.ends() == before
     assert sorted(artifacts.rglob("*")) == kept
     assert [one for one in scratch.rglob("*") if one.is_file()]
+
+
+def test_a_handler_sees_its_session_as_it_was(recorded: Recorded) -> None:
+    """Also when that was changed since, and when it has left the read model."""
+    http = recorded.system.http
+    told = http.post("/v1/sessions", json={"attributes": {"stage": "draft"}})
+    session = told.json()["session_id"]
+    names = []
+    for stage in ("draft", "review"):
+        body = {"intent_type": "work.session", "session_id": session, "payload": {"numbers": [1]}}
+        ran = http.post("/v1/intents", params={"wait": "60s"}, json=body).json()
+        assert ran["result"] == {"stage": stage}
+        names.append(ran["execution_id"])
+        changed = http.patch(f"/v1/sessions/{session}", json={"attributes": {"stage": "review"}})
+        assert changed.status_code == 200
+    settings = recorded.system.settings
+    with Redis.from_url(settings.require_redis()) as redis:
+        key = Keys(settings.redis_prefix, ids.partition_of(session)).session(session)
+        for _ in ("as it is now", "gone"):
+            for name in names:
+                told = recorded.cli("execution", name, "--mode", "full", "--handlers", REALM)
+                (one,) = told["executions"]
+                assert (one["execution_id"], one["verdict"]) == (name, "equal")
+            redis.delete(key)
 
 
 def test_nothing_is_written(recorded: Recorded, tmp_path: Path) -> None:

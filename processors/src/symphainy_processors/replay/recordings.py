@@ -28,6 +28,10 @@ _ENDS: dict[type, str] = {
 }
 
 
+Attributes = tuple[tuple[int, bytes], ...]
+"""A session's, as JSON, each with the offset of the journal record that set them, in order."""
+
+
 class _Step(Struct):
     """What is known of one step while its history is read."""
 
@@ -62,7 +66,7 @@ def require_ended(history: History) -> None:
         )
 
 
-def recordings(history: History, attributes: bytes = b"") -> Recordings:
+def recordings(history: History, attributes: Attributes = ()) -> Recordings:
     """What is recorded of each step whose handler was called; `attributes` are its session's."""
     steps: dict[str, _Step] = {}
     last: Moment | None = None
@@ -73,7 +77,9 @@ def recordings(history: History, attributes: bytes = b"") -> Recordings:
             end = _ENDS.get(type(event), end)
             if isinstance(event, e.StepDispatched):
                 place = history.partition, moment.kept.offset
-                task = task_for(moment.state, event, attributes, *place, _NO_SKEW_MS)
+                task = task_for(
+                    moment.state, event, _as_of(attributes, place[1]), *place, _NO_SKEW_MS
+                )
                 _dispatched(steps, event, task)
             _take(steps, moment, event)
         last = moment
@@ -86,6 +92,11 @@ def recordings(history: History, attributes: bytes = b"") -> Recordings:
         end=end,
         steps=tuple(_recorded(step, first.at) for step in steps.values() if step.tasks),
     )
+
+
+def _as_of(attributes: Attributes, offset: int) -> bytes:
+    """What the owner knew when it wrote the record at `offset`."""
+    return next((value for at, value in reversed(attributes) if at < offset), b"")
 
 
 def _answers(steps: dict[str, _Step], state: ExecutionState) -> None:
