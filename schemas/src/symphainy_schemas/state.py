@@ -6,7 +6,10 @@ Field meanings and units stand in `avro/state.avsc`, the source.
 from __future__ import annotations
 
 from enum import StrEnum
+from hashlib import sha256
+from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from symphainy_schemas.records import (
@@ -240,3 +243,19 @@ class State(Struct, frozen=True, gc=False, kw_only=True):
     seq: int
     evolve_version: int
     body: ExecutionState | SessionState | StateMarker | TenantState
+
+
+def digest(body: ExecutionState | SessionState | StateMarker | TenantState) -> bytes:
+    """What two states share if and only if they are the same, wherever they come from.
+
+    Encoding a struct leaves out what is its default, which it knows by identity: of a state that
+    was read from Kafka that is not the one of a fold.
+    """
+    return sha256(msgspec.msgpack.encode(_whole(body))).digest()
+
+
+def _whole(value: Any) -> Any:
+    """All members, by value."""
+    if isinstance(value, Struct):
+        return [_whole(getattr(value, name)) for name in value.__struct_fields__]
+    return list(map(_whole, value)) if isinstance(value, tuple) else value

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from symphainy_processors.replay.history import At, History, Kept, Moment, last_good
@@ -27,6 +26,7 @@ from symphainy_schemas.state import (
     StepState,
     TenantState,
 )
+from symphainy_schemas.state import digest as digest_of
 
 _HIDDEN = frozenset({"payload", "token", "solution_context", "metadata", "input"})
 _JSON = frozenset({"result", "data", "attributes", "output"})
@@ -86,7 +86,7 @@ def place(moment: Moment) -> dict[str, int]:
 
 def digest(body: Body) -> str:
     """What two states share only if they are the same, hidden members included."""
-    return sha256(msgspec.msgpack.encode(body)).hexdigest()
+    return digest_of(body).hex()
 
 
 def state_document(body: Body) -> dict[str, Any]:

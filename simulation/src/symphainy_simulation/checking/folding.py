@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 
-import msgspec
-
 from symphainy_processors.fold.evolve import evolve_execution, evolve_session
 from symphainy_schemas import events as e
 from symphainy_schemas.state import ExecutionState, SessionState
@@ -67,11 +65,6 @@ def _runs_in(session: SessionState, body: Body) -> bool:
     if not isinstance(body, ExecutionState) or body.status.ended:
         return False
     return body.session_id == session.session_id
-
-
-def digest(body: Body) -> bytes:
-    """What two states share only if they are the same."""
-    return sha256(msgspec.msgpack.encode(body)).digest()
 
 
 def check(book: Book) -> Iterator[Violation]:

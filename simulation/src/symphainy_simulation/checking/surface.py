@@ -12,8 +12,8 @@ from hashlib import sha256
 
 from symphainy_schemas.codec import decode
 from symphainy_schemas.errors import UnreadableRecord
-from symphainy_schemas.state import State, StateMarker
-from symphainy_simulation.checking.folding import States, difference, digest, fold, forgotten
+from symphainy_schemas.state import State, StateMarker, digest
+from symphainy_simulation.checking.folding import States, difference, fold, forgotten
 from symphainy_simulation.checking.history import Body
 from symphainy_simulation.checking.lives import Book
 from symphainy_simulation.checking.logs import Entry, PartitionLogs

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 
-from symphainy_schemas.state import ExecutionState, ExecutionStatus
-from symphainy_simulation.checking.folding import States, digest, fold, forgotten
+from symphainy_schemas.state import ExecutionState, ExecutionStatus, digest
+from symphainy_simulation.checking.folding import States, fold, forgotten
 from symphainy_simulation.checking.history import Carried, Written
 from symphainy_simulation.checking.lives import Book
 from symphainy_simulation.checking.logs import PartitionLogs
