@@ -95,6 +95,9 @@ _STANDING: dict[str, JsonSchema] = {
         "description": "`r` of them are left; in `t` seconds all are there again.",
     },
 }
+_LINK: dict[str, JsonSchema] = {
+    "Link": {**_TEXT, "description": "`describedby`: the execution in which it stands who asked."}
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +120,7 @@ class Operation:
     problem_schema: str = "Problem"
     located: tuple[int, ...] = ()
     metered: bool = False
+    linked: bool = False
     open: bool = False
 
     def add(self, router: APIRouter, endpoint: Endpoint) -> None:
@@ -141,6 +145,7 @@ class Operation:
             responses[status] = {"description": meaning, "content": content}
             headers = {"Location": _TEXT} if status in self.located else {}
             headers |= _STANDING if self.metered else {}
+            headers |= _LINK if self.linked else {}
             if headers:
                 responses[status]["headers"] = headers
         by_status: dict[int, list[str]] = {}
@@ -306,7 +311,7 @@ WAL = (
     _parameter(
         "query",
         "correlation",
-        "Only of this correlation: an execution and all that it invoked.",
+        "Only of this correlation: an execution, all that it invoked, and replays over HTTP.",
         {"type": "string", "maxLength": 200},
     ),
     _parameter(

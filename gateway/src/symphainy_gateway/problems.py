@@ -102,6 +102,7 @@ KINDS: Mapping[str, Kind] = {
     "identity_unavailable": Kind(503, "Whether the token is valid cannot be told now"),
     "archive_unavailable": Kind(503, "The archive of the log did not answer"),
     "keys_unavailable": Kind(503, "The tenant's keys cannot be had now"),
+    "undecided": Kind(503, "It is not decided yet whether it is allowed"),
     "unavailable": Kind(503, "A service did not answer"),
     "storage_exhausted": Kind(507, "The tenant has stored as much as it may"),
 }

@@ -391,6 +391,7 @@ def execution(intent: Intent, status: str, failure: dict[str, Any] | None = None
         "intent_type": intent.intent_type,
         "session_id": intent.session_id,
         "tenant_id": intent.tenant_id,
+        "correlation_id": intent.correlation_id,
         "status": status,
         "success": status == "succeeded",
         "payload_sha256": sha256(intent.payload).hexdigest(),
