@@ -105,7 +105,7 @@ class Operation:
     """One method of one path, as the document shows it.
 
     `answers` maps a status to what it means and the name of its schema; `body` is media type,
-    schema name and example.
+    schema name and example; `streams` the schema of each line, where NDJSON may be asked for.
     """
 
     method: str
@@ -117,6 +117,7 @@ class Operation:
     body: tuple[str, str, Any] | None = None
     body_required: bool = True
     media_type: str = "application/json"
+    streams: str = ""
     problem_schema: str = "Problem"
     located: tuple[int, ...] = ()
     metered: bool = False
@@ -142,6 +143,8 @@ class Operation:
         responses: dict[int | str, dict[str, Any]] = {}
         for status, (meaning, schema) in self.answers.items():
             content = {self.media_type: {"schema": {"$ref": REF + schema}}}
+            if self.streams:
+                content["application/x-ndjson"] = {"schema": {"$ref": REF + self.streams}}
             responses[status] = {"description": meaning, "content": content}
             headers = {"Location": _TEXT} if status in self.located else {}
             headers |= _STANDING if self.metered else {}
