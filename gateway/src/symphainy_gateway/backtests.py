@@ -17,7 +17,7 @@ from symphainy_gateway.parameters import TIME_CURE, moment
 from symphainy_gateway.policies import PolicyTexts, require_governing
 from symphainy_gateway.problems import Refused, problem_of
 from symphainy_runtime.policy.defaults import PLATFORM_OPERATOR
-from symphainy_runtime.policy.reading import BadPolicy, read_rules
+from symphainy_runtime.policy.reading import BadPolicy
 from symphainy_runtime.policy.writing import policy_set
 from symphainy_schemas.errors import CallerError, SymphainyError
 from symphainy_schemas.records import PLATFORM, PolicySet
@@ -117,16 +117,6 @@ def _given(asked: BacktestBody, scope: str) -> PolicySet | int:
         return asked.version
     if asked.candidate is None or asked.version is not None:
         raise invalid("/candidate", "State either a candidate or a version.")
-    for stage, text in asked.candidate.texts.items():
-        try:
-            read_rules(scope, stage, text)
-        except BadPolicy as error:
-            raise Refused(
-                error.message,
-                code=error.code,
-                field=f"/candidate/{error.field}",
-                cure=error.cure,
-            ) from error
     return policy_set(scope, asked.candidate.texts, note="candidate")
 
 
@@ -137,9 +127,12 @@ def _moment(field: str, told: str | int | None) -> int | None:
     return found
 
 
-def pointed(error: CallerError) -> Refused:
-    """An error about a range or a version, told of the member of the body that says it."""
-    return Refused(error.message, code=error.code, field=f"/{error.field}", cure=error.cure)
+def pointed(error: CallerError, trial: Trial) -> Refused:
+    """An error about a range or policies, told of the member of the body that says it."""
+    field = f"/{error.field}"
+    if isinstance(error, BadPolicy):
+        field = "/version" if isinstance(trial.given, int) else f"/candidate/{error.field}"
+    return Refused(error.message, code=error.code, field=field, cure=error.cure)
 
 
 def unheard(records: int, intents: int) -> None:

@@ -247,6 +247,9 @@ ROWS: Mapping[tuple[str, str], Row] = {
         "POST", f"{EXE}/replay", "failed", {"mode": "events_only"}
     ),
     ("POST", f"{EXE}/validate"): _of_execution("POST", f"{EXE}/validate", "failed"),
+    ("POST", f"{SAGA}/replay"): _of_execution(
+        "POST", f"{SAGA}/replay", "stuck", {"mode": "state_only"}
+    ),
     ("GET", SAGA): _of_execution("GET", SAGA, "stuck"),
     ("POST", f"{SAGA}/compensate"): _of_execution(
         "POST", f"{SAGA}/compensate", "stuck", REASON, answers=TAKEN

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ NO_FIVES = (
 )
 NUMBERS = (1, 5, 3, 5)
 RIVAL = "rival"
+STEWARD = "/candidate/data_steward"
 
 
 class Tried:
@@ -85,6 +88,22 @@ class Tried:
         """The processes in which the gateway decides."""
         gateway = psutil.Process(self.system.supervisor.pids["gateway"])
         return [one for one in gateway.children(recursive=True) if _decides(one)]
+
+    @contextmanager
+    def held(self) -> Iterator[httpx.Response]:
+        """A backtest of the author's that goes on for as long as somebody wants it: what decides
+        is stopped as soon as it is there."""
+        with ThreadPoolExecutor(1) as beside:
+            holding = beside.submit(self._hold)
+            with self.author.stream("POST", PATH, json=candidate(), headers=LINES) as answer:
+                assert answer.status_code == 200, answer.read()
+                holding.result()
+                yield answer
+
+    def _hold(self) -> None:
+        eventually(lambda: self.children() != [], "it decides in a process of its own")
+        for one in self.children():
+            one.suspend()
 
 
 def _decides(process: psutil.Process) -> bool:
@@ -179,13 +198,14 @@ def test_a_stream_tells_how_far_it_is_and_then_what_was_found(tried: Tried) -> N
 
 
 def test_one_runs_at_a_time_and_ends_with_its_client(tried: Tried) -> None:
-    with tried.author.stream("POST", PATH, json=candidate(), headers=LINES) as answer:
-        next(answer.iter_lines())
-        refused = tried.rival.post(PATH, json=candidate())
-        assert (refused.status_code, refused.json()["code"]) == (429, "too_many_backtests")
-        assert int(refused.headers["retry-after"]) > 0
-        eventually(lambda: tried.children() != [], "it decides in a process of its own")
-        # and answers others meanwhile
+    with tried.held() as answer:
+        told = answer.iter_lines()
+        assert [list(json.loads(next(told))) for _ in range(2)] == [["progress"]] * 2
+        for headers in ({}, LINES):
+            refused = tried.rival.post(PATH, json=candidate(), headers=headers)
+            assert (refused.status_code, refused.json()["code"]) == (429, "too_many_backtests")
+            assert int(refused.headers["retry-after"]) > 0
+        # and others are answered meanwhile
         assert tried.rival.get("/v1/capabilities").status_code == 200
     eventually(lambda: tried.children() == [], "nobody decides what nobody wants to know")
     eventually(lambda: tried.rival.post(PATH, json=candidate()).status_code == 200, "the next may")
@@ -196,6 +216,7 @@ def test_one_runs_at_a_time_and_ends_with_its_client(tried: Tried) -> None:
     [
         ({"since": "2999-01-01T00:00:00Z"}, 422, "empty_range", "/since"),
         ({"partition": 0, "from_offset": 10**9}, 422, "range_not_kept", "/from_offset"),
+        ({"candidate": {"data_steward": "permit("}}, 422, "policy_malformed", STEWARD),
         ({"partition": 99}, 422, "invalid_request", "/partition"),
         ({"candidate": None, "version": 77}, 404, "policy_not_found", "/version"),
     ],
@@ -210,11 +231,10 @@ def test_what_cannot_be_read_names_its_field(
 
 
 def test_it_ends_with_the_gateway(tried: Tried) -> None:
-    with tried.author.stream("POST", PATH, json=candidate(), headers=LINES) as answer:
-        next(answer.iter_lines())
-        eventually(lambda: tried.children() != [], "it decides in a process of its own")
+    with tried.held() as answer:
         deciding = tried.children()
         tried.system.supervisor.stop("gateway")
-        eventually(lambda: not any(one.is_running() for one in deciding), "nobody is left")
+        assert all("report" not in line for line in answer.iter_lines())
+    eventually(lambda: not any(one.is_running() for one in deciding), "nobody is left")
     tried.system.again("gateway")
     assert tried.author.post(PATH, json=candidate()).status_code == 200

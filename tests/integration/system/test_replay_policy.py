@@ -117,6 +117,13 @@ def test_who_looks_stands_in_the_log_and_what_is_looked_at_stays(
     assert watched.ida.get(f"/v1/executions/{watched.name}/events").json() == events
 
 
+def test_a_saga_is_replayed_as_the_execution_that_it_is(watched: Watched) -> None:
+    body = {"mode": "state_only"}
+    told = watched.ida.post(f"/v1/sagas/{watched.name}/replay", json=body)
+    assert told.json() == watched.replay(watched.ida, "state_only").json()
+    assert watched.record(linked(told))["result"] == {"execution_id": watched.name, **body}
+
+
 def test_an_executions_correlation_finds_who_has_looked_at_it(watched: Watched) -> None:
     looked = linked(watched.replay(watched.ida, "events_only"))
     correlation = watched.record(watched.name)["correlation_id"]

@@ -19,6 +19,7 @@ from tests.unit.gateway.caller import Answer, Caller
 from tests.unit.gateway.fakes import OTHER_KEY, key_of
 
 from symphainy_gateway import backtests
+from symphainy_runtime.policy.reading import BadPolicy
 from symphainy_schemas.errors import CallerError, Unavailable
 from symphainy_schemas.records import PLATFORM, PolicySet
 from symphainy_transport.topics import DAY_MS
@@ -26,7 +27,6 @@ from symphainy_transport.topics import DAY_MS
 PATH = "/v1/policies/backtest"
 GUARD = "permit(principal, action, resource);"
 BODY = {"candidate": {"security_guard": GUARD}}
-NO_CEDAR = {"candidate": {"city_manager": "permit("}}
 LINES = [(b"accept", b"application/x-ndjson")]
 
 
@@ -88,7 +88,6 @@ async def test_what_is_asked_is_what_is_run(caller: Caller) -> None:
         ({}, 422, "invalid_request", "/candidate"),
         ({**BODY, "version": 1}, 422, "invalid_request", "/candidate"),
         ({"version": 0}, 422, "invalid_request", "/version"),
-        (NO_CEDAR, 422, "policy_malformed", "/candidate/city_manager"),
         ({"candidate": {"guard": GUARD}}, 422, "invalid_request", "/candidate"),
         ({**BODY, "since": "yesterday"}, 422, "invalid_request", "/since"),
         ({**BODY, "since": -1}, 422, "invalid_request", "/since"),
@@ -146,6 +145,16 @@ async def test_a_range_or_version_that_is_not_there_names_its_field(
         assert answer.is_problem
         assert (answer.status, answer.json["code"]) == (status, code)
         assert answer.json["field"] == f"/{named}"
+
+
+async def test_policies_that_cannot_be_read_name_their_stage_or_their_version(
+    caller: Caller,
+) -> None:
+    caller.backend.backtests.refusal = BadPolicy("No Cedar.", field="city_manager", cure="Mend it.")
+    for body, field in ((BODY, "/candidate/city_manager"), ({"version": 3}, "/version")):
+        answer = await tries(caller, body, headers=LINES)
+        assert (answer.status, answer.json["code"]) == (422, "policy_malformed")
+        assert answer.json["field"] == field
 
 
 async def test_a_stream_tells_how_far_it_is_and_then_what_was_found(
@@ -236,6 +245,17 @@ async def test_it_ends_with_its_client(caller: Caller, headers: Any) -> None:
     assert caller.gateway.pressure.backtests.count == 0
     trials.found.set()
     assert (await tries(caller)).status == 200
+
+
+async def test_it_ends_with_the_process(caller: Caller) -> None:
+    trials = caller.backend.backtests
+    trials.found.clear()
+    answering = asyncio.ensure_future(tries(caller))
+    await trials.began.wait()
+    caller.gateway.stop()
+    answer = await answering
+    assert (answer.status, answer.json["code"]) == (503, "unavailable")
+    assert trials.ended == 1
 
 
 async def test_a_stream_ends_with_the_process(caller: Caller) -> None:

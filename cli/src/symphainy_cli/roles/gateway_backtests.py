@@ -58,9 +58,9 @@ class Backtests:
             from_offset=trial.from_offset,
             to_offset=trial.to_offset,
         )
+        candidate, notes = candidate_of(settings, configuration, trial.scope, trial.given)
         found = spans(settings, wanted)
         _require_small(found)
-        candidate, notes = candidate_of(settings, configuration, trial.scope, trial.given)
         jobs = jobs_of(
             settings, configuration, candidate, found, examples=trial.examples, lines=False
         )

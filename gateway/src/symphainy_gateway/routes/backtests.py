@@ -19,7 +19,7 @@ from symphainy_gateway.backtests import (
     unheard,
 )
 from symphainy_gateway.gateway import Gateway
-from symphainy_gateway.leaving import unless_gone
+from symphainy_gateway.leaving import unless_gone, unless_stopping
 from symphainy_gateway.openapi import OF_TENANT, WITH_BODY, Operation
 from symphainy_gateway.replies import NDJSON, json_reply
 from symphainy_gateway.streaming import EventStream
@@ -62,7 +62,8 @@ class BacktestRoutes:
             backtest = await unless_gone(request.receive, self._prepared(trial))
             if NDJSON in headers.get(b"accept", b""):
                 return EventStream(lines(backtest), gateway.stopping, held.pop_all(), NDJSON)
-            found = await unless_gone(request.receive, backtest.run(unheard))
+            running = unless_stopping(gateway.stopping, backtest.run(unheard))
+            found = await unless_gone(request.receive, running)
         return json_reply(200, found)
 
     async def _prepared(self, trial: Trial) -> Backtest:
@@ -70,7 +71,7 @@ class BacktestRoutes:
         try:
             return await backend.backtests.prepare(trial, backend.configuration)
         except CallerError as error:
-            raise pointed(error) from error
+            raise pointed(error, trial) from error
 
 
 TRY = Operation(

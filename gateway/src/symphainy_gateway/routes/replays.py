@@ -5,6 +5,8 @@ Each of these is asked of the owner first, as an intent: it stands in the log wh
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -38,6 +40,7 @@ class ReplayRoutes:
         """Add the routes."""
         REPLAY.add(router, self.replay_execution)
         VALIDATE.add(router, self.validate_execution)
+        REPLAY_SAGA.add(router, self.replay_saga)
 
     async def replay_execution(self, request: Request) -> Response:
         """Show what was: all events (`events_only`), or the state as of any moment (`state_only`).
@@ -67,6 +70,10 @@ class ReplayRoutes:
                 execution_id, offsets, asked.mode, asked.at_offset, asked.at
             )
         return json_reply(200, answer, self._told(caller.tenant_id, decided))
+
+    async def replay_saga(self, request: Request) -> Response:
+        """The same of an execution as a saga: what was of each of its steps."""
+        return await self.replay_execution(request)
 
     async def validate_execution(self, request: Request) -> Response:
         """Say whether what is recorded of an ended execution is in order: a report to keep.
@@ -127,6 +134,7 @@ REPLAY = Operation(
     linked=True,
     body=("application/json", "ReplayBody", {"mode": "state_only", "at_offset": 12345}),
 )
+REPLAY_SAGA = replace(REPLAY, path="/v1/sagas/{execution_id}/replay", tag="sagas")
 VALIDATE = Operation(
     method="POST",
     path="/v1/executions/{execution_id}/validate",
