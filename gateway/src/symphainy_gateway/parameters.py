@@ -135,6 +135,10 @@ def wal_query(found: Query, tenant_id: str) -> wal.Query:
             field="/tenant",
             cure="Leave tenant out: the credential says it.",
         )
+    for name in ("execution", "session", "parent", "event"):
+        text = found.get(name, "-")
+        if not text or not text.isascii():  # empty is not "any", and \u0663 no digit of an id
+            raise refused(name, f"{text[:80]!r} is no {name}.", "Leave it out for any.")
     return wal.Query(
         tenant_id=tenant_id,
         execution_id=found.get("execution", ""),
