@@ -40,6 +40,7 @@ FOUND_AT = {
     "suspended-delivered-again": 190,
     "full-of-suspended": 360,
     "policies-by-number": 217,
+    "replay-uses-session": 353,
 }
 # What no seed of a reasonable number shows: one with its faults moved, by their numbers: when, for
 # how long (both ms), and whom they strike. Found among 608 variations of what once was a seed.

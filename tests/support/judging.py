@@ -81,6 +81,10 @@ class History:
         self.state.settle(self.state.apply(stored.record, stored.standing))
         self._writer = JournalWriter(stored.standing, before)
 
+    def pass_time(self, ms: int) -> None:
+        """Time passes."""
+        self._now += ms
+
     def execution(self, intent: Intent) -> str:
         """The id of an intent's execution."""
         return ids.execution_id(intent.tenant_id, intent.session_id, intent.intent_id, 0)

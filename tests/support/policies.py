@@ -18,7 +18,7 @@ from symphainy_runtime.policy.facts import Entity, Facts
 from symphainy_runtime.policy.reading import Rule, digest_of
 from symphainy_schemas.records import Intent, PolicySet
 
-ACTIONS = ("content.read", "content.write", "billing.pay", "runtime.signal")
+ACTIONS = ("content.read", "content.write", "billing.pay", "runtime.signal", "runtime.replay")
 ROLES = ("editor", "auditor", "owner")
 NAMES = ("ann", "bob")
 TENANTS = ("acme", "globex")
@@ -88,6 +88,8 @@ _ATOMS = (
     "context has session && context.session.principal == principal.name",
     "context.session.principal == principal.name",
     'context has target && context.target.realm == "content"',
+    'context.mode == "full"',
+    'context has mode && context.mode != "events_only"',
     "context has nowhere",
     "context == context",
     "(if context has target then context.target.principal else principal.name) == principal.name",
@@ -158,6 +160,7 @@ def intents() -> st.SearchStrategy[Intent]:
     }
     payload: Mapping[str, st.SearchStrategy[Any]] = {
         "number": st.sampled_from([1, 2, 1.5, "2", None]),
+        "mode": st.sampled_from(["full", "events_only", 3]),
         "deep": st.sampled_from([{"a": 1}, {}, 3]),
         "list": st.lists(st.sampled_from(["x", 1]), max_size=2),
         "ref": st.sampled_from(REFERENCES),

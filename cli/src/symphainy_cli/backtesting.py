@@ -18,25 +18,21 @@ from rich.progress import (
 )
 
 from symphainy_cli.backtest_options import candidate_set, gateway_url, moment, partitions_of
-from symphainy_cli.backtest_output import Shown, show
+from symphainy_cli.backtest_output import show
 from symphainy_cli.bulk_run import INTERRUPTED
 from symphainy_cli.connection import kafka_settings
 from symphainy_cli.output import Json, err
-from symphainy_processors.admission import control, governing
 from symphainy_processors.backtesting import partition as reading
-from symphainy_processors.backtesting.in_force import in_force, platform_of, version_of
 from symphainy_processors.backtesting.partition import Job
+from symphainy_processors.backtesting.preparing import candidate_of, jobs_of
 from symphainy_processors.backtesting.processes import Whole, run_all
 from symphainy_processors.backtesting.range import Wanted, spans
-from symphainy_runtime.configuration import Configuration, read_configuration
-from symphainy_runtime.policy.backtest import Candidate
-from symphainy_runtime.policy.engine import Policies
-from symphainy_runtime.policy.recorded import Reads
+from symphainy_processors.backtesting.telling import Shown
+from symphainy_runtime.configuration import read_configuration
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas.errors import CallerError
-from symphainy_schemas.records import PLATFORM, Error, Intent, PolicySet
+from symphainy_schemas.records import PLATFORM
 from symphainy_transport.clock import SystemClock
-from symphainy_transport.topics import DAY_MS
 
 CHANGED = 3
 """The exit code of --fail-on-change; 2 is a wrong command line's, 1 an error's."""
@@ -106,21 +102,11 @@ def backtest(
     wanted = _wanted(settings, since, until, partition, from_offset, to_offset)
     candidate_text = candidate_set(folder, version, scope)
     configuration = read_configuration(settings, "symphainy-backtest")
-    candidate, notes = _candidate(settings, configuration, scope, candidate_text or version)
+    candidate, notes = candidate_of(settings, configuration, scope, candidate_text or version)
     found = spans(settings, wanted)
-    jobs = [
-        Job(
-            settings=settings,
-            span=span,
-            candidate=candidate,
-            reads=Reads(target_of, scope_of),
-            tenants=configuration.tenants,
-            examples=limit,
-            lines=out_file is not None,
-            window_ms=int(settings.dedupe_window_days * DAY_MS),
-        )
-        for span in found
-    ]
+    jobs = jobs_of(
+        settings, configuration, candidate, found, examples=limit, lines=out_file is not None
+    )
     clock = SystemClock()
     began = clock.now_ms()
     whole = _run(jobs, processes, out_file)
@@ -129,18 +115,6 @@ def backtest(
     show(Shown(scope, tuple(found), whole, seconds, gateway_url(url)), json)
     if fail_on_change and (whole.tally.changed or whole.tally.undetermined):
         raise typer.Exit(CHANGED)
-
-
-def target_of(intent: Intent) -> str | None:
-    """The execution of which a control intent asks something, as admission reads it."""
-    asked = control.asked_by(intent)
-    return None if asked is None else asked.execution_id
-
-
-def scope_of(intent: Intent) -> str:
-    """What an intent that governs would govern, as admission reads it."""
-    asked = governing.asked_by(intent)
-    return "" if isinstance(asked, Error) else asked.scope
 
 
 def _scope(tenant: str, platform: bool) -> str:
@@ -178,31 +152,6 @@ def _wanted(
         from_offset=from_offset,
         to_offset=to_offset,
     )
-
-
-def _candidate(
-    settings: RuntimeSettings,
-    configuration: Configuration,
-    scope: str,
-    given: PolicySet | int,
-) -> tuple[Candidate, list[str]]:
-    """The candidate beside what is in force, and what is to be told of that."""
-    if scope != PLATFORM and scope not in configuration.tenants:
-        raise CallerError(
-            f"There is no tenant {scope!r}.",
-            code="tenant_not_found",
-            field="--tenant",
-            cure="See which there are: symphainy doctor; or create it: symphainy key create.",
-        )
-    chosen = version_of(configuration, scope, given) if isinstance(given, int) else given
-    others = [PLATFORM] if scope != PLATFORM else sorted(configuration.tenants)
-    found, notes = in_force(settings, configuration, others, range(settings.partitions))
-    if scope == PLATFORM:
-        candidate = Candidate(scope=scope, platform=chosen, tenants=found)
-    else:
-        candidate = Candidate(scope=scope, platform=platform_of(found), tenants={scope: chosen})
-    Policies(candidate.platform, candidate.tenants.get(scope))  # it can be read at all
-    return candidate, notes
 
 
 def _run(jobs: list[Job], processes: int, out_file: Path | None) -> Whole:

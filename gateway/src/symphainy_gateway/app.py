@@ -14,13 +14,14 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
-from symphainy_gateway.backend import Backend, Replaying
+from symphainy_gateway.backend import Backend, Backtesting, Replaying
 from symphainy_gateway.connections import Connections
 from symphainy_gateway.edge import Edge, Endpoint, failed
 from symphainy_gateway.following import follow
 from symphainy_gateway.gateway import Gateway
 from symphainy_gateway.openapi import DirectRoute
 from symphainy_gateway.problems import Refused, error_reply
+from symphainy_gateway.routes.backtests import BacktestRoutes
 from symphainy_gateway.routes.control import ControlRoutes
 from symphainy_gateway.routes.executions import ExecutionRoutes
 from symphainy_gateway.routes.intents import SUBMIT, IntentRoutes
@@ -38,13 +39,14 @@ DESCRIPTION = (
 )
 
 
-def create_app(settings: RuntimeSettings, replays: Replaying) -> FastAPI:
-    """The gateway on Kafka and Redis; its lifespan owns every connection but those of `replays`.
+def create_app(settings: RuntimeSettings, replays: Replaying, backtests: Backtesting) -> FastAPI:
+    """The gateway on Kafka and Redis; its lifespan owns every connection but those of what is
+    handed in.
 
     Raises:
         OperatorError: the settings name no Kafka or no Redis.
     """
-    connections = Connections(settings, replays)
+    connections = Connections(settings, replays, backtests)
     return build_app(Gateway.over(connections), connections)
 
 
@@ -72,6 +74,7 @@ def build_app(gateway: Gateway, connected: AbstractAsyncContextManager[Backend])
         SagaRoutes(gateway),
         ReplayRoutes(gateway),
         PolicyRoutes(gateway),
+        BacktestRoutes(gateway),
         WalRoutes(gateway),
         OperationsRoutes(gateway),
     ):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
+
+from msgspec import Struct
 
 from symphainy_gateway.backlog import Sighting
 from symphainy_gateway.quotas.ledger import Ledger
@@ -13,7 +15,7 @@ from symphainy_runtime.read_model.notifications import Watch
 from symphainy_runtime.read_model.reader import Document, Listing, Page
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_runtime.wal.query import Answer, Query
-from symphainy_schemas.records import Intent
+from symphainy_schemas.records import Intent, PolicySet
 from symphainy_transport.clock import Clock
 from symphainy_transport.publishing import Accepted
 
@@ -128,6 +130,57 @@ class Replaying(Protocol):
         ...
 
 
+class Trial(Struct, frozen=True, kw_only=True):
+    """What a backtest is asked for: which policies, over which range.
+
+    `given` is a set, or the number of one in `config`. Times are ms since the epoch; offsets are of
+    the write-ahead log of the one partition named; `until` and `to_offset` are exclusive.
+    `examples` of each group are told.
+    """
+
+    scope: str
+    given: PolicySet | int
+    since: int | None
+    until: int | None
+    partition: int | None
+    from_offset: int | None
+    to_offset: int | None
+    examples: int
+
+
+class Backtest(Protocol):
+    """One that can be run: its range is there, and not too large."""
+
+    @property
+    def records(self) -> int:
+        """How many records of the journal it reads at most."""
+        ...
+
+    async def run(self, progress: Callable[[int, int], None]) -> Document:
+        """What it finds; `progress` is told how many more records and intents were read. Cancelled,
+        it returns when nothing of it runs any more.
+
+        Raises:
+            Unavailable: Kafka did not go on.
+            OperatorError: the records are newer than this process, or were deleted meanwhile.
+        """
+        ...
+
+
+class Backtesting(Protocol):
+    """Trying policies on what was decided, which the composition root hands in, as `Replaying`."""
+
+    async def prepare(self, trial: Trial, configuration: Configuration) -> Backtest:
+        """Look what is to be read.
+
+        Raises:
+            CallerError: `range_not_kept`, `empty_range`, `range_too_large`, `policy_not_found` or
+                `policy_malformed`; the field is the trial's.
+            Unavailable: Kafka did not answer.
+        """
+        ...
+
+
 class Backend(Protocol):
     """Everything behind the gateway.
 
@@ -173,6 +226,11 @@ class Backend(Protocol):
     @property
     def replays(self) -> Replaying:
         """What stands in the journal."""
+        ...
+
+    @property
+    def backtests(self) -> Backtesting:
+        """Trying policies on what stands in the journal."""
         ...
 
     @property

@@ -19,7 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from symphainy_gateway.backend import Replaying
+from symphainy_gateway.backend import Backtesting, Replaying
 from symphainy_gateway.backlog import Sighting
 from symphainy_gateway.quotas.ledger import TIMEOUT_S, RedisLedger
 from symphainy_gateway.wal import WalPool
@@ -51,11 +51,16 @@ class Connections:
     """A `Backend`; an async context manager that connects in the background."""
 
     def __init__(
-        self, settings: RuntimeSettings, replays: Replaying, clock: Clock | None = None
+        self,
+        settings: RuntimeSettings,
+        replays: Replaying,
+        backtests: Backtesting,
+        clock: Clock | None = None,
     ) -> None:
         """Raises OperatorError if the settings name no Kafka, no Redis, or a secret of no use."""
         self.settings = settings
         self.replays = replays
+        self.backtests = backtests
         self.clock = clock or SystemClock()
         settings.require_kafka()
         self._redis: Redis = Redis.from_url(

@@ -82,14 +82,25 @@ def read_retry(body: bytes) -> JsonObject:
     return {"reason": stated.reason, **changed}
 
 
-def control(intent_type: str, session_id: str, payload: JsonObject, origin: Origin) -> Submission:
+def control(
+    intent_type: str,
+    session_id: str,
+    payload: JsonObject,
+    origin: Origin,
+    *,
+    scope: str = "",
+    correlation_id: str = "",
+) -> Submission:
     """The submission of one of the runtime's own intents.
+
+    `scope` is what the credential must be for, if not for the intent type; `correlation_id` with
+    what it belongs together, if not with nothing.
 
     Raises:
         Refused: the caller's credential is not for it.
     """
     caller = origin.caller
-    require_scope(caller, intent_type)
+    require_scope(caller, scope or intent_type)
     intent_id = origin.key or origin.fresh_id
     intent = Intent(
         intent_id=intent_id,
@@ -98,7 +109,7 @@ def control(intent_type: str, session_id: str, payload: JsonObject, origin: Orig
         session_id=session_id,
         tenant_id=caller.tenant_id,
         principal=caller.principal,
-        correlation_id=intent_id,
+        correlation_id=correlation_id or intent_id,
         payload=bodies.encode_object(payload, ""),
         metadata=SOURCE_BYTES,
         solution_context=b"",

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from symphainy_gateway import controls, intents, policies, replays
+from symphainy_gateway import backtests, controls, intents, policies, replays
 from symphainy_gateway.parameters import MODES, SESSION_STATUSES, STATUSES
 from symphainy_gateway.problems import Problem
 from symphainy_gateway.sagas import Saga
@@ -314,6 +314,54 @@ _POLICIES = _open(
     },
     ("scope", "version", "sha256"),
 )
+_COUNT = {"type": "integer", "minimum": 0}
+_BACKTEST = _open(
+    "Which recorded decisions would be others.",
+    {
+        "scope": _text("Whose policies were tried: the tenant, or `platform`."),
+        "looked_at": {**_COUNT, "description": "Intents of which the candidate has a say."},
+        "unchanged": _COUNT,
+        "changed": _COUNT,
+        "undetermined": {**_COUNT, "description": "What the candidate asks is not recorded."},
+        "before_policy": {**_COUNT, "description": "Ran before decisions were recorded."},
+        "refused_before_policy": _COUNT,
+        "seconds": {"type": "number"},
+        "intents_per_second": _COUNT,
+        "ranges": {"type": "array", "description": "What was read of each partition."},
+        "notes": {"type": "array", "items": _text()},
+        "groups": {
+            "type": "array",
+            "items": _open(
+                "Changes of one kind, with the first of them.",
+                {
+                    "tenant_id": _text(),
+                    "intent_type": _text(),
+                    "transition": _text(),
+                    "baseline": _text(),
+                    "recorded": {"type": "array", "items": _text("A rule that decided it.")},
+                    "candidate": {"type": "array", "items": _text("A rule that would.")},
+                    "count": _COUNT,
+                    "examples": {"type": "array"},
+                },
+                ("tenant_id", "intent_type", "transition", "recorded", "candidate", "count"),
+            ),
+        },
+    },
+    ("scope", "looked_at", "unchanged", "changed", "undetermined", "groups", "notes"),
+)
+_BACKTEST_LINE = _open(
+    "How far a backtest is; in the last line, its report, or the problem that ended it.",
+    {
+        "progress": _open(
+            "What was read by now.",
+            {"records": _COUNT, "of": _COUNT, "intents": _COUNT},
+            ("records", "of", "intents"),
+        ),
+        "report": {"$ref": REF + "BacktestReport"},
+        "problem": {"$ref": REF + "Problem"},
+    },
+    (),
+)
 
 
 def components() -> JsonSchema:
@@ -377,5 +425,8 @@ def components() -> JsonSchema:
             {"allowed": {"type": "boolean"}, "stages": {"type": "array"}},
             ("allowed", "stages"),
         ),
+        "BacktestBody": intents.schema_of(backtests.BacktestBody),
+        "BacktestReport": _BACKTEST,
+        "BacktestLine": _BACKTEST_LINE,
         "SessionEvents": _listed("events", "Event", {"session_id": _text()}),
     }

@@ -107,7 +107,7 @@ class Gateway:
                 "Idempotency-Key has no meaning here.",
                 code="invalid_parameter",
                 field="/Idempotency-Key",
-                cure="State intent_id in each line.",
+                cure="Leave it out; in a batch, state intent_id in each line.",
             )
         return Origin(
             caller=caller,

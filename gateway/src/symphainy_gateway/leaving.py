@@ -1,4 +1,4 @@
-"""Clients that leave before they are answered: nobody waits for them."""
+"""Clients that leave before they are answered, and gateways that do: nothing goes on for them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from starlette.types import Message, Receive
 
 from symphainy_gateway.problems import Refused
+from symphainy_schemas.errors import Unavailable
 
 T = TypeVar("T")
 
@@ -38,3 +39,22 @@ async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         for one in (working, leaving):
             one.cancel()
         await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def unless_stopping(stopping: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` gives; it is cancelled when the process is to stop before.
+
+    Raises:
+        Unavailable: it is to stop.
+    """
+    working = asyncio.ensure_future(work)
+    ending = asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait((working, ending), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise Unavailable("The gateway stops.", cure="Ask again: another one answers.")
+        return working.result()
+    finally:
+        for one in (working, ending):
+            one.cancel()
+        await asyncio.gather(working, ending, return_exceptions=True)

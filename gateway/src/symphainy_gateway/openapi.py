@@ -95,6 +95,9 @@ _STANDING: dict[str, JsonSchema] = {
         "description": "`r` of them are left; in `t` seconds all are there again.",
     },
 }
+_LINK: dict[str, JsonSchema] = {
+    "Link": {**_TEXT, "description": "`describedby`: the execution in which it stands who asked."}
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +105,7 @@ class Operation:
     """One method of one path, as the document shows it.
 
     `answers` maps a status to what it means and the name of its schema; `body` is media type,
-    schema name and example.
+    schema name and example; `streams` the schema of each line, where NDJSON may be asked for.
     """
 
     method: str
@@ -114,9 +117,11 @@ class Operation:
     body: tuple[str, str, Any] | None = None
     body_required: bool = True
     media_type: str = "application/json"
+    streams: str = ""
     problem_schema: str = "Problem"
     located: tuple[int, ...] = ()
     metered: bool = False
+    linked: bool = False
     open: bool = False
 
     def add(self, router: APIRouter, endpoint: Endpoint) -> None:
@@ -138,9 +143,12 @@ class Operation:
         responses: dict[int | str, dict[str, Any]] = {}
         for status, (meaning, schema) in self.answers.items():
             content = {self.media_type: {"schema": {"$ref": REF + schema}}}
+            if self.streams:
+                content["application/x-ndjson"] = {"schema": {"$ref": REF + self.streams}}
             responses[status] = {"description": meaning, "content": content}
             headers = {"Location": _TEXT} if status in self.located else {}
             headers |= _STANDING if self.metered else {}
+            headers |= _LINK if self.linked else {}
             if headers:
                 responses[status]["headers"] = headers
         by_status: dict[int, list[str]] = {}
@@ -306,7 +314,7 @@ WAL = (
     _parameter(
         "query",
         "correlation",
-        "Only of this correlation: an execution and all that it invoked.",
+        "Only of this correlation: an execution, all that it invoked, and replays over HTTP.",
         {"type": "string", "maxLength": 200},
     ),
     _parameter(

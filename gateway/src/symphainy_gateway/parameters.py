@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
@@ -134,6 +135,10 @@ def wal_query(found: Query, tenant_id: str) -> wal.Query:
             field="/tenant",
             cure="Leave tenant out: the credential says it.",
         )
+    for name in ("execution", "session", "parent", "event"):
+        text = found.get(name, "-")
+        if not text or not text.isascii():  # empty is not "any", and \u0663 no digit of an id
+            raise refused(name, f"{text[:80]!r} is no {name}.", "Leave it out for any.")
     return wal.Query(
         tenant_id=tenant_id,
         execution_id=found.get("execution", ""),
@@ -246,19 +251,26 @@ def no_cursor() -> Refused:
     )
 
 
-def _time(name: str, text: str | None) -> int | None:
-    """Ms since the epoch. A `+` that was not escaped has become a space; it is taken as meant."""
-    if text is None:
-        return None
+TIME_CURE = "Use RFC 3339 with an offset, or ms since the epoch."
+
+
+def moment(text: str) -> int | None:
+    """Ms since the epoch; None where that is no time. A `+` that was not escaped has become a
+    space; it is taken as meant."""
     if _EPOCH_MS.fullmatch(text):
         return int(text)
     if _DATE_TIME.fullmatch(text):
         if text[-6] == " ":
             text = f"{text[:-6]}+{text[-5:]}"
-        try:
+        with suppress(ValueError, OverflowError):
             return int(datetime.fromisoformat(text.upper()).timestamp() * 1000)
-        except (ValueError, OverflowError):
-            pass
-    raise refused(
-        name, f"{text[:40]!r} is no time.", "Use RFC 3339 with an offset, or ms since the epoch."
-    )
+    return None
+
+
+def _time(name: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    found = moment(text)
+    if found is None:
+        raise refused(name, f"{text[:40]!r} is no time.", TIME_CURE)
+    return found

@@ -78,10 +78,10 @@ def require_told_why(caller: Caller) -> None:
         raise _not_governing("see policies", "operator, auditor or tenant_admin")
 
 
-def require_governing(caller: Caller) -> None:
+def require_governing(caller: Caller, what: str = "change policies") -> None:
     """Raises `Refused` if the caller governs nothing. Whether it does, policy decides."""
     if _GOVERNING.isdisjoint(caller.roles):
-        raise _not_governing("change policies", "tenant_admin")
+        raise _not_governing(what, "tenant_admin")
 
 
 def _not_governing(what: str, role: str) -> Refused:

@@ -1,6 +1,6 @@
 """What the gateway refuses for load, always before anything was appended.
 
-Four rooms bound what the process holds, and the backlog bounds what it lets stand in front of the
+Five rooms bound what the process holds, and the backlog bounds what it lets stand in front of the
 owners. A refusal says when to come back; whoever comes back with the same intent id is decided
 once, as ever (guarantee G2).
 """
@@ -16,6 +16,8 @@ from symphainy_runtime.settings import RuntimeSettings
 from symphainy_schemas.records import Intent
 from symphainy_transport.clock import Clock
 
+BACKTEST_RETRY_S = 15  # most take seconds; the largest that is taken, a minute or so of a core
+
 
 class Pressure:
     """The process' rooms, and the backlogs of its partitions."""
@@ -29,6 +31,7 @@ class Pressure:
         self.bodies = Room(settings.max_requests, settings.max_request_bytes)
         self.waits = Room(settings.max_waits)
         self.streams = Room(settings.max_streams)
+        self.backtests = Room(1)  # each takes a core, and reads the log as fast as it can
         self._tell(metrics)
 
     def _tell(self, metrics: Metrics) -> None:
@@ -41,6 +44,7 @@ class Pressure:
             ("requests_held_bytes", "Their bodies' bytes.", lambda: bodies.bytes),
             ("waits_open", "Requests that wait for an end now.", lambda: self.waits.count),
             ("streams_open", "Event streams open now.", lambda: self.streams.count),
+            ("backtests_running", "Backtests that run now.", lambda: self.backtests.count),
         ):
             metrics.gauge(name, meaning, value)
 
@@ -77,6 +81,10 @@ class Pressure:
         """A place among the open event streams (else `too_many_streams`)."""
         return Place(self.streams, self._too_many_streams, tenant_id)
 
+    def backtesting(self, tenant_id: str) -> Place:
+        """The place of the backtest that runs (else `too_many_backtests`)."""
+        return Place(self.backtests, self._too_many_backtests, tenant_id)
+
     def _kafka_busy(self, intent: Intent) -> Refused:
         return self._refused(
             "As many intents as the gateway holds await Kafka's acknowledgement.",
@@ -105,6 +113,14 @@ class Pressure:
             "As many event streams as may be open are open.",
             "too_many_streams",
             "Open it later, or ask GET /v1/executions/{execution_id}/status.",
+        )
+
+    def _too_many_backtests(self) -> Refused:
+        return self._refused(
+            "A backtest runs on this gateway, and one runs at a time.",
+            "too_many_backtests",
+            "Repeat it later, or run it where Kafka can be read: symphainy policy backtest.",
+            BACKTEST_RETRY_S,
         )
 
     def _refused(

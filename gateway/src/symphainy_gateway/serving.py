@@ -18,7 +18,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from symphainy_gateway.app import create_app
-from symphainy_gateway.backend import Replaying
+from symphainy_gateway.backend import Backtesting, Replaying
 from symphainy_gateway.gateway import Gateway
 from symphainy_runtime.settings import RuntimeSettings
 
@@ -34,7 +34,7 @@ CONNECTIONS_MAX = 65_536
 HEAD_BYTES_MAX = 131_072
 
 
-def serve(settings: RuntimeSettings, replays: Replaying) -> None:
+def serve(settings: RuntimeSettings, replays: Replaying, backtests: Backtesting) -> None:
     """Serve until a signal says to stop. Call it in the main thread.
 
     Raises:
@@ -42,11 +42,11 @@ def serve(settings: RuntimeSettings, replays: Replaying) -> None:
     """
     # While Kafka is away it says so eighty times a second; /readyz, the 503s and their metric do.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    uvloop.run(_serve(settings, replays))
+    uvloop.run(_serve(settings, replays, backtests))
 
 
-async def _serve(settings: RuntimeSettings, replays: Replaying) -> None:
-    app = create_app(settings, replays)
+async def _serve(settings: RuntimeSettings, replays: Replaying, backtests: Backtesting) -> None:
+    app = create_app(settings, replays, backtests)
     gateway: Gateway = app.state.gateway
     host, port = settings.gateway_host, settings.gateway_port or _free_port(settings.gateway_host)
     server = Server(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import ExitStack, aclosing, suppress
+from contextlib import AbstractContextManager, ExitStack, aclosing, suppress
 
 import msgspec
 from starlette.responses import Response
@@ -20,7 +20,6 @@ from symphainy_gateway.callers import Caller
 from symphainy_gateway.explaining import explained_events
 from symphainy_gateway.leaving import gone
 from symphainy_gateway.problems import Refused, error_reply
-from symphainy_gateway.rooms import Place
 from symphainy_gateway.waiters import Waiters, ended
 from symphainy_runtime.read_model.reader import Document
 from symphainy_schemas.errors import Unavailable
@@ -71,14 +70,18 @@ class EventStream(Response):
     """A response of chunks; it ends with them, with the client, or with the process."""
 
     def __init__(
-        self, chunks: AsyncGenerator[bytes, None], stopping: asyncio.Event, place: Place
+        self,
+        chunks: AsyncGenerator[bytes, None],
+        stopping: asyncio.Event,
+        place: AbstractContextManager[object],
+        media_type: bytes = b"text/event-stream",
     ) -> None:
         """`stopping` ends it early; it holds `place` while it is open."""
         self.status_code = 200
         self.body = b""
         self.background = None
         self.raw_headers = [
-            (b"content-type", b"text/event-stream"),
+            (b"content-type", media_type),
             (b"cache-control", b"no-store"),
             (b"x-accel-buffering", b"no"),
         ]

@@ -25,6 +25,7 @@ from symphainy_simulation.plan import (
     Stated,
     Token,
 )
+from symphainy_simulation.replays import with_replays
 from symphainy_simulation.sagas import with_sagas
 from symphainy_simulation.sessions import with_opened_again, with_sessions
 from symphainy_simulation.waits import with_waits
@@ -40,6 +41,7 @@ SAGAS = "sagas/14940"  # and for whose executions have plans
 FANOUTS = "fanouts/16"  # and for whose plans run steps for each element of a list
 CHILDREN = "children/26981"  # and for whose handlers invoke others
 IN_VAIN = "in_vain/18"  # and for whom an operator has tried again when that has failed
+REPLAYS = "replays/587"  # and for whom somebody looks back at executions
 GOVERNANCE = "governance/63637"  # and for whom somebody governs
 LIVES = "sessions/23826"  # and for whose sessions expire, change, and end what runs in them
 NOTICES = "notices/7"  # and for whose workers are told what is to end
@@ -71,6 +73,7 @@ def expand(seed: int) -> Plan:
     stated = with_fanouts(stated, chance.stream(FANOUTS), scenario)
     stated = with_children(stated, chance.stream(CHILDREN), scenario)
     stated = with_failing_children(stated, chance.stream(IN_VAIN), scenario)
+    stated = with_replays(stated, chance.stream(REPLAYS))
     stated = with_governance(stated, chance.stream(GOVERNANCE), scenario)
     stated = with_sessions(stated, chance.stream(LIVES))
     stated = with_opened_again(stated, chance.stream(AGAIN), scenario.dedupe_window_ms)

@@ -35,6 +35,7 @@ class Kind(StrEnum):
     RESUME = "resumes"
     RETRY = "has a step tried again"
     UNDO = "has all undone"
+    REPLAY = "replays"
     SKIP = "leaves the marker of a transaction"
     GOVERN = "governs"
 
@@ -69,10 +70,10 @@ class Stated:
     tenant: str
     session: int
     of: int = -1
-    """The number of what is repeated, forged or signalled."""
+    """The number of what is repeated, forged, signalled or replayed."""
     intent_type: str = ""
     key: str = ""
-    """The concurrency key, or the signal's name."""
+    """The concurrency key, the signal's name, or the mode of a replay."""
     priority: int = 3
     lines: tuple[Line, ...] = ()
     parts: tuple[tuple[str, Part], ...] = ()

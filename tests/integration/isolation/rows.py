@@ -181,6 +181,12 @@ def _asking(_: Estate) -> Call:
     return Call("POST", "/v1/policies/check", body, JSON)
 
 
+def _trying(mine: Estate) -> Call:
+    """A candidate that names what is one's own, on one's own history."""
+    body = {"candidate": {"security_guard": f"{GUARD} // {mine.marker}"}, "examples": 100}
+    return Call("POST", "/v1/policies/backtest", to_json(body), JSON)
+
+
 def _of_policies(call: Callable[[Estate], Call]) -> Row:
     """A route of the caller's own policies, which names nobody's."""
     return Row(lambda mine, _: iter([Try(call(mine), None)]), call)
@@ -241,6 +247,9 @@ ROWS: Mapping[tuple[str, str], Row] = {
         "POST", f"{EXE}/replay", "failed", {"mode": "events_only"}
     ),
     ("POST", f"{EXE}/validate"): _of_execution("POST", f"{EXE}/validate", "failed"),
+    ("POST", f"{SAGA}/replay"): _of_execution(
+        "POST", f"{SAGA}/replay", "stuck", {"mode": "state_only"}
+    ),
     ("GET", SAGA): _of_execution("GET", SAGA, "stuck"),
     ("POST", f"{SAGA}/compensate"): _of_execution(
         "POST", f"{SAGA}/compensate", "stuck", REASON, answers=TAKEN
@@ -251,6 +260,7 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("PUT", "/v1/policies"): _of_policies(_policies),
     ("GET", "/v1/policies"): _of_policies(lambda _: Call("GET", "/v1/policies")),
     ("POST", "/v1/policies/check"): _of_policies(_asking),
+    ("POST", "/v1/policies/backtest"): _of_policies(_trying),
     ("GET", "/v1/wal"): Row(
         _log, lambda mine: Call("GET", f"/v1/wal?execution={mine.executions['succeeded']}")
     ),

@@ -3,7 +3,8 @@
 - The audit trail and the state as of any offset are the same over HTTP and on the command line,
   with the read model or without.
 - What is not there, is not kept, or had not begun is told in one line, with the cure.
-- Nothing is written: no topic has grown.
+- The command line writes nothing: no topic has grown. Over HTTP who looks leaves one intent, and
+  its decision (`test_replay_policy`).
 """
 
 from __future__ import annotations
@@ -280,11 +281,17 @@ def test_a_handler_sees_its_session_as_it_was(recorded: Recorded) -> None:
 def test_nothing_is_written(recorded: Recorded, tmp_path: Path) -> None:
     before = recorded.ends()
     for name in recorded.names:
-        recorded.replay(name, mode="events_only")
-        recorded.replay(name, mode="state_only")
+        recorded.cli("execution", recorded.names[name], "--mode", "events_only")
         recorded.cli("execution", recorded.names[name], without_redis=True)
     assert recorded.ends() == before
     assert os.listdir(tmp_path) == []
+    recorded.replay("sum", mode="events_only")
+    grown = {
+        name.rpartition(".")[2]: end - before[name, p]
+        for (name, p), end in recorded.ends().items()
+        if end != before[name, p] and not name.endswith("state")
+    }
+    assert grown == {"intents": 1, "journal": 1}
 
 
 def test_what_real_roles_recorded_is_in_order(recorded: Recorded, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from symphainy_gateway.backend import Trial
 from symphainy_gateway.backlog import Sighting
 from symphainy_gateway.callers import caller_by_key
 from symphainy_gateway.quotas.counting import Counts, Taken, full, take
@@ -325,6 +326,39 @@ class FakeReplays:
         return {**told, "format": "", "valid": True, "complete": True, "journal": {}, "checks": []}
 
 
+class FakeBacktests:
+    """Reads nothing; a test says what is found, and when it is (`found`), or what goes wrong."""
+
+    def __init__(self) -> None:
+        self.asked: list[Trial] = []
+        self.refusal: Exception | None = None
+        self.failure: Exception | None = None
+        self.found = asyncio.Event()
+        self.found.set()
+        self.began = asyncio.Event()
+        self.ended = 0
+        self.records = 10
+
+    async def prepare(self, trial: Trial, configuration: Configuration) -> FakeBacktests:
+        self.asked.append(trial)
+        if self.refusal is not None:
+            raise self.refusal
+        return self
+
+    async def run(self, progress: Callable[[int, int], None]) -> Document:
+        try:
+            progress(4, 2)
+            self.began.set()
+            await self.found.wait()
+            progress(6, 1)
+            if self.failure is not None:
+                raise self.failure
+            counts = dict.fromkeys(("looked_at", "unchanged", "changed", "undetermined"), 0)
+            return {"scope": self.asked[-1].scope, **counts, "groups": [], "notes": []}
+        finally:
+            self.ended += 1
+
+
 class FakeBackend:
     """A backend in memory."""
 
@@ -338,6 +372,7 @@ class FakeBackend:
         self.publisher = FakeOwner(self)
         self.ledger = FakeLedger()
         self.replays = FakeReplays()
+        self.backtests = FakeBacktests()
         self.reasons: dict[str, str] = {"kafka": "", "redis": ""}
         self.seen: list[Sighting] = []
         self.looked = asyncio.Event()
@@ -391,6 +426,7 @@ def execution(intent: Intent, status: str, failure: dict[str, Any] | None = None
         "intent_type": intent.intent_type,
         "session_id": intent.session_id,
         "tenant_id": intent.tenant_id,
+        "correlation_id": intent.correlation_id,
         "status": status,
         "success": status == "succeeded",
         "payload_sha256": sha256(intent.payload).hexdigest(),

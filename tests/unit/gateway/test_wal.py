@@ -72,6 +72,11 @@ async def test_another_tenants_name_is_refused() -> None:
     [
         ("execution=exe-x", "execution"),
         (f"session={EXECUTION}", "session"),
+        ("session=", "session"),
+        ("execution=", "execution"),
+        ("parent=", "parent"),
+        ("event=", "event"),
+        (f"session=ses-%D9%A3-{'a' * 32}", "session"),
         (f"session={SESSION}&partition=4", "session"),
         ("parent=17", "parent"),
         ("type=nonsense", "type"),

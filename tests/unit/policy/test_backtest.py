@@ -112,7 +112,17 @@ Step = tuple[Intent, int, int, str]
 
 def steps() -> st.SearchStrategy[list[Step]]:
     """What is stated: an intent, which session, which execution before it, what else."""
-    kinds = ["intent", "intent", "open", "signal", "other", "malformed", "suspend", "again"]
+    kinds = [
+        "intent",
+        "intent",
+        "open",
+        "signal",
+        "replay",
+        "other",
+        "malformed",
+        "suspend",
+        "again",
+    ]
     return st.lists(
         st.tuples(intents(), st.integers(0, 2), st.integers(0, 6), st.sampled_from(kinds)),
         min_size=1,
@@ -133,6 +143,9 @@ def written(steps: list[Step], policies: Policies, governing: Policies) -> Histo
             one = _runtime(one, "open_session", b"{}")
         elif kind == "signal":
             one = _runtime(one, "signal", b'{"execution_id":"%s","name":"go"}' % target.encode())
+        elif kind == "replay":
+            told = b'{"execution_id":"%s","mode":"full"}' % target.encode()
+            one = _runtime(one, "replay", told)
         elif kind == "other":
             one = _runtime(one, "signal", b'{"execution_id":"exe-0-%s","name":"go"}' % (b"1" * 32))
         elif kind == "malformed":
@@ -301,6 +314,30 @@ def test_a_target_is_known_by_what_it_is_and_whose() -> None:
     )
     outcome = Outcome(history.records, candidate(own))
     assert list(outcome.changes) == [3]
+
+
+def test_whether_a_replays_target_was_known_is_not_guessed_once_it_may_be_forgotten() -> None:
+    history = opened(Policies(BUILT_IN, None))
+    first = intent("content.read", principal="bob", name="first")
+    history.state_intent(first)
+    target = history.execution(first)
+    payload = {"execution_id": target, "mode": "events_only"}
+    history.state_intent(intent("runtime.replay", name="soon", payload=payload))
+    history.pass_time(8 * DAY_MS)
+    history.state_intent(intent("runtime.replay", name="late", payload=payload))
+    own = policy_set(
+        "acme",
+        f'{ALL} forbid(principal, action == Action::"runtime.replay", resource) when {{ context '
+        "has target && context.target.principal != principal.name };",
+    )
+    outcome = Outcome(history.records, candidate(own))
+    assert (list(outcome.changes), outcome.unknown) == ([3], [4])
+    by_mode = policy_set(
+        "acme",
+        f'{ALL} forbid(principal, action == Action::"runtime.replay", resource) when {{ '
+        'context.mode == "events_only" };',
+    )
+    assert list(Outcome(history.records, candidate(by_mode)).changes) == [3, 4]
 
 
 def test_a_tenants_candidate_does_not_judge_what_governs() -> None:

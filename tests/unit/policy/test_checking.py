@@ -83,6 +83,14 @@ def test_what_a_contract_names_can_be_asked() -> None:
     assert findings(steward=permit("resource has size && resource.size < 9")) == []
 
 
+def test_the_mode_of_a_replay_can_be_asked_without_asking_whether_it_is_there() -> None:
+    replay = 'action == Action::"runtime.replay"'
+    assert findings(permit('context.mode == "full"', replay)) == []
+    assert findings(permit('context has target && context.target.realm == "x"', replay)) == []
+    assert findings(permit("context.mode == 3", replay))
+    assert findings(permit('context.mode == "full"', 'action == Action::"runtime.cancel"'))
+
+
 @pytest.mark.parametrize(
     ("condition", "action", "says"),
     [

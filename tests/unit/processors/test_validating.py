@@ -12,9 +12,12 @@ from collections.abc import Callable
 
 import pytest
 from msgspec.structs import replace
+from tests.samples import STATE
 from tests.support.shadowed_realm import before
+from tests.unit.processors.test_sessions import Scene
 
 from symphainy.testing import Harness
+from symphainy_processors.replay.documents import digest
 from symphainy_processors.replay.history import History, Kept, history
 from symphainy_processors.replay.ordering import Check, Standing
 from symphainy_processors.replay.report import scope_of, target_of
@@ -24,7 +27,7 @@ from symphainy_runtime.policy.engine import Policies
 from symphainy_runtime.policy.recorded import Reads
 from symphainy_runtime.policy.writing import policy_set
 from symphainy_schemas import events as e
-from symphainy_schemas.codec import decode
+from symphainy_schemas.codec import decode, encode
 from symphainy_schemas.records import PLATFORM, Stage, Tenant
 from symphainy_schemas.state import ExecutionState, State
 from symphainy_testing.harness import _capabilities
@@ -199,6 +202,17 @@ async def test_a_decision_that_is_not_what_it_should_be_is_found() -> None:
     assert policy(claimed, other).standing is Standing.UNKNOWN
     expired = replace(held, in_force=InForce(None, None, False))
     assert policy(found, expired).standing is Standing.UNKNOWN
+
+
+def test_a_state_has_one_hash_in_memory_and_read_from_kafka() -> None:
+    """Also where its members are their defaults, as of the runtime's own intents, and of refused
+    ones."""
+    own = Scene().execution("open")
+    for body in (STATE.body, own):
+        read = decode(encode(replace(STATE, body=body)), State).body
+        assert read == body
+        assert digest(read) == digest(body)
+    assert digest(own) != digest(replace(own, backoff_factor=own.backoff_factor + 1))
 
 
 async def test_a_state_that_is_not_the_fold_is_found() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from symphainy_cli.roles.gateway_backtests import Backtests
 from symphainy_cli.roles.gateway_replays import Replays
 from symphainy_gateway.serving import serve
 from symphainy_runtime.settings import RuntimeSettings
@@ -13,8 +14,9 @@ def play(settings: RuntimeSettings, name: str) -> None:
     Raises:
         OperatorError: the settings name no Kafka or no Redis.
     """
-    replays = Replays(settings)
+    replays, backtests = Replays(settings), Backtests(settings)
     try:
-        serve(settings, replays)
+        serve(settings, replays, backtests)
     finally:
         replays.close()
+        backtests.close()

@@ -1,7 +1,8 @@
 """Decide what the runtime's own intents ask of an execution. Pure.
 
 What is asked of an execution is decided in two records, its own first (rule 6): a successor that
-finds only that one decides the intent again, and `controlled_at` tells it what has been applied.
+finds only that one decides the intent again, and `controlled_at` tells it what has been applied. A
+replay asks nothing of the execution, and has a record of its own alone (ADR 17).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from symphainy_runtime.policy.actions import (
     CANCEL,
     COMPENSATE,
     PAUSE,
+    REPLAY,
+    REPLAY_MODES,
     RESUME,
     RETRY_STEP,
     SESSIONS,
@@ -30,6 +33,9 @@ NAME_LIMIT = 200
 REASON_LIMIT = 2_000
 # A signal becomes a checkpoint of whoever waits for it, and those travel together.
 DATA_BYTES = 65_536
+_AS_OF = ("at_offset", "at")
+_TOLD = ("execution_id", "mode", *_AS_OF)
+"""What the record of a replay shows of it."""
 Events = tuple[e.Event, ...]
 Request = (
     e.SignalReceived
@@ -42,20 +48,21 @@ Request = (
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
-    """What a control intent asks of an execution."""
+    """What a control intent asks of an execution; None if it only wants to read."""
 
     execution_id: str
-    event: Request
+    event: Request | None
 
 
 class Target(msgspec.Struct, frozen=True, gc=False):
     """The execution of which something is asked.
 
-    `applied`: that has been done. `room`: it can keep one more signal. `problem`: why not else.
+    `applied`: that has been done, or it is nothing. `room`: it can keep one more signal. `problem`:
+    why not else.
     """
 
     state: ExecutionState
-    event: Request
+    event: Request | None
     applied: bool
     room: bool
     problem: Error | None = None
@@ -80,6 +87,8 @@ def accepted(events: Events) -> bool:
 
 def decide(intent: Intent, target: Target | None) -> Events:
     """What follows the intent's IntentReceived."""
+    if intent.intent_type == REPLAY:
+        return _replayed(intent, target)
     read = _READERS.get(intent.intent_type)
     if read is not None:
         problem = _asked(intent, read, target)
@@ -152,6 +161,21 @@ def _read_retry(intent: Intent) -> Asked | Error:
     return Asked(asked.execution_id, retry)
 
 
+def _read_replay(intent: Intent) -> Asked | Error:
+    """Which execution is to be replayed, or what is wrong with what is said of that."""
+    stated: Any = msgspec.json.decode(intent.payload)
+    execution_id, mode = stated.get("execution_id"), stated.get("mode")
+    if not isinstance(execution_id, str) or not ids.is_execution_id(execution_id):
+        return _nobody("replay")
+    if mode not in REPLAY_MODES:
+        return violation("/payload/mode", f"A replay's mode is one of {', '.join(REPLAY_MODES)}.")
+    for name in _AS_OF:
+        moment = stated.get(name)
+        if moment is not None and (type(moment) is not int or not 0 <= moment < 1 << 63):
+            return violation(f"/payload/{name}", f"{name} is a whole number from 0.")
+    return Asked(execution_id, None)
+
+
 _READERS: Mapping[str, Callable[[Intent], Asked | Error]] = {
     SIGNAL: _read_signal,
     CANCEL: _with_reason("cancellation", e.CancelRequested),
@@ -159,6 +183,7 @@ _READERS: Mapping[str, Callable[[Intent], Asked | Error]] = {
     RESUME: _with_reason("resumption", e.ExecutionResumed),
     COMPENSATE: _with_reason("compensation", e.CompensationRequested),
     RETRY_STEP: _read_retry,
+    REPLAY: _read_replay,
 }
 
 
@@ -171,14 +196,8 @@ def _asked(
     asked = read(intent)
     if isinstance(asked, Error):
         return asked
-    whose = None if target is None else (target.state.tenant_id, target.state.session_id)
-    if target is None or whose != (intent.tenant_id, intent.session_id):
-        return Error(
-            code="execution_not_found",
-            message=f"There is no execution {asked.execution_id[:80]} in this session.",
-            field="/payload/execution_id",
-            cure="Use the id that the submission returned, and its session.",
-        )
+    if target is None or not _is_here(intent, target):
+        return _not_found(asked)
     if target.state.realm == _OWN_REALM:  # closes a session, and has not asked everybody yet
         return violation("/payload/execution_id", "What the runtime does itself, it ends itself.")
     if target.applied:
@@ -199,6 +218,36 @@ def _asked(
             cure="Wait until its handler has taken some.",
         )
     return None
+
+
+def _replayed(intent: Intent, target: Target | None) -> Events:
+    """That it may be, with what was asked for; or why not. It may have ended, and may be forgotten
+    here, which the journal itself is not: then nothing of it is known to speak against it."""
+    if intent.payload_ref is not None:
+        return (e.IntentRejected(error=violation("/payload", "A replay is stated inline.")),)
+    asked = _read_replay(intent)
+    if isinstance(asked, Error):
+        return (e.IntentRejected(error=asked),)
+    apart = ids.partition_of(asked.execution_id) != ids.partition_of(intent.session_id)
+    if apart or (target is not None and not _is_here(intent, target)):
+        return (e.IntentRejected(error=_not_found(asked)),)
+    stated: Any = msgspec.json.decode(intent.payload)
+    told = {name: stated[name] for name in _TOLD if stated.get(name) is not None}
+    return (e.ExecutionSucceeded(result=msgspec.json.encode(told)),)
+
+
+def _is_here(intent: Intent, target: Target) -> bool:
+    state = target.state
+    return (state.tenant_id, state.session_id) == (intent.tenant_id, intent.session_id)
+
+
+def _not_found(asked: Asked) -> Error:
+    return Error(
+        code="execution_not_found",
+        message=f"There is no execution {asked.execution_id[:80]} in this session.",
+        field="/payload/execution_id",
+        cure="Use the id that the submission returned, and its session.",
+    )
 
 
 def _nobody(what: str) -> Error:

@@ -17,7 +17,7 @@ from symphainy_processors.admission.control import Target
 from symphainy_processors.admission.governing import Standing
 from symphainy_processors.fold.family import child_of, parent_problem
 from symphainy_processors.fold.plans import concurrency_key
-from symphainy_runtime.policy.actions import EXPIRE_SESSION, GOVERNANCE, SESSIONS
+from symphainy_runtime.policy.actions import EXPIRE_SESSION, GOVERNANCE, REPLAY, SESSIONS
 from symphainy_runtime.policy.defaults import PLATFORM_OPERATOR
 from symphainy_schemas import events as e
 from symphainy_schemas import ids
@@ -27,6 +27,7 @@ from symphainy_schemas.templates import find
 
 RUNTIME_REALM = "runtime"
 SHARED_PREFIXES = frozenset({"cross_realm", "solution"})
+_GOVERNED = GOVERNANCE | {REPLAY}  # what governing sessions take: what governed is looked at, too
 Contract = Callable[[Any], Error | None]
 Events = tuple[e.Event, ...]
 
@@ -278,7 +279,7 @@ def _place(intent: Intent, known: Known) -> Error | None:
             field="/session_id",
             cure="Produce to the partition that the session id carries.",
         )
-    if ids.is_governing_session(intent.session_id) and intent.intent_type not in GOVERNANCE:
+    if ids.is_governing_session(intent.session_id) and intent.intent_type not in _GOVERNED:
         return sessions.no_session(intent)
     return None
 

@@ -274,7 +274,12 @@ def facts_before(settings: TransportSettings, p: int, names: Iterable[str]) -> d
             )
         elif isinstance(body, ExecutionState):
             found[name] = Target(
-                body.tenant_id, body.intent_type, body.principal, body.realm, body.started_at
+                body.tenant_id,
+                body.intent_type,
+                body.principal,
+                body.realm,
+                body.started_at,
+                window_ms=body.dedupe_window_ms,
             )
     return found
 

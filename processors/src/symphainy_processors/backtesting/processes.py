@@ -25,6 +25,14 @@ END_S = 2.0
 Message = Told | SymphainyError
 
 
+class Unwanted(Exception):
+    """Nobody wants to know any more."""
+
+
+def _to_the_end() -> bool:
+    return False
+
+
 class Whole(Struct):
     """What all partitions found together."""
 
@@ -37,10 +45,13 @@ def run_all(
     processes: int,
     progress: Callable[[Progress], None],
     lines: Callable[[list[bytes]], None],
+    unwanted: Callable[[], bool] = _to_the_end,
 ) -> Whole:
-    """Run every job, at most so many at a time; whatever happens, no child is left.
+    """Run every job, at most so many at a time; whatever happens, no child is left. `unwanted` is
+    asked several times a second.
 
     Raises:
+        Unwanted: nobody wants to know any more.
         SymphainyError: what a child met first.
         Unavailable: `child_ended`; a child ended without a word.
     """
@@ -61,6 +72,8 @@ def run_all(
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         while children:
+            if unwanted():
+                raise Unwanted
             ready = wait(list(children), WAIT_S)
             for ours in [one for one in children if one in ready]:
                 message = _receive(ours)

@@ -61,7 +61,7 @@ def spans(settings: TransportSettings, wanted: Wanted) -> list[Span]:
                 f"No decision stands in that range. {finder.kept(wanted.partitions)}",
                 code="empty_range",
                 field="since",
-                cure="State another range: --since, --until.",
+                cure="State another range: since, until.",
             )
         return chosen
     finally:
@@ -111,7 +111,7 @@ class _Finder:
                 f"No offset is from {first} on and below {last}. {kept}",
                 code="empty_range",
                 field="to_offset",
-                cure="--to-offset is the first that is not looked at: state a higher one.",
+                cure="It is the first that is not looked at: state a higher one.",
             )
         journal_low, journal_high = self._ranges.bounds(p)
         start = self._at(p, self._appended(p, first) - SKEW_MS, journal_high)

@@ -15,6 +15,7 @@ from symphainy_processors.fold.family import STOPPED, child_of
 from symphainy_processors.fold.governed import GOVERNING, evolve_tenant
 from symphainy_processors.fold.plans import find_step, is_undoing
 from symphainy_processors.fold.steps import STEP_EVENTS, StepEvent, evolve_step, with_step
+from symphainy_runtime.policy.actions import REPLAY
 from symphainy_schemas import events as e
 from symphainy_schemas.state import (
     Child,
@@ -98,6 +99,7 @@ def evolve_session(
         case e.PolicyValidated() if session is not None and session.idle_ms:
             own = record.tenant_id == session.tenant_id  # others may name a session, and no more
             used = own and event.decision.allowed and not session.closed_at
+            used = used and not _only_reads(record)
             return replace(session, used_at=record.at) if used else kept
         case e.SessionChanged() if session is not None:
             return replace(session, attributes=event.attributes, changed_at=record.at)
@@ -114,6 +116,14 @@ def evolve_session(
             return replace(session, active=session.active + 1)
         case _:
             return kept
+
+
+def _only_reads(record: e.JournalRecord) -> bool:
+    """Whether it lets a replay pass: who looks at a session does not use it. What earlier versions
+    recorded folds as it did: they let none pass."""
+    first, last = record.events[0], record.events[-1]
+    replay = isinstance(first, e.IntentReceived) and first.intent_type == REPLAY
+    return replay and isinstance(last, e.ExecutionSucceeded)
 
 
 def _received(record: e.JournalRecord, event: e.IntentReceived) -> ExecutionState:

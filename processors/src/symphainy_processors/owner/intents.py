@@ -90,6 +90,8 @@ class Intents:
             return None
         applied = state.controlled_at >= offset
         match asked.event:
+            case None:
+                return Target(state, None, True, True)
             case SignalReceived() as signal:
                 return Target(state, signal, applied, waiting.has_room(state, signal))
             case CancelRequested() as cancel:  # that is asked once
@@ -177,6 +179,8 @@ def _planned(capability: Capability | None) -> tuple[str, ...]:
 def _answer(target: Target, moment: Moment) -> Events:
     state = target.state
     match target.event:
+        case None:
+            return ()
         case ExecutionPaused() as pause:
             return pausing.paused(state, pause)
         case ExecutionResumed() as resume:

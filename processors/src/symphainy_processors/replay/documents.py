@@ -85,7 +85,7 @@ def place(moment: Moment) -> dict[str, int]:
 
 
 def digest(body: Body) -> str:
-    """What two states share only if they are the same, hidden members included."""
+    """What two states share if and only if they are the same, hidden members included."""
     return digest_of(body).hex()
 
 

@@ -162,7 +162,7 @@ class _Applicable:
         return StageDecision(self._stage, bool(result.allowed), names, reasons)
 
 
-CONTEXT = ("priority", "payload", "payload_bytes", "invoked", "session", "target", "time")
+CONTEXT = ("priority", "payload", "payload_bytes", "invoked", "session", "target", "mode", "time")
 """The members of the context."""
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from symphainy_runtime.policy.actions import GOVERNANCE, realm_of
+from symphainy_runtime.policy.actions import GOVERNANCE, REPLAY, realm_of
 from symphainy_schemas.records import Intent, Reference, Tenant
 
 REFERENCE = b"artifact://"
@@ -198,6 +198,14 @@ class Facts:
             "realm": target.realm,
         }
 
+    def _mode(self) -> Any:
+        """Always text for a replay, so that no policy need ask whether it is there."""
+        if self.action != REPLAY:
+            return None
+        payload = self.payload
+        mode = payload.get("mode") if isinstance(payload, dict) else None
+        return mode if isinstance(mode, str) else ""
+
     def _time(self) -> Any:
         at = datetime.fromtimestamp(self._now / 1_000, UTC)
         return {"hour": at.hour, "weekday": at.isoweekday()}
@@ -221,6 +229,7 @@ _CONTEXT: Mapping[str, Callable[[Facts], Any]] = {
     "invoked": lambda facts: bool(facts.intent.causation_id),
     "session": Facts._session_facts,
     "target": Facts._target_facts,
+    "mode": Facts._mode,
     "time": Facts._time,
 }
 

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from symphainy_runtime.policy.actions import CONTROLS, EXPIRE_SESSION, GOVERNANCE
+from symphainy_runtime.policy.actions import CONTROLS, EXPIRE_SESSION, GOVERNANCE, REPLAY
 from symphainy_runtime.policy.facts import Facts
 from symphainy_schemas.events import (
     IntentReceived,
@@ -50,7 +50,8 @@ class Session(Struct, frozen=True, gc=False):
 
 
 class Target(Struct, frozen=True, gc=False):
-    """What policy sees of an execution; time and place are of its admission."""
+    """What policy sees of an execution; time and place are of its admission. `window_ms` is its own
+    dedupe window, 0 where it has none."""
 
     tenant_id: str
     intent_type: str
@@ -58,6 +59,7 @@ class Target(Struct, frozen=True, gc=False):
     realm: str
     opened_at: int = 0
     offset: int = -1
+    window_ms: int = 0
 
 
 Standing = Session | Target
@@ -200,6 +202,7 @@ class Memory:
                 received.realm,
                 record.at,
                 offset,
+                received.dedupe_window_ms,
             )
             self._seen.setdefault(record.execution_id, admitted)
 
@@ -233,7 +236,9 @@ class Memory:
         found = None if name is None else self._find(name, judged)
         if not isinstance(found, Target):
             return None
-        if not judged.accepted and judged.at - found.opened_at > self._window_ms:
+        # Of the others, who was accepted has found it. A replay need not.
+        forgettable = not judged.accepted or judged.intent_type == REPLAY
+        if forgettable and judged.at - found.opened_at > (found.window_ms or self._window_ms):
             raise Unknown(found.intent_type)
         return found
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from symphainy_runtime.policy.actions import CONTROLS, OWN, realm_of
+from symphainy_runtime.policy.actions import CONTROLS, OWN, REPLAY, realm_of
 from symphainy_schemas.records import ApiKey, Capability, Stage, Tenant
 
 _TEXT, _NUMBER, _TRUTH = {"type": "String"}, {"type": "Long"}, {"type": "Boolean"}
@@ -88,6 +88,8 @@ def _context(
     if name in CONTROLS:
         about = {"intent_type": _TEXT, "principal": _TEXT, "realm": _TEXT}
         members["target"] = _optional(_record(about))
+    if name == REPLAY:
+        members["mode"] = _TEXT
     if capability is not None:
         contract = msgspec.json.decode(capability.input_contract)
         payload = _of_contract(contract, contract, MOST_DEPTH)

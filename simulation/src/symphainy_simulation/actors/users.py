@@ -11,6 +11,7 @@ from hashlib import sha256
 import msgspec
 from msgspec.structs import replace
 
+from symphainy_runtime.policy.actions import REPLAY
 from symphainy_runtime.policy.defaults import PLATFORM_OPERATOR
 from symphainy_schemas import ids
 from symphainy_schemas.codec import decode, encode
@@ -43,7 +44,7 @@ REQUESTS = {
     Kind.UNDO: "runtime.compensate",
 }
 NEVER_REFUSED = (PLATFORM_OPERATOR,)  # what brings a run to its end
-OWN_ID = frozenset({Kind.SIGNAL, *REQUESTS})
+OWN_ID = frozenset({Kind.SIGNAL, Kind.REPLAY, *REQUESTS})
 
 
 class Users:
@@ -172,6 +173,8 @@ class Users:
             intent_type, body = "runtime.expire_session", b"{}"
         elif one.kind is Kind.SIGNAL:
             intent_type, body = "runtime.signal", self._asks(first, name=one.key, data=one.number)
+        elif one.kind is Kind.REPLAY:
+            intent_type, body = REPLAY, self._asks(first, mode=one.key)
         elif one.kind in REQUESTS:
             what = {"reason": f"r{one.number}", **operators.asks(one, first)}
             if one.variant:

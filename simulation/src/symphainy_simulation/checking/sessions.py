@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from symphainy_runtime.policy.actions import CLOSE_SESSION
+from symphainy_runtime.policy.actions import CLOSE_SESSION, REPLAY
 from symphainy_schemas import events as e
 from symphainy_schemas.state import ExecutionState, SessionState
 from symphainy_simulation.checking.lives import ENDS, Book
@@ -119,7 +119,7 @@ class _Reading:
                     yield from self._started(entry, session, received)
                 case e.PolicyValidated() if session is not None and event.decision.allowed:
                     if record.tenant_id == session.tenant_id and not session.over:
-                        session.used_at = record.at
+                        session.used_at = session.used_at if _looks(entry) else record.at
                 case e.StepDispatched() if session is not None:
                     self._told[self._logs.partition, entry.offset] = session.attributes
                 case _:
@@ -223,6 +223,13 @@ def _carried(state: SessionState) -> _Session:
         state.closed_at,
         bool(state.closing),
     )
+
+
+def _looks(entry: Entry) -> bool:
+    """Whether a record lets somebody replay an execution, which is no use of its session."""
+    first, last = entry.record.events[0], entry.record.events[-1]
+    received = isinstance(first, e.IntentReceived) and first.intent_type == REPLAY
+    return received and isinstance(last, e.ExecutionSucceeded)
 
 
 def _asks(received: e.IntentReceived | None) -> bool:
