@@ -17,10 +17,11 @@ from msgspec.structs import replace
 from tests.integration.wal.conftest import PARTITIONS, Site
 from tests.support.journals import TENANTS, TYPES
 
+from symphainy_runtime.journal.documents import event_document
 from symphainy_runtime.journal.validity import Validity, judge
 from symphainy_runtime.wal.answering import Source, Wal
 from symphainy_runtime.wal.query import Query
-from symphainy_runtime.wal.rows import Row, rows_of, with_type
+from symphainy_runtime.wal.rows import Row, row_of_document, with_type
 from symphainy_schemas.events import IntentReceived
 
 LOGS = (Source.KAFKA, Source.ARCHIVE)
@@ -33,7 +34,7 @@ def truth(site: Site) -> list[Row]:
     rows: list[Row] = []
     types: dict[str, str] = {}
     for history in site.histories:
-        standing = Validity()
+        p, standing = history.partition, Validity()
         for offset, value in enumerate(history.values):
             stored = judge(value, offset, standing)
             standing = stored.standing
@@ -42,7 +43,12 @@ def truth(site: Site) -> list[Row]:
             first = stored.record.events[0] if stored.record.events else None
             if isinstance(first, IntentReceived):
                 types[stored.record.execution_id] = first.intent_type
-            rows += rows_of(stored.record, history.partition, offset)
+            rows += [
+                row_of_document(
+                    msgspec.json.encode(event_document(stored.record, p, offset, n, event)), None
+                )
+                for n, event in enumerate(stored.record.events)
+            ]
     return [with_type(row, types.get(row.execution_id)) for row in rows]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain, repeat
 
 import msgspec
 import pyarrow as pa
@@ -45,6 +46,8 @@ OF_RECORD = (
     "time",
     "tenant_id",
     "session_id",
+    "execution_id",
+    "intent_type",
     "correlation_id",
     "parent_offset",
     "cause_topic",
@@ -72,10 +75,11 @@ class Columns(Struct, kw_only=True):
 def parquet(columns: Columns) -> bytes:
     """A whole file."""
     counts = columns.counts
-    record = pa.array([at for at, count in enumerate(counts) for _ in range(count)], pa.int64())
+    each = chain.from_iterable(map(repeat, range(len(counts)), counts))
+    record = pa.array(list(each), pa.int64())
     made = {
         "partition": pa.repeat(pa.scalar(columns.partition, pa.int32()), len(record)),
-        "index": pa.array([index for count in counts for index in range(count)], pa.int32()),
+        "index": pa.array(list(chain.from_iterable(map(range, counts))), pa.int32()),
         "type": pa.array(columns.types, pa.string()),
         "data": pa.array(columns.data, pa.binary()).cast(pa.string()),
     }
