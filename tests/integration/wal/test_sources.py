@@ -3,7 +3,7 @@
 - Every filter, and filters together: the rows are those that the journal has, found by looking at
   each of its records, byte for byte in all three.
 - Rows come in the order of their places, each once, however they are cut into pages.
-- Records that do not count have no rows, wherever reading begins.
+- Records that do not count have no rows, wherever reading begins; to know which, little is read.
 - A tenant's query has no row of another's, whatever else it names.
 """
 
@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 from tests.integration.wal.conftest import PARTITIONS, Site
-from tests.support.journals import TENANTS, TYPES
+from tests.support.journals import LIVE, TENANTS, TYPES
 
 from symphainy_runtime.journal.documents import event_document
 from symphainy_runtime.journal.validity import Validity, judge
@@ -164,11 +164,26 @@ def test_what_counts_is_known_wherever_reading_begins(
     site: Site, truth: list[Row], partition: int
 ) -> None:
     end = len(site.histories[partition].values)
-    for start in range(0, end, max(1, end // 7)):
+    for start in range(0, end, max(1, end // 15)):
         query = Query(partition=partition, from_offset=start, to_offset=min(end, start + 200))
         expected = [row for row in truth if query.matches(row)]
         with Wal(site.settings, "test-fresh", source=Source.KAFKA) as fresh:
             assert told(list(fresh.rows(query))) == told(expected), start
+
+
+@pytest.mark.parametrize("partition", range(PARTITIONS))
+def test_a_range_reads_little_besides(site: Site, truth: list[Row], partition: int) -> None:
+    end = len(site.histories[partition].values)
+    besides = []
+    for start in range(end // 2, end - 100, max(1, end // 30)):
+        query = Query(partition=partition, from_offset=start, to_offset=start + 100, limit=2_000)
+        with Wal(site.settings, "test-fresh", source=Source.AUTO) as fresh:
+            answer = fresh.query(query)
+        assert told(answer.rows) == told([row for row in truth if query.matches(row)]), start
+        besides.append(answer.read["kafka"].records - 100)
+    assert len(besides) > 5
+    # What owners had in flight here; and two records that are looked at.
+    assert sorted(besides)[len(besides) // 2] <= 2 * LIVE, besides
 
 
 @pytest.mark.parametrize("source", [Source.AUTO, *LOGS])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
+from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
@@ -44,8 +45,26 @@ Read = tuple[int, bytes, int]
 """A stored record: offset, stored bytes, and when Kafka appended it (ms since the epoch)."""
 
 
+class Fetching(NamedTuple):
+    """How a client asks for what it reads: of a partition so many bytes at once, and on until so
+    many messages wait for the reader. What waits when reading ends was fetched in vain."""
+
+    bytes_at_once: int
+    waiting: int
+
+
+EVERYTHING = Fetching(4 * 1024 * 1024, 100_000)
+A_RANGE = Fetching(256 * 1024, 500)
+"""The next fetch is there, in a ms or two, before 500 records are dealt with."""
+ONE_RECORD = Fetching(64 * 1024, 1)
+
+
 def audit_consumer(
-    settings: TransportSettings, client_id: str, *, check_crcs: bool = True
+    settings: TransportSettings,
+    client_id: str,
+    *,
+    check_crcs: bool = True,
+    fetching: Fetching = EVERYTHING,
 ) -> Consumer:
     """A consumer that sees everything, and refuses batches with a wrong CRC."""
     return consumer(
@@ -55,7 +74,8 @@ def audit_consumer(
         isolation_level="read_uncommitted",
         enable_partition_eof=True,
         fetch_wait_max_ms=100,
-        fetch_message_max_bytes=4 * 1024 * 1024,
+        fetch_message_max_bytes=fetching.bytes_at_once,
+        queued_min_messages=fetching.waiting,
         queued_max_messages_kbytes=64 * 1024,
     )
 
@@ -63,12 +83,14 @@ def audit_consumer(
 class KafkaJournals:
     """The journal's partitions, read from first to last."""
 
-    def __init__(self, settings: TransportSettings, client_id: str) -> None:
+    def __init__(
+        self, settings: TransportSettings, client_id: str, fetching: Fetching = EVERYTHING
+    ) -> None:
         """Connect lazily."""
         self._settings = settings
         self.topic = Topics(settings.topic_prefix).name(JOURNAL)
         self._admin = admin(settings, f"{client_id}-admin")
-        self._consumer = audit_consumer(settings, client_id)
+        self._consumer = audit_consumer(settings, client_id, fetching=fetching)
 
     def identity(self) -> str:
         """`<cluster id>/<topic>/<topic id>`.

@@ -51,6 +51,23 @@ def begin_at(first: bytes | None, start: int, low: int, facts: bool) -> int:
     return record.term if near else start
 
 
+def sure_from(record: JournalRecord, at: int) -> int:
+    """The offset from which on a reader knows what counts at `at`, where `record` stands, whether
+    or not that counts itself; if what stands there `is_of` the same term.
+
+    It is that of the OwnershipTaken that began the record's term or, if that is later, the last one
+    whose effects its writer knew to be acknowledged. An owner acts on the contiguous acknowledged
+    prefix of its term and on nothing else (rules 3 and 11), so a record of its term that stands
+    there counts. A writer that keeps no rule may name anything, but nothing behind its record.
+    """
+    return at if takes_ownership(record) else min(at, max(record.term, record.acted_to))
+
+
+def is_of(record: JournalRecord, at: int, term: int) -> bool:
+    """Whether what stands at `at` is a record of that term; its OwnershipTaken is one."""
+    return at == term if takes_ownership(record) else record.term == term
+
+
 class Standing:
     """Follows a journal from anywhere."""
 

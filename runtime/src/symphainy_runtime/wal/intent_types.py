@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from symphainy_runtime.journal.shown import RECEIVED, ShownRecord
 from symphainy_schemas.events import IntentReceived, JournalRecord
 
-FIRST_STRETCH = 2_000
+FIRST_STRETCH = 500
 GROWTH = 4
 KEPT = 200_000
 """Executions whose type is remembered, of a partition: about 30 MB."""

@@ -1,8 +1,10 @@
 """Rows from Kafka: a range of a partition is read, from where it is known what counts in it.
 
-What counts is known behind an OwnershipTaken (rule 2 of docs/journal-protocol.md). Where that
-stands far back, reading begins `MARGIN` records before the range: more than an owner has in flight,
-so that what it still wrote behind a gap has ended there.
+What counts is known behind an OwnershipTaken (rule 2 of docs/journal-protocol.md), and behind the
+record up to which the first one's writer knew its effects acknowledged, a few records before it.
+Where neither is near, as when effects are held up for long, reading begins `MARGIN` records before
+the range: more than an owner has in flight, so that what it still wrote behind a gap has ended
+there.
 """
 
 from __future__ import annotations
@@ -16,11 +18,11 @@ from operator import itemgetter
 
 from msgspec import Struct
 
-from symphainy_runtime.audit.reading import KafkaJournals
+from symphainy_runtime.audit.reading import A_RANGE, ONE_RECORD, Fetching, KafkaJournals
 from symphainy_runtime.audit.reading import Read as Stored
 from symphainy_runtime.audit.verifying import Extent
 from symphainy_runtime.journal.shown import TAKES_OWNERSHIP, ShownRecord, read_shown
-from symphainy_runtime.journal.standing import Standing
+from symphainy_runtime.journal.standing import Standing, is_of, sure_from
 from symphainy_runtime.journal.validity import Validity, takes_ownership
 from symphainy_runtime.settings import RuntimeSettings
 from symphainy_runtime.wal.intent_types import Hint, IntentTypes
@@ -59,10 +61,11 @@ class KafkaSource:
         client_id: str,
         hint: Hint = lambda _: {},
         elsewhere: Hint = lambda _: {},
+        fetching: Fetching = A_RANGE,
     ) -> None:
         """Connect lazily. `hint` may know the intent types of executions, and is asked first;
         `elsewhere` those of what Kafka no longer keeps, and is asked last."""
-        self.journals = KafkaJournals(settings, client_id)
+        self.journals = KafkaJournals(settings, client_id, fetching)
         self._settings, self._client_id = settings, client_id
         self._looks: KafkaJournals | None = None
         self._hint, self._elsewhere = hint, elsewhere
@@ -81,7 +84,7 @@ class KafkaSource:
     def _looking(self) -> KafkaJournals:
         """To read elsewhere while a range is read; few queries need it."""
         if self._looks is None:
-            self._looks = KafkaJournals(self._settings, f"{self._client_id}-back")
+            self._looks = KafkaJournals(self._settings, f"{self._client_id}-back", ONE_RECORD)
         return self._looks
 
     def span(self, query: Query, partition: int) -> Extent:
@@ -178,15 +181,23 @@ class KafkaSource:
         """How to judge what stands from `start` on, and where reading begins for that."""
         known = self._standings.get(partition, [])
         at = bisect_right(known, start, key=lambda one: one[0]) - 1
-        if at >= 0 and start - known[at][0] < MARGIN and known[at][0] >= low:
-            return Standing(known[at][1]), known[at][0]
+        reached, validity = known[at] if at >= 0 else (-1, Validity())
+        if reached == start:
+            return Standing(validity), start
         if start <= low:
             return Standing(), low
+        begin = max(low, start - MARGIN, min(start, self._sure_from(partition, start)))
+        return (Standing(validity), reached) if reached >= begin else (Standing(), begin)
+
+    def _sure_from(self, partition: int, start: int) -> int:
+        """From where on it is known what counts at `start`, as the record there says; -1: it is not
+        said, or not near."""
         first = next(self._stretch(partition, start, start + 1), None)
-        if first is not None and takes_ownership(first):
-            return Standing(), start
-        term = -1 if first is None else first.term
-        return Standing(), max(low, start - MARGIN, min(term, start))
+        begin = -1 if first is None else sure_from(first, start)
+        if first is None or begin == start or start - begin > MARGIN:
+            return begin if first is not None and takes_ownership(first) else -1
+        named = next(self._stretch(partition, begin, begin + 1), None)
+        return begin if named is not None and is_of(named, begin, first.term) else first.term
 
     def _remember(self, partition: int, reached: int, standing: Standing) -> None:
         known = self._standings.setdefault(partition, [])
