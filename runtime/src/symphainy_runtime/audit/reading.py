@@ -15,7 +15,7 @@ from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[a
 
 from symphainy_runtime.audit.verifying import Extent
 from symphainy_schemas.errors import OperatorError, Unavailable
-from symphainy_transport.clients import admin, bounds, consumer
+from symphainy_transport.clients import admin, bounds, consumer, first_at
 from symphainy_transport.identity import topic_identity
 from symphainy_transport.settings import TransportSettings
 from symphainy_transport.topics import JOURNAL, Topics
@@ -136,15 +136,7 @@ class KafkaJournals:
         Raises:
             Unavailable: Kafka did not answer.
         """
-        asked = TopicPartition(self.topic, partition, max(0, time_ms))
-        try:
-            (found,) = self._consumer.offsets_for_times([asked], timeout=TIMEOUT_S)
-        except KafkaException as error:
-            raise Unavailable(
-                f"Kafka did not tell what stood in {self.topic}/{partition} at a time: {error}",
-                cure="Check that the brokers run.",
-            ) from error
-        return found.offset if found.offset >= 0 else None
+        return first_at(self._consumer, self.topic, partition, time_ms, TIMEOUT_S)
 
     def retention_ms(self) -> int:
         """The topic's `retention.ms`; -1: endless.

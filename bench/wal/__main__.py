@@ -34,7 +34,7 @@ from symphainy_runtime.wal.query import Query
 from symphainy_transport.clients import producer
 from symphainy_transport.topics import JOURNAL, Topics
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 PARTITIONS = 2
 PAGE = 1_000_000  # the index finds everything anew for each page
 TARGET = 50_000
@@ -217,6 +217,7 @@ def _range(settings: RuntimeSettings, values: list[bytes], report: Report) -> No
         seconds = time.perf_counter() - began
     share = 100 * kafka.bytes / sum(map(len, values))
     report.figures += [
+        Figure("1,000 offsets: records read", kafka.records, "records"),
         Figure("1,000 offsets: read of Kafka's bytes", round(share, 1), "%"),
         Figure("1,000 offsets, from Kafka", round(kafka.seconds * 1_000), "ms"),
         Figure("1,000 offsets, from the archive", round(archive.seconds * 1_000), "ms"),
