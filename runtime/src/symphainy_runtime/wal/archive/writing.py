@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from symphainy_runtime.audit.verifying import Extent
 from symphainy_runtime.journal.shown import ShownRecord, shown_type
-from symphainy_runtime.wal.archive.columns import OF_RECORD, Columns, parquet
+from symphainy_runtime.wal.archive.columns import OF_RECORD, ROW_GROUP, Columns, File
 from symphainy_runtime.wal.archive.files import Commit
 from symphainy_runtime.wal.kafka import Judged, KafkaSource
 
@@ -93,16 +93,21 @@ def written(
         Unavailable: Kafka does not go on.
         OperatorError: the journal is damaged, or newer than this process.
     """
-    made = Rows(partition)
+    file, made, rows = File(), Rows(partition), 0
     low = source.journals.extent(partition).start
     records, last = 0, wanted.start - 1
     for batch in source.judged(partition, wanted, low):
         made.add(batch, low)
+        if len(made) >= ROW_GROUP:
+            file.add(made.columns())
+            rows += len(made)
+            made = Rows(partition)
         records += batch.seen
         last = batch.reached - 1
         progress(batch.seen)
     standing = source.standing(partition, last + 1)
-    content = parquet(made.columns())
+    file.add(made.columns())
+    content = file.content()
     return Written(
         content,
         Commit(
@@ -110,7 +115,7 @@ def written(
             first=wanted.start,
             last=wanted.end - 1,
             records=records,
-            rows=len(made),
+            rows=rows + len(made),
             bytes=len(content),
             term=standing.term,
             seq=standing.seq,
