@@ -53,6 +53,9 @@ class History:
         """Of records that count."""
         self.stale = 0
         self._chance = random.Random(f"{seed}/{partition}")
+        self._sending = random.Random(f"{seed}/{partition}/sending")
+        self._acknowledged: dict[int, int] = {}
+        """By term, the last record of it that counts."""
         self._now = began_ms
         self._standing = Validity()
         self._live: list[_Execution] = []
@@ -129,7 +132,13 @@ class History:
         self._append(self._write(self._writer, heading, events))
 
     def _write(self, writer: JournalWriter, heading: Heading, events: tuple[e.Event, ...]) -> bytes:
-        return writer.write(self._now, heading, events, Positions(self._intents, 0), -1)[1]
+        acted_to = self._acted_to(writer.term)
+        return writer.write(self._now, heading, events, Positions(self._intents, 0), acted_to)[1]
+
+    def _acted_to(self, term: int) -> int:
+        """What an owner says of its effects: up to a record of its term that it knows to stand."""
+        last = self._acknowledged[term]
+        return self._sending.randint(max(term, last - LIVE), last)
 
     def _append(self, value: bytes) -> None:
         stored = judge(value, len(self.values), self._standing)
@@ -137,6 +146,7 @@ class History:
         self.values.append(value)
         if stored.valid and stored.record is not None:
             self.events += len(stored.record.events)
+            self._acknowledged[stored.standing.term] = stored.offset
         else:
             self.stale += 1
 

@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from confluent_kafka import TopicPartition
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -28,7 +27,7 @@ from symphainy_runtime.state.rocks import RocksStores
 from symphainy_schemas.codec import decode
 from symphainy_schemas.errors import Unavailable, UnreadableRecord
 from symphainy_schemas.records import Intent
-from symphainy_transport.clients import consumer
+from symphainy_transport.clients import consumer, first_at
 from symphainy_transport.clock import SystemClock
 from symphainy_transport.topics import INTENTS, Topics
 
@@ -128,9 +127,8 @@ def _beginnings(settings: RuntimeSettings, topic: str, since_ms: int) -> dict[in
     """The first offsets at or after a time; none of a partition that has nothing since."""
     asking = consumer(settings, f"{_NAME}-asking")
     try:
-        places = [TopicPartition(topic, p, since_ms) for p in range(settings.partitions)]
-        found = asking.offsets_for_times(places, timeout=10.0)
-        return {place.partition: place.offset for place in found if place.offset >= 0}
+        found = {p: first_at(asking, topic, p, since_ms) for p in range(settings.partitions)}
+        return {p: offset for p, offset in found.items() if offset is not None}
     finally:
         asking.close()
 

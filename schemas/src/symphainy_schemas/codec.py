@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
 from io import BytesIO
@@ -21,7 +21,17 @@ import fastavro
 import msgspec
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
-from symphainy_schemas.avro_code import Habits, Narrow, Read, Write, compiled, compiled_glance
+from symphainy_schemas.avro_code import (
+    Habits,
+    Instead,
+    Narrow,
+    Read,
+    Write,
+    compiled,
+    compiled_glance,
+    compiled_retelling,
+    retold,
+)
 from symphainy_schemas.errors import UnreadableRecord
 from symphainy_schemas.events import CapabilityResolved, JournalRecord
 from symphainy_schemas.records import (
@@ -138,10 +148,7 @@ def decode(data: bytes | bytearray | memoryview | None, expected: type[R]) -> R:
     try:
         record, end = known.read(data, HEADER_BYTES)
     except Exception as error:  # fastavro raises whatever the bytes provoke
-        raise UnreadableRecord(
-            f"The datum does not fit its schema: {type(error).__name__}: {error}",
-            code="corrupt_record",
-        ) from error
+        raise _unfit(error) from error
     if end != len(data):
         raise _ends_elsewhere(len(data) - end)
     return record
@@ -161,13 +168,37 @@ def glance(data: bytes | None, at: type[G]) -> G:
     try:
         found, end = read(data, HEADER_BYTES)
     except (ValueError, IndexError) as error:
-        raise UnreadableRecord(
-            f"The datum does not fit its schema: {type(error).__name__}: {error}",
-            code="corrupt_record",
-        ) from error
+        raise _unfit(error) from error
     if end > len(data):
         raise _ends_elsewhere(len(data) - end)
     return found
+
+
+def retelling(record: type[Record], instead: Instead) -> Callable[[bytes], Any]:
+    """A `decode` of such records that makes something else of classes that `instead` names
+    (`avro_code.retelling`). It raises what `decode` raises, for the same bytes."""
+    header = _today(record).header
+    read = compiled_retelling(json.loads(schema_text(record)), record, _HABITS, instead)
+
+    def told(data: bytes) -> Any:
+        if not data.startswith(header):
+            return retold(decode(data, record), instead)
+        try:
+            found, end = read(data, HEADER_BYTES)
+        except (ValueError, IndexError, struct.error) as error:
+            raise _unfit(error) from error
+        if end != len(data):
+            raise _ends_elsewhere(len(data) - end)
+        return found
+
+    return told
+
+
+def _unfit(error: Exception) -> UnreadableRecord:
+    return UnreadableRecord(
+        f"The datum does not fit its schema: {type(error).__name__}: {error}",
+        code="corrupt_record",
+    )
 
 
 def _ends_elsewhere(left: int) -> UnreadableRecord:

@@ -3,7 +3,7 @@
 - Every filter, and filters together: the rows are those that the journal has, found by looking at
   each of its records, byte for byte in all three.
 - Rows come in the order of their places, each once, however they are cut into pages.
-- Records that do not count have no rows, wherever reading begins.
+- Records that do not count have no rows, wherever reading begins; to know which, little is read.
 - A tenant's query has no row of another's, whatever else it names.
 """
 
@@ -15,12 +15,13 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 from tests.integration.wal.conftest import PARTITIONS, Site
-from tests.support.journals import TENANTS, TYPES
+from tests.support.journals import LIVE, TENANTS, TYPES
 
+from symphainy_runtime.journal.documents import event_document
 from symphainy_runtime.journal.validity import Validity, judge
 from symphainy_runtime.wal.answering import Source, Wal
 from symphainy_runtime.wal.query import Query
-from symphainy_runtime.wal.rows import Row, rows_of, with_type
+from symphainy_runtime.wal.rows import Row, row_of_document, with_type
 from symphainy_schemas.events import IntentReceived
 
 LOGS = (Source.KAFKA, Source.ARCHIVE)
@@ -33,7 +34,7 @@ def truth(site: Site) -> list[Row]:
     rows: list[Row] = []
     types: dict[str, str] = {}
     for history in site.histories:
-        standing = Validity()
+        p, standing = history.partition, Validity()
         for offset, value in enumerate(history.values):
             stored = judge(value, offset, standing)
             standing = stored.standing
@@ -42,7 +43,12 @@ def truth(site: Site) -> list[Row]:
             first = stored.record.events[0] if stored.record.events else None
             if isinstance(first, IntentReceived):
                 types[stored.record.execution_id] = first.intent_type
-            rows += rows_of(stored.record, history.partition, offset)
+            rows += [
+                row_of_document(
+                    msgspec.json.encode(event_document(stored.record, p, offset, n, event)), None
+                )
+                for n, event in enumerate(stored.record.events)
+            ]
     return [with_type(row, types.get(row.execution_id)) for row in rows]
 
 
@@ -158,11 +164,26 @@ def test_what_counts_is_known_wherever_reading_begins(
     site: Site, truth: list[Row], partition: int
 ) -> None:
     end = len(site.histories[partition].values)
-    for start in range(0, end, max(1, end // 7)):
+    for start in range(0, end, max(1, end // 15)):
         query = Query(partition=partition, from_offset=start, to_offset=min(end, start + 200))
         expected = [row for row in truth if query.matches(row)]
         with Wal(site.settings, "test-fresh", source=Source.KAFKA) as fresh:
             assert told(list(fresh.rows(query))) == told(expected), start
+
+
+@pytest.mark.parametrize("partition", range(PARTITIONS))
+def test_a_range_reads_little_besides(site: Site, truth: list[Row], partition: int) -> None:
+    end = len(site.histories[partition].values)
+    besides = []
+    for start in range(end // 2, end - 100, max(1, end // 30)):
+        query = Query(partition=partition, from_offset=start, to_offset=start + 100, limit=2_000)
+        with Wal(site.settings, "test-fresh", source=Source.AUTO) as fresh:
+            answer = fresh.query(query)
+        assert told(answer.rows) == told([row for row in truth if query.matches(row)]), start
+        besides.append(answer.read["kafka"].records - 100)
+    assert len(besides) > 5
+    # What owners had in flight here; and two records that are looked at.
+    assert sorted(besides)[len(besides) // 2] <= 2 * LIVE, besides
 
 
 @pytest.mark.parametrize("source", [Source.AUTO, *LOGS])

@@ -1,7 +1,7 @@
 """G13, broken one rule at a time.
 
 - The product's filter and the second opinion disagree; a reader from the middle judges otherwise.
-- A task sent for a record that does not count.
+- A task sent for a record that does not count; effects of one that are told as acknowledged.
 - More outstanding than a concurrency key or a tenant may have.
 - The second opinion itself: gaps, repeats, old terms, late takeovers, windows.
 """
@@ -63,6 +63,15 @@ def test_a_task_sent_for_a_record_that_does_not_count(story: Story) -> None:
     story.last, story.seq = counted, story.seq - 1
     story.send(stale)
     breaks(story, "G13", "was sent for a record that does not count")
+
+
+def test_effects_of_what_does_not_count(story: Story) -> None:
+    story.acted_to = story.record(())
+    story.record(())
+    holds(story)
+    story.acted_to = story.record((), seq=9)
+    story.record(())
+    breaks(story, "G13", "acknowledged up to a record that does not count")
 
 
 # --- concurrency --------------------------------------------------------------------------------

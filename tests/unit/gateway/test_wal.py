@@ -16,11 +16,13 @@ from tests.unit.gateway.caller import Caller
 from tests.unit.gateway.fakes import KEY, OTHER_KEY, SESSION, key_of
 
 from symphainy_gateway.problems import KINDS
+from symphainy_runtime.journal.shown import read_shown
 from symphainy_runtime.policy.defaults import AUDITOR
 from symphainy_runtime.wal.answering import HistoryExpired
 from symphainy_runtime.wal.query import Query, cursor_of, malformed
 from symphainy_runtime.wal.rows import Place, rows_of
 from symphainy_schemas import events as e
+from symphainy_schemas.codec import encode
 from symphainy_schemas.errors import Unavailable
 
 EXECUTION = f"exe-3-{'a' * 32}"
@@ -102,7 +104,7 @@ async def test_what_is_not_understood_is_refused_by_name(query: str, field: str)
 
 async def test_rows_come_as_the_log_has_them_and_decisions_to_whom_they_are_explained() -> None:
     caller = Caller()
-    caller.backend.wal.rows = list(rows_of(RECORD, 3, 40))
+    caller.backend.wal.rows = list(rows_of(read_shown(encode(RECORD)), 3, 40))
     auditor = key_of(caller.backend, AUDITOR)
     whole = (await caller("GET", "/v1/wal?limit=200", key=auditor)).json
     assert whole["cursor"] is None

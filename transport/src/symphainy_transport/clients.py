@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -30,6 +30,7 @@ _ASK_AGAIN_S = 0.05
 FETCH_WAIT_MS = 500  # a fetch of nothing new waits so long
 _CALLBACKS = frozenset({"on_commit", "error_cb", "stats_cb", "throttle_cb", "logger"})
 ErrorCallback = Callable[[KafkaError], None]
+T = TypeVar("T")
 
 
 def confluent_config(settings: TransportSettings, client_id: str) -> dict[str, Any]:
@@ -110,15 +111,47 @@ def bounds(client: Consumer, place: TopicPartition, timeout_s: float = 10.0) -> 
     Raises:
         Unavailable: Kafka did not answer, or has no such topic.
     """
+    return _answered(
+        lambda: client.get_watermark_offsets(place, timeout=timeout_s),
+        timeout_s,
+        f"the bounds of {place.topic}/{place.partition}",
+    )
+
+
+def first_at(
+    client: Consumer, topic: str, partition: int, at_ms: int, timeout_s: float = 10.0
+) -> int | None:
+    """The first offset that Kafka appended at `at_ms` (since the epoch) or later; None if there is
+    none yet. A time before the epoch asks for the first that is kept: Kafka has other meanings for
+    negative ones.
+
+    Raises:
+        Unavailable: Kafka did not answer, or has no such topic.
+    """
+    asked = TopicPartition(topic, partition, max(0, at_ms))
+
+    def ask() -> int:
+        (found,) = client.offsets_for_times([asked], timeout=timeout_s)
+        if found.error is not None:
+            raise KafkaException(found.error)
+        offset: int = found.offset
+        return offset
+
+    found = _answered(ask, timeout_s, f"what stood in {topic}/{partition} at a time")
+    return found if found >= 0 else None
+
+
+def _answered(ask: Callable[[], T], timeout_s: float, what: str) -> T:
+    """What Kafka answers; asked again until `timeout_s` where another broker may know."""
     deadline = time.monotonic() + timeout_s
     while True:
         try:
-            return client.get_watermark_offsets(place, timeout=timeout_s)
+            return ask()
         except KafkaException as error:
             passing = error.args[0].code() in _PASSING
             if not passing or time.monotonic() >= deadline:
                 raise Unavailable(
-                    f"Kafka did not tell the bounds of {place.topic}/{place.partition}: {error}",
+                    f"Kafka did not tell {what}: {error}",
                     cure="Check that the brokers run; `symphainy topics create` makes topics.",
                 ) from error
         time.sleep(_ASK_AGAIN_S)

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 
-from confluent_kafka import KafkaException, TopicPartition
 from msgspec import Struct
 
 from symphainy_processors.owner.kafka.ranges import BOUNDS_TIMEOUT_S, RangeReader
-from symphainy_schemas.errors import CallerError, Unavailable
-from symphainy_transport.clients import consumer
+from symphainy_schemas.errors import CallerError
+from symphainy_transport.clients import consumer, first_at
 from symphainy_transport.settings import TransportSettings
 from symphainy_transport.topics import INTENTS, JOURNAL, Topics
 
@@ -153,15 +152,8 @@ class _Finder:
 
     def _at(self, p: int, time_ms: int, high: int) -> int:
         """The first offset appended at `time_ms` or later."""
-        place = TopicPartition(self._journal, p, max(0, time_ms))
-        try:
-            (found,) = self._times.offsets_for_times([place], timeout=BOUNDS_TIMEOUT_S)
-        except KafkaException as error:
-            raise Unavailable(
-                f"Kafka did not tell what stood in {self._journal}/{p} at {_utc(time_ms)}: {error}",
-                cure="Check that the brokers run.",
-            ) from error
-        return found.offset if found.offset >= 0 else high
+        found = first_at(self._times, self._journal, p, time_ms, BOUNDS_TIMEOUT_S)
+        return high if found is None else found
 
 
 def _utc(time_ms: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 
 import msgspec
-from confluent_kafka import KafkaException, Message, TopicPartition
+from confluent_kafka import Message
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -16,9 +16,9 @@ from symphainy_runtime.journal.standing import LOOK_BACK, Standing
 from symphainy_runtime.read_model.keys import Keys
 from symphainy_schemas import ids
 from symphainy_schemas.codec import decode
-from symphainy_schemas.errors import CallerError, Unavailable, UnreadableRecord
+from symphainy_schemas.errors import CallerError, UnreadableRecord
 from symphainy_schemas.events import JournalRecord
-from symphainy_transport.clients import consumer
+from symphainy_transport.clients import consumer, first_at
 from symphainy_transport.settings import TransportSettings
 from symphainy_transport.topics import JOURNAL, Topics
 
@@ -104,16 +104,10 @@ class JournalReader:
         """
         asking = consumer(self._settings, CLIENT)
         try:
-            place = TopicPartition(self._topic, partition, max(0, time_ms))
-            (found,) = asking.offsets_for_times([place], timeout=BOUNDS_TIMEOUT_S)
-        except KafkaException as error:
-            raise Unavailable(
-                f"Kafka did not tell what stood in {self._topic}/{partition} then: {error}",
-                cure="Check that the brokers run.",
-            ) from error
+            found = first_at(asking, self._topic, partition, time_ms, BOUNDS_TIMEOUT_S)
         finally:
             asking.close()
-        return found.offset if found.offset >= 0 else self.bounds(partition)[1]
+        return self.bounds(partition)[1] if found is None else found
 
     def close(self) -> None:
         """Disconnect."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
+from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
 
 from symphainy_runtime.audit.verifying import Extent
 from symphainy_schemas.errors import OperatorError, Unavailable
-from symphainy_transport.clients import admin, bounds, consumer
+from symphainy_transport.clients import admin, bounds, consumer, first_at
 from symphainy_transport.identity import topic_identity
 from symphainy_transport.settings import TransportSettings
 from symphainy_transport.topics import JOURNAL, Topics
@@ -44,8 +45,28 @@ Read = tuple[int, bytes, int]
 """A stored record: offset, stored bytes, and when Kafka appended it (ms since the epoch)."""
 
 
+class Fetching(NamedTuple):
+    """How a client asks for what it reads: of a partition so many bytes at once, and on until so
+    many messages wait for the reader. What waits when reading ends was fetched in vain."""
+
+    bytes_at_once: int
+    waiting: int
+
+
+EVERYTHING = Fetching(4 * 1024 * 1024, 100_000)
+A_STREAM = Fetching(1024 * 1024, 20_000)
+"""As fast, where records are decoded; 64 MiB of them that wait cost more than they save."""
+A_RANGE = Fetching(256 * 1024, 500)
+"""The next fetch is there, in a ms or two, before 500 records are dealt with."""
+ONE_RECORD = Fetching(64 * 1024, 1)
+
+
 def audit_consumer(
-    settings: TransportSettings, client_id: str, *, check_crcs: bool = True
+    settings: TransportSettings,
+    client_id: str,
+    *,
+    check_crcs: bool = True,
+    fetching: Fetching = EVERYTHING,
 ) -> Consumer:
     """A consumer that sees everything, and refuses batches with a wrong CRC."""
     return consumer(
@@ -55,7 +76,8 @@ def audit_consumer(
         isolation_level="read_uncommitted",
         enable_partition_eof=True,
         fetch_wait_max_ms=100,
-        fetch_message_max_bytes=4 * 1024 * 1024,
+        fetch_message_max_bytes=fetching.bytes_at_once,
+        queued_min_messages=fetching.waiting,
         queued_max_messages_kbytes=64 * 1024,
     )
 
@@ -63,12 +85,14 @@ def audit_consumer(
 class KafkaJournals:
     """The journal's partitions, read from first to last."""
 
-    def __init__(self, settings: TransportSettings, client_id: str) -> None:
+    def __init__(
+        self, settings: TransportSettings, client_id: str, fetching: Fetching = EVERYTHING
+    ) -> None:
         """Connect lazily."""
         self._settings = settings
         self.topic = Topics(settings.topic_prefix).name(JOURNAL)
         self._admin = admin(settings, f"{client_id}-admin")
-        self._consumer = audit_consumer(settings, client_id)
+        self._consumer = audit_consumer(settings, client_id, fetching=fetching)
 
     def identity(self) -> str:
         """`<cluster id>/<topic>/<topic id>`.
@@ -114,15 +138,7 @@ class KafkaJournals:
         Raises:
             Unavailable: Kafka did not answer.
         """
-        asked = TopicPartition(self.topic, partition, max(0, time_ms))
-        try:
-            (found,) = self._consumer.offsets_for_times([asked], timeout=TIMEOUT_S)
-        except KafkaException as error:
-            raise Unavailable(
-                f"Kafka did not tell what stood in {self.topic}/{partition} at a time: {error}",
-                cure="Check that the brokers run.",
-            ) from error
-        return found.offset if found.offset >= 0 else None
+        return first_at(self._consumer, self.topic, partition, time_ms, TIMEOUT_S)
 
     def retention_ms(self) -> int:
         """The topic's `retention.ms`; -1: endless.

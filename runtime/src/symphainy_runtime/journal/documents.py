@@ -43,8 +43,8 @@ def event_document(
     }
 
 
-_HIDDEN = frozenset({"payload", "token", "solution_context", "metadata", "input"})
-_JSON_MEMBERS = frozenset({"result", "data", "value", "attributes", "output", "outcome"})
+HIDDEN = frozenset({"payload", "token", "solution_context", "metadata", "input"})
+JSON_MEMBERS = frozenset({"result", "data", "value", "attributes", "output", "outcome"})
 
 
 class _Layout(NamedTuple):
@@ -52,15 +52,15 @@ class _Layout(NamedTuple):
 
     names: tuple[str, ...]
     values: Callable[[Any], tuple[Any, ...]]
-    told: tuple[str, ...]
+    turned: tuple[str, ...]
 
 
 def members(event: e.Event) -> dict[str, Any]:
     """The event's own members: references instead of payloads, no tokens."""
     layout = _layout(type(event))
     shown = dict(zip(layout.names, layout.values(event), strict=True))
-    for name in layout.told:
-        shown[name] = _told(name, shown[name])
+    for name in layout.turned:
+        shown[name] = told(name, shown[name])
     return shown
 
 
@@ -68,17 +68,18 @@ def members(event: e.Event) -> dict[str, Any]:
 def _layout(event: type[e.Event]) -> _Layout:
     """A journal has far more events than types of them: what can be known of a type is kept."""
     hints = get_type_hints(event)
-    names = tuple(name for name in event.__struct_fields__ if name not in _HIDDEN)
-    told = tuple(name for name in names if hints[name] not in (str, int, bool, float))
+    names = tuple(name for name in event.__struct_fields__ if name not in HIDDEN)
+    turned = tuple(name for name in names if hints[name] not in (str, int, bool, float))
     if not names:
         return _Layout((), lambda _: (), ())
     if len(names) == 1:
         only = attrgetter(names[0])
-        return _Layout(names, lambda event: (only(event),), told)
-    return _Layout(names, attrgetter(*names), told)
+        return _Layout(names, lambda event: (only(event),), turned)
+    return _Layout(names, attrgetter(*names), turned)
 
 
-def _told(name: str, value: Any) -> Any:
+def told(name: str, value: Any) -> Any:
+    """What is shown of a member that is not shown as it stands."""
     if isinstance(value, Reference):
         return reference_document(value)
     if isinstance(value, Error):
@@ -88,7 +89,7 @@ def _told(name: str, value: Any) -> Any:
     if name == "plan":
         return [planned(one) for one in value]
     if isinstance(value, bytes):
-        return raw(value) if name in _JSON_MEMBERS else value.hex()
+        return raw(value) if name in JSON_MEMBERS else value.hex()
     return value
 
 

@@ -7,13 +7,34 @@ taken; a record of a higher term then proves that this was taken since.
 
 from __future__ import annotations
 
-from symphainy_runtime.journal.validity import Stored, Validity, judge, takes_ownership
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
+
+from symphainy_runtime.journal.validity import (
+    Numbered,
+    Stored,
+    Validity,
+    judge,
+    record_hash,
+    refuse_newer,
+    takes_ownership,
+)
 from symphainy_schemas.codec import decode
 from symphainy_schemas.errors import UnreadableRecord
 from symphainy_schemas.events import JournalRecord
 
+R = TypeVar("R", bound="Told")
 LOOK_BACK = 200_000
 """Records that are read, and not compared, to learn what counts and what stood before: 2 to 4 s."""
+
+
+class Told(Numbered, Protocol):
+    """What a reader makes of a record."""
+
+    @property
+    def events(self) -> Sequence[object]:
+        """What it makes of its events."""
+        ...
 
 
 def begin_at(first: bytes | None, start: int, low: int, facts: bool) -> int:
@@ -28,6 +49,23 @@ def begin_at(first: bytes | None, start: int, low: int, facts: bool) -> int:
         return start
     near = low <= record.term and start - record.term <= LOOK_BACK
     return record.term if near else start
+
+
+def sure_from(record: JournalRecord, at: int) -> int:
+    """The offset from which on a reader knows what counts at `at`, where `record` stands, whether
+    or not that counts itself; if what stands there `is_of` the same term.
+
+    It is that of the OwnershipTaken that began the record's term or, if that is later, the last one
+    whose effects its writer knew to be acknowledged. An owner acts on the contiguous acknowledged
+    prefix of its term and on nothing else (rules 3 and 11), so a record of its term that stands
+    there counts. A writer that keeps no rule may name anything, but nothing behind its record.
+    """
+    return at if takes_ownership(record) else min(at, max(record.term, record.acted_to))
+
+
+def is_of(record: JournalRecord, at: int, term: int) -> bool:
+    """Whether what stands at `at` is a record of that term; its OwnershipTaken is one."""
+    return at == term if takes_ownership(record) else record.term == term
 
 
 class Standing:
@@ -61,6 +99,51 @@ class Standing:
                 stored = judge(value, offset, Validity(record.term, record.seq - 1))
         self._validity = stored.standing
         return stored
+
+    def counting(
+        self, batch: Iterable[tuple[int, bytes, int]], read: Callable[[bytes], R], taking: type
+    ) -> list[tuple[int, R]]:
+        """Of records that follow each other (offset, stored bytes, time) those that count, with
+        their offsets, as `judge` says.
+
+        `read` makes of a record's bytes what is told of it, and refuses what `decode` refuses;
+        `taking` is the class of its first event where that is OwnershipTaken. Of a stretch that
+        counts only the last is hashed: no more of it is known of a standing.
+
+        Raises:
+            JournalTooNew: a record's schema is unknown here.
+        """
+        found: list[tuple[int, R]] = []
+        term, seq = self._validity.term, self._validity.seq
+        last: tuple[int, bytes] | None = None
+        for offset, value, _ in batch:
+            try:
+                record = read(value)
+            except UnreadableRecord as error:
+                refuse_newer(error, offset)
+                continue
+            # What `Validity.counts` asks; nearly all records pass.
+            if record.seq == seq + 1 and record.term == term and not _begins(record, taking):
+                seq, last = record.seq, (offset, value)
+                found.append((offset, record))
+                continue
+            self._stand(seq, last)
+            if self.judge(value, offset).valid:
+                found.append((offset, record))
+            term, seq, last = self._validity.term, self._validity.seq, None
+        self._stand(seq, last)
+        return found
+
+    def _stand(self, seq: int, last: tuple[int, bytes] | None) -> None:
+        """Stand behind the last of a stretch that counts."""
+        if last is not None:
+            offset, value = last
+            self._validity = Validity(self._validity.term, seq, offset, record_hash(value))
+
+
+def _begins(record: Told, taking: type) -> bool:
+    events = record.events
+    return bool(events) and type(events[0]) is taking
 
 
 def _record(value: bytes) -> JournalRecord | None:

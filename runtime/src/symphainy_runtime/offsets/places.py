@@ -10,7 +10,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaExcep
 from symphainy_schemas.codec import decode
 from symphainy_schemas.errors import Unavailable, UnreadableRecord
 from symphainy_schemas.events import JournalRecord
-from symphainy_transport.clients import admin, bounds, consumer
+from symphainy_transport.clients import admin, bounds, consumer, first_at
 from symphainy_transport.settings import TransportSettings
 
 ANSWER_S = 10.0
@@ -108,13 +108,7 @@ class Places:
         Raises:
             Unavailable: Kafka did not answer.
         """
-        try:
-            (found,) = self._consumer.offsets_for_times(
-                [TopicPartition(topic, partition, at_ms)], timeout=ANSWER_S
-            )
-        except KafkaException as error:
-            raise _silent(f"where {topic}/{partition} stood then", error) from error
-        return found.offset if found.offset >= 0 else None
+        return first_at(self._consumer, topic, partition, at_ms, ANSWER_S)
 
     def written(self, journal: str, partition: int) -> Written | None:
         """The positions in the last record of the newest term; None in an empty journal.

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+from symphainy_runtime.journal.shown import RECEIVED, ShownRecord
 from symphainy_schemas.events import IntentReceived, JournalRecord
 
-FIRST_STRETCH = 2_000
+FIRST_STRETCH = 500
 GROWTH = 4
 KEPT = 200_000
 """Executions whose type is remembered, of a partition: about 30 MB."""
@@ -39,11 +40,13 @@ class IntentTypes:
         self._start = start
         self._forgot = False
 
-    def note(self, record: JournalRecord) -> None:
-        """Remember what a record that counts says."""
-        event = record.events[0] if record.events else None
-        if type(event) is IntentReceived and record.execution_id:
-            self._remember(record.execution_id, event.intent_type)
+    def note(self, counting: Iterable[tuple[int, ShownRecord]]) -> None:
+        """Remember what records that count say."""
+        for _, record in counting:
+            events = record.events
+            if events and type(events[0]) is RECEIVED and record.execution_id:
+                intent_type: str = events[0].intent_type  # type: ignore[attr-defined]
+                self._remember(record.execution_id, intent_type)
 
     def of(self, executions: Collection[str], low: int, reached: int) -> dict[str, str | None]:
         """The types of these executions; None of what was received before `low`, the first offset

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from symphainy_runtime.journal.documents import members
-from symphainy_schemas.events import JOURNAL, JournalRecord, Position, event_type
+from symphainy_runtime.journal.shown import ShownRecord, shown_type
+from symphainy_schemas.events import JOURNAL, Position
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Row]
@@ -61,13 +61,13 @@ class Row(Struct, frozen=True, kw_only=True):
 _decoder = msgspec.json.Decoder(Row)
 
 
-def rows_of(record: JournalRecord, partition: int, offset: int) -> Iterator[Row]:
+def rows_of(record: ShownRecord, partition: int, offset: int) -> Iterator[Row]:
     """The rows of one record that counts; their intent type is still to be told."""
     parent = f"{partition}-{record.parent}" if record.parent >= 0 else None
     for index, event in enumerate(record.events):
         yield Row(
             id=f"{partition}-{offset}-{index}",
-            type=event_type(event),
+            type=shown_type(event),
             at=record.at,
             topic=JOURNAL,
             partition=partition,
@@ -81,7 +81,7 @@ def rows_of(record: JournalRecord, partition: int, offset: int) -> Iterator[Row]
             session_id=record.session_id,
             execution_id=record.execution_id,
             correlation_id=record.correlation_id,
-            data=msgspec.Raw(_encoder.encode(members(event))),
+            data=msgspec.Raw(_encoder.encode(event)),
         )
 
 

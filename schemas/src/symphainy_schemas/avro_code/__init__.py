@@ -37,6 +37,7 @@ from msgspec import Struct
 from symphainy_schemas.avro_code.binary import Read, Write
 from symphainy_schemas.avro_code.glancing import Narrow, glanced, narrowing
 from symphainy_schemas.avro_code.reading import reader
+from symphainy_schemas.avro_code.retelling import Instead, Retelling, retold
 from symphainy_schemas.avro_code.shapes import shape_of
 from symphainy_schemas.avro_code.writing import writer
 
@@ -82,4 +83,25 @@ def compiled_glance(schema: Any, glance: type, habits: Habits) -> tuple[Read, Na
     return reader(shape, habits.recurring), narrowing(glance)
 
 
-__all__ = ["Habits", "Narrow", "Read", "Write", "compiled", "compiled_glance"]
+def compiled_retelling(schema: Any, record: type, habits: Habits, instead: Instead) -> Read:
+    """The reader of `record` that makes what `instead` says (`retelling`). It reads what `compiled`
+    reads, and refuses what that refuses.
+
+    Raises:
+        TypeError: schema and record do not mirror each other.
+    """
+    return reader(shape_of(schema, record, habits.times), habits.recurring, instead)
+
+
+__all__ = [
+    "Habits",
+    "Instead",
+    "Narrow",
+    "Read",
+    "Retelling",
+    "Write",
+    "compiled",
+    "compiled_glance",
+    "compiled_retelling",
+    "retold",
+]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from symphainy_schemas.avro_code import binary
 from symphainy_schemas.avro_code.binary import Read
+from symphainy_schemas.avro_code.retelling import Instead, Retelling, left_out
 from symphainy_schemas.avro_code.shapes import (
     Entries,
     First,
@@ -64,19 +65,22 @@ _FROM_BINARY = (
 )
 
 
-def reader(shape: Members, recurring: frozenset[type]) -> Read:
-    """The function that reads `shape`; records of classes in `recurring` are remembered."""
+def reader(shape: Members, recurring: frozenset[type], instead: Instead | None = None) -> Read:
+    """The function that reads `shape`; records of classes in `recurring` are remembered, and what
+    `instead` says is made of those it names."""
     names = {name: getattr(binary, name) for name in _FROM_BINARY}
-    reading = _Reading(Text(names), recurring)
+    reading = _Reading(Text(names), recurring, instead or {})
     reading.record(shape)
-    read: Read = reading.text.function(f"read_{shape.name}")
+    function = f"read_{shape.name}"
+    read: Read = reading.text.function(function, f"retold {shape.name}" if instead else function)
     return read
 
 
 class _Reading:
-    def __init__(self, text: Text, recurring: frozenset[type]) -> None:
+    def __init__(self, text: Text, recurring: frozenset[type], instead: Instead) -> None:
         self.text = text
         self._recurring = recurring
+        self._instead = instead
         self._skipping = Skipping(text)
 
     def record(self, shape: Members) -> str:
@@ -84,18 +88,39 @@ class _Reading:
         function, name = f"read_{shape.name}", shape.name
         if not self.text.claim(function):
             return function
-        self.text.names[name] = shape.record
-        members = [field for field, of in shape.fields if not isinstance(of, Unread)]
-        made = f"{name}({', '.join(f'{field}={field}_' for field in members)})"
-        if not shape.fields:  # one value serves for all
-            made = f"the_{name}"
-            self.text.names[made] = shape.record()
-        body = [line for field, of in shape.fields for line in self._value(f"{field}_", of)]
+        fields, told = shape.fields, self._instead.get(shape.record)
+        if told is not None:
+            fields = left_out(shape, told)
+        made = self._made(shape) if told is None else self._retold(name, told)
+        body = [line for field, of in fields for line in self._value(f"{field}_", of)]
         self.text.put(0, f"def {function}(data, at):")
         self.text.put(1, *body, f"return {made}, at")
         if shape.record in self._recurring:
             self.text.put(0, f"{function} = recurring_read({function})")
         return function
+
+    def _made(self, shape: Members) -> str:
+        """What makes the record of its members' locals."""
+        name = shape.name
+        self.text.names[name] = shape.record
+        if not shape.fields:  # one value serves for all
+            self.text.names[f"the_{name}"] = shape.record()
+            return f"the_{name}"
+        members = [field for field, of in shape.fields if not isinstance(of, Unread)]
+        return f"{name}({', '.join(f'{field}={field}_' for field in members)})"
+
+    def _retold(self, name: str, told: Retelling) -> str:
+        """What makes of them what is told instead."""
+        if not told.members:
+            self.text.names[f"the_{name}"] = told.make()
+            return f"the_{name}"
+        self.text.names[f"make_{name}"] = told.make
+        parts = [f"{member}_" for member in told.members]
+        for at, member in enumerate(told.members):
+            if member in told.turned:
+                self.text.names[f"turn_{name}_{member}"] = told.turned[member]
+                parts[at] = f"turn_{name}_{member}({parts[at]})"
+        return f"make_{name}({', '.join(parts)})"
 
     def _value(self, to: str, shape: Shape) -> list[str]:
         """Lines that read a value into the local `to`."""

@@ -55,10 +55,11 @@ class Text:
         self._last.append(f"{name} = {value}")
         return name
 
-    def function(self, name: str) -> Any:
-        """Runs the text and answers one of its functions; tracebacks show its lines."""
+    def function(self, name: str, title: str) -> Any:
+        """Runs the text and answers one of its functions; tracebacks show its lines, under a title
+        that no other text has."""
         source = "\n".join([*self._lines, *self._last, ""])
-        file = f"<avro_code {name}>"
+        file = f"<avro_code {title}>"
         linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
         exec(compile(source, file, "exec"), self.names)
         return self.names[name]

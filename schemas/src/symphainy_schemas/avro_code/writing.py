@@ -28,7 +28,8 @@ def writer(shape: Members) -> Write:
     names = {name: getattr(binary, name) for name in _FROM_BINARY}
     writing = _Writing(Text(names))
     writing.record(shape)
-    write: Write = writing.text.function(f"write_{shape.name}")
+    function = f"write_{shape.name}"
+    write: Write = writing.text.function(function, function)
     return write
 
 

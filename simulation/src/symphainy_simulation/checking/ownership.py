@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+from symphainy_runtime.journal.standing import is_of, sure_from
 from symphainy_runtime.journal.validity import Validity
 from symphainy_simulation.checking.lives import Book
 from symphainy_simulation.checking.logs import PartitionLogs
@@ -22,6 +23,7 @@ def check(book: Book) -> Iterator[Violation]:
     for logs, _ in book.partitions():
         yield from _opinions(logs)
         yield from _from_any_takeover(logs)
+        yield from _from_what_was_acted_on(logs)
     for found in book.logs.tasks:
         task = found.record
         stands = None if task is None else book.logs.partitions.get(task.partition)
@@ -54,3 +56,16 @@ def _from_any_takeover(logs: PartitionLogs) -> Iterator[Violation]:
             if (accepted is not None) != (entry.offset in logs.counts):
                 sentence = "a reader that begins at a takeover judges otherwise"
                 yield Violation(G, sentence, (entries[start].place, entry.place))
+
+
+def _from_what_was_acted_on(logs: PartitionLogs) -> Iterator[Violation]:
+    """Where a record says that reading may begin to know whether it counts, one counts if it is of
+    its term; be the record itself what it may."""
+    for entry in logs.entries.values():
+        at, term = sure_from(entry.record, entry.offset), entry.record.term
+        named = logs.entries.get(at)
+        if named is None or at == entry.offset or not is_of(named.record, at, term):
+            continue
+        if at not in logs.counts:
+            sentence = "effects are said to be acknowledged up to a record that does not count"
+            yield Violation(G, sentence, (named.place, entry.place))

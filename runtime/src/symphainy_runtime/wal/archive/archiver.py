@@ -14,6 +14,7 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
+from symphainy_runtime.audit.reading import A_STREAM
 from symphainy_runtime.audit.verifying import Extent
 from symphainy_runtime.journal.chain import JournalTampered
 from symphainy_runtime.journal.validity import record_hash
@@ -151,7 +152,7 @@ class Archiver:
         self._settings = settings
         self._clock = clock
         self._archive = archive
-        self.source = KafkaSource(settings, name)
+        self.source = KafkaSource(settings, name, fetching=A_STREAM)
         self._partitions: list[PartitionArchiver] = []
         self._since: dict[int, float] = {}
         self.halted: dict[int, SymphainyError] = {}

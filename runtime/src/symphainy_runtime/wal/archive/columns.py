@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain, repeat
 
 import msgspec
 import pyarrow as pa
@@ -45,6 +46,8 @@ OF_RECORD = (
     "time",
     "tenant_id",
     "session_id",
+    "execution_id",
+    "intent_type",
     "correlation_id",
     "parent_offset",
     "cause_topic",
@@ -69,24 +72,49 @@ class Columns(Struct, kw_only=True):
     data: Sequence[bytes]
 
 
-def parquet(columns: Columns) -> bytes:
-    """A whole file."""
+class File:
+    """A Parquet file in the making, in memory. However its rows come, its bytes are the same: a try
+    that ended early is no second file."""
+
+    def __init__(self) -> None:
+        """It has no rows yet."""
+        self._left = SCHEMA.empty_table()
+        self._out = io.BytesIO()
+        self._writer = pq.ParquetWriter(
+            self._out, SCHEMA, compression="zstd", use_dictionary=_DICTIONARY
+        )
+
+    def add(self, columns: Columns) -> None:
+        """Write the groups that are full; what is left waits for more."""
+        self._left = pa.concat_tables([self._left, _table(columns)])
+        while len(self._left) >= ROW_GROUP:
+            self._write(self._left.slice(0, ROW_GROUP))
+            self._left = self._left.slice(ROW_GROUP)
+
+    def content(self) -> bytes:
+        """The whole file; nothing is added to it any more."""
+        if len(self._left):
+            self._write(self._left)
+        self._writer.close()
+        return self._out.getvalue()
+
+    def _write(self, group: pa.Table) -> None:
+        self._writer.write_table(group.combine_chunks(), row_group_size=ROW_GROUP)
+
+
+def _table(columns: Columns) -> pa.Table:
     counts = columns.counts
-    record = pa.array([at for at, count in enumerate(counts) for _ in range(count)], pa.int64())
+    each = chain.from_iterable(map(repeat, range(len(counts)), counts))
+    record = pa.array(list(each), pa.int64())
     made = {
         "partition": pa.repeat(pa.scalar(columns.partition, pa.int32()), len(record)),
-        "index": pa.array([index for count in counts for index in range(count)], pa.int32()),
+        "index": pa.array(list(chain.from_iterable(map(range, counts))), pa.int32()),
         "type": pa.array(columns.types, pa.string()),
         "data": pa.array(columns.data, pa.binary()).cast(pa.string()),
     }
     for name, values in columns.of_record.items():
         made[name] = pa.array(values, SCHEMA.field(name).type).take(record)
-    table = pa.table([made[name] for name in SCHEMA.names], schema=SCHEMA)
-    out = io.BytesIO()
-    pq.write_table(
-        table, out, row_group_size=ROW_GROUP, compression="zstd", use_dictionary=_DICTIONARY
-    )
-    return out.getvalue()
+    return pa.table([made[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
 def rows(batch: pa.RecordBatch) -> Iterator[Row]:

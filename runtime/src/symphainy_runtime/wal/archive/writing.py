@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 
 import msgspec
 from msgspec import Struct
 
 from symphainy_runtime.audit.verifying import Extent
-from symphainy_runtime.journal.documents import members
-from symphainy_runtime.journal.validity import Stored
-from symphainy_runtime.wal.archive.columns import OF_RECORD, Columns, parquet
+from symphainy_runtime.journal.shown import ShownRecord, shown_type
+from symphainy_runtime.wal.archive.columns import OF_RECORD, ROW_GROUP, Columns, File
 from symphainy_runtime.wal.archive.files import Commit
-from symphainy_runtime.wal.kafka import KafkaSource
-from symphainy_schemas.events import event_type
+from symphainy_runtime.wal.kafka import Judged, KafkaSource
 
-_encoder = msgspec.json.Encoder()
+_encode = msgspec.json.Encoder().encode
+_AS_IT_STANDS: Mapping[str, Callable[[ShownRecord], object]] = {
+    "time": attrgetter("at"),
+    "tenant_id": attrgetter("tenant_id"),
+    "session_id": attrgetter("session_id"),
+    "correlation_id": attrgetter("correlation_id"),
+    "term": attrgetter("term"),
+    "seq": attrgetter("seq"),
+}
 
 
 class Written(Struct, frozen=True):
@@ -30,53 +37,43 @@ class Rows:
 
     def __init__(self, partition: int) -> None:
         self._partition = partition
-        self._records: list[tuple[object, ...]] = []
+        self._of_record: dict[str, list[object]] = {name: [] for name in OF_RECORD}
         self._counts: list[int] = []
         self._types: list[str] = []
         self._data: list[bytes] = []
-        self.executions: list[str] = []
-        """Of the records; for each, `intent_types` is to be told."""
-        self.intent_types: list[str | None] = []
 
-    def add(self, stored: Stored) -> None:
-        """Add the rows of a record; one that does not count has none."""
-        record = stored.record
-        if not stored.valid or record is None or not record.events:
-            return
-        cause, parent = record.cause, record.parent
-        self._records.append(
-            (
-                stored.offset,
-                record.at,
-                record.tenant_id,
-                record.session_id,
-                record.correlation_id,
-                parent if parent >= 0 else None,
-                cause and cause.topic,
-                cause and cause.partition,
-                cause and cause.offset,
-                record.term,
-                record.seq,
-            )
-        )
-        self.executions.append(record.execution_id)
-        self._counts.append(len(record.events))
-        self._types += map(event_type, record.events)
-        self._data += [_encoder.encode(members(event)) for event in record.events]
+    def add(self, batch: Judged, low: int) -> None:
+        """Add the rows of the records that count; what is kept begins at `low`."""
+        told = [(offset, record) for offset, record in batch.counting if record.events]
+        records = [record for _, record in told]
+        executions = [record.execution_id for record in records]
+        types = batch.types.of(set(executions), low, batch.reached)
+        causes = [record.cause for record in records]
+        columns: dict[str, Iterable[object]] = {
+            "journal_offset": (offset for offset, _ in told),
+            "execution_id": executions,
+            "intent_type": map(types.get, executions),
+            "parent_offset": (one.parent if one.parent >= 0 else None for one in records),
+            "cause_topic": (cause and cause.topic for cause in causes),
+            "cause_partition": (cause and cause.partition for cause in causes),
+            "cause_offset": (cause and cause.offset for cause in causes),
+        }
+        columns |= {name: map(member, records) for name, member in _AS_IT_STANDS.items()}
+        for name, values in columns.items():
+            self._of_record[name].extend(values)
+        self._counts += [len(record.events) for record in records]
+        events = [event for record in records for event in record.events]
+        self._types += map(shown_type, events)
+        self._data += map(_encode, events)
 
     def __len__(self) -> int:
         return len(self._types)
 
     def columns(self) -> Columns:
         """What the archive keeps of them."""
-        told = zip(*self._records, strict=True) if self._records else ((),) * len(OF_RECORD)
         return Columns(
             partition=self._partition,
-            of_record={
-                **dict(zip(OF_RECORD, map(list, told), strict=True)),
-                "execution_id": self.executions,
-                "intent_type": self.intent_types,
-            },
+            of_record=self._of_record,
             counts=self._counts,
             types=self._types,
             data=self._data,
@@ -96,20 +93,21 @@ def written(
         Unavailable: Kafka does not go on.
         OperatorError: the journal is damaged, or newer than this process.
     """
-    made = Rows(partition)
+    file, made, rows = File(), Rows(partition), 0
     low = source.journals.extent(partition).start
     records, last = 0, wanted.start - 1
     for batch in source.judged(partition, wanted, low):
-        for stored in batch.records:
-            made.add(stored)
-        executions = made.executions[len(made.intent_types) :]
-        told = batch.types.of(set(executions), low, batch.reached)
-        made.intent_types += [told.get(one) for one in executions]
-        records += len(batch.records)
-        last = batch.records[-1].offset
-        progress(len(batch.records))
+        made.add(batch, low)
+        if len(made) >= ROW_GROUP:
+            file.add(made.columns())
+            rows += len(made)
+            made = Rows(partition)
+        records += batch.seen
+        last = batch.reached - 1
+        progress(batch.seen)
     standing = source.standing(partition, last + 1)
-    content = parquet(made.columns())
+    file.add(made.columns())
+    content = file.content()
     return Written(
         content,
         Commit(
@@ -117,7 +115,7 @@ def written(
             first=wanted.start,
             last=wanted.end - 1,
             records=records,
-            rows=len(made),
+            rows=rows + len(made),
             bytes=len(content),
             term=standing.term,
             seq=standing.seq,
