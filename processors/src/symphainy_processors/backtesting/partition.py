@@ -118,22 +118,21 @@ class _Partition:
         self._put_off: list[tuple[Judged, str]] = []
         self._put_off_bytes = 0
         self._standing = Skimming()
-        candidate = job.candidate
-        self._sessions, self._targets = candidate.asks("session"), candidate.asks("target")
 
     def run(self) -> None:
         span = self._span
-        facts = self._sessions or self._targets
+        prepared = self._prepared
+        facts = prepared.sessions or prepared.targets
         begin = begin_at(self._first(), span.start, span.low, facts)
         self._memory = Memory(
-            sessions=self._sessions,
-            targets=self._targets,
+            sessions=prepared.sessions,
+            targets=prepared.targets,
             window_ms=self._job.window_ms,
             whole=begin == 0,
         )
         self._comparing = Comparing(
             span.partition,
-            self._prepared,
+            prepared,
             self._memory,
             self._job.reads,
             self._job.tenants.get,
