@@ -24,6 +24,7 @@ from symphainy_schemas.events import (
 )
 from symphainy_schemas.records import Intent, PolicyDecision, Tenant
 
+_OF_SESSIONS = frozenset({SessionOpened, SessionChanged})
 INTENTS = "intents"
 """The topic that the cause of an intent's decision names."""
 
@@ -131,7 +132,7 @@ def read(record: JournalRecord, offset: int) -> Judged | Refused | None:
         intent=_intent(record, received),
         decision=decision,
         accepted=type(events[-1]) is not IntentRejected,
-        opens=any(type(event) is SessionOpened for event in events),
+        opens=SessionOpened in map(type, events),
     )
 
 
@@ -182,7 +183,7 @@ class Memory:
         events = record.events
         if not events or type(events[0]) is not IntentReceived:
             return
-        if self._keep_sessions:
+        if self._keep_sessions and not _OF_SESSIONS.isdisjoint(map(type, events)):
             for event in events:
                 if type(event) is SessionOpened:
                     opened = Session(event.principal, record.at, offset, event.attributes)
