@@ -13,7 +13,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from symphainy_runtime.policy.actions import realm_of
-from symphainy_runtime.policy.engine import CONTEXT
+from symphainy_runtime.policy.context import CONTEXT
 from symphainy_runtime.policy.facts import Entity, Facts
 from symphainy_runtime.policy.reading import Rule, digest_of
 from symphainy_schemas.records import Intent, PolicySet

@@ -154,24 +154,28 @@ def decode(data: bytes | bytearray | memoryview | None, expected: type[R]) -> R:
     return record
 
 
-def glance(data: bytes | None, at: type[G]) -> G:
-    """A glance (`avro_code.glancing`) at the record in `data`: what `decode` reads, of every record
-    that `decode` reads. Others it may not tell from those: most of the bytes it does not look at.
+def glancing(at: type[G]) -> Callable[[bytes | None], G]:
+    """What glances (`avro_code.glancing`) at one record after another: it answers what `decode`
+    reads, of every record that `decode` reads. Others it may not tell from those: most of the bytes
+    it does not look at.
 
-    Raises:
-        UnreadableRecord: with a `code` as of `decode`.
+    It raises `UnreadableRecord` with a `code` as of `decode`.
     """
     header, read, narrow = _glanced(at)
-    if data is None or not data.startswith(header):
-        found: G = narrow(decode(data, at.of))  # type: ignore[attr-defined]
+
+    def look(data: bytes | None) -> G:
+        if data is None or not data.startswith(header):
+            found: G = narrow(decode(data, at.of))  # type: ignore[attr-defined]
+            return found
+        try:
+            found, end = read(data, HEADER_BYTES)
+        except (ValueError, IndexError) as error:
+            raise _unfit(error) from error
+        if end > len(data):
+            raise _ends_elsewhere(len(data) - end)
         return found
-    try:
-        found, end = read(data, HEADER_BYTES)
-    except (ValueError, IndexError) as error:
-        raise _unfit(error) from error
-    if end > len(data):
-        raise _ends_elsewhere(len(data) - end)
-    return found
+
+    return look
 
 
 def retelling(record: type[Record], instead: Instead) -> Callable[[bytes], Any]:

@@ -29,7 +29,7 @@ from tests.support.system import System, eventually, isolated
 from typer.testing import CliRunner
 
 from symphainy_cli.main import app
-from symphainy_processors.backtesting import partition
+from symphainy_processors.backtesting import earlier, partition
 from symphainy_processors.backtesting.partition import Found, Job
 from symphainy_processors.backtesting.processes import run_all
 from symphainy_processors.backtesting.range import Wanted, spans
@@ -324,7 +324,7 @@ def test_facts_from_before_the_range_are_looked_up(
     if not near:
         monkeypatch.setattr(standing, "LOOK_BACK", 0)
     if not state:
-        monkeypatch.setattr(partition, "states", lambda *_: {})
+        monkeypatch.setattr(earlier, "states", lambda *_: {})
     monkeypatch.setattr("symphainy_processors.backtesting.range.SKEW_MS", -1)
     own = policy_set("acme", OWN_SESSIONS)
     wanted = Wanted(partitions=(P,), from_offset=10, to_offset=14)  # bob's, in ann's session

@@ -423,11 +423,11 @@ def test_a_candidate_says_what_it_asks(member: str) -> None:
     asking = policy_set(
         "acme", "", f"permit(principal, action, resource) when {{ context has {member} }};"
     )
-    assert candidate(asking).asks(member)
-    assert platform_candidate(policy_set("platform"), acme=asking).asks(member)
+    assert candidate(asking).asks(member, "nobody") == (True, False)
+    assert platform_candidate(policy_set("platform"), acme=asking).asks(member) == (True,)
     whole = policy_set("acme", "permit(principal, action, resource) when { context == context };")
-    assert candidate(whole).asks(member)
-    assert not candidate(policy_set("acme", ALL)).asks(member)
+    assert candidate(whole).asks(member) == (True,)
+    assert candidate(policy_set("acme", ALL)).asks(member) == (False,)
 
 
 def test_tallies_add_up_and_keep_few_examples() -> None:

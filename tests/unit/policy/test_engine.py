@@ -2,6 +2,7 @@
 
 - What is remembered, and asked by what policies ask only, is what Cedar answers to the whole.
 - Which rules are asked, by action and role, does not change the answer.
+- Nor does what was asked before, nor what was forgotten of it.
 - The platform's prohibitions hold for everybody; a tenant's own rules replace its permits.
 - A rule that cannot be evaluated refuses; nothing is permitted by nobody.
 - The Data Steward is asked of every reference, and the first refusal counts.
@@ -28,15 +29,17 @@ from tests.support.policies import (
 )
 
 from symphainy_runtime.policy.defaults import BUILT_IN
-from symphainy_runtime.policy.engine import UNPERMITTED, Policies, StagePolicies
+from symphainy_runtime.policy.engine import Policies
 from symphainy_runtime.policy.facts import MOST_REFERENCES, Facts
 from symphainy_runtime.policy.reading import read_rules
 from symphainy_runtime.policy.recorded import Session, Target
+from symphainy_runtime.policy.stages import UNPERMITTED, StagePolicies
 from symphainy_schemas.records import Intent, Stage, Tenant
 
 SESSIONS = (None, Session("ann"), Session("bob"))
 TARGETS = (None, *(Target(tenant, "content.read", "bob", "content") for tenant in TENANTS))
 TIMES = st.integers(0, 7 * 86_400_000)
+PARTY = ("intent_type", "realm", "tenant_id", "principal", "roles", "attributes")
 
 
 def tenant(name: str) -> Tenant:
@@ -58,19 +61,40 @@ def facts() -> st.SearchStrategy[Facts]:
     )
 
 
+def of_one_party(most: int = 6) -> st.SearchStrategy[list[Facts]]:
+    """Requests of the same parties, which differ in the context."""
+
+    def stated(base: Intent, other: Intent) -> Intent:
+        return replace(other, **{name: getattr(base, name) for name in PARTY})
+
+    def facts_of(base: Intent) -> st.SearchStrategy[list[Facts]]:
+        contexts = st.tuples(intents(), TIMES, st.sampled_from(SESSIONS), st.sampled_from(TARGETS))
+        request = contexts.map(
+            lambda one: Facts(stated(base, one[0]), one[1], tenant(base.tenant_id), one[2], one[3])
+        )
+        return st.lists(request, min_size=1, max_size=most)
+
+    return intents().flatmap(facts_of)
+
+
+def requests(most: int) -> st.SearchStrategy[list[Facts]]:
+    """Of several parties, or of one."""
+    return st.lists(facts(), min_size=1, max_size=most) | of_one_party(most)
+
+
 def resources(about: Facts) -> list[Any]:
     """What the stages would ask about."""
     return [about.capability, about.tenant, *map(about.data, about.references)]
 
 
-@given(texts(6), st.lists(facts(), min_size=1, max_size=6))
+@given(texts(6), requests(6))
 @settings(max_examples=120, deadline=None)
 def test_what_is_remembered_is_what_cedar_answers_to_the_whole(
-    text: str, requests: list[Facts]
+    text: str, several: list[Facts]
 ) -> None:
     rules = read_rules("acme", Stage.SECURITY_GUARD, text)
     stage = StagePolicies(Stage.SECURITY_GUARD, rules)
-    for about in [*requests, *requests]:  # the second time all is remembered
+    for about in [*several, *several]:  # the second time all is remembered
         for resource in resources(about):
             found = stage.decide(about, resource)
             allowed, names, broken = asked_directly(rules, about, resource)
@@ -79,13 +103,13 @@ def test_what_is_remembered_is_what_cedar_answers_to_the_whole(
             assert broken == bool(found.reasons and not names and found.reasons != (UNPERMITTED,))
 
 
-@given(sets("platform"), sets("acme"), st.lists(facts(), min_size=1, max_size=4))
+@given(sets("platform"), sets("acme"), requests(4))
 @settings(max_examples=60, deadline=None)
 def test_stages_are_asked_in_turn_by_the_rules_in_force(
-    platform: Any, own: Any, requests: list[Facts]
+    platform: Any, own: Any, several: list[Facts]
 ) -> None:
     both = Policies(platform, own)
-    for about in requests:
+    for about in several:
         decided = both.decide(about)
         assert [stage.stage for stage in decided.stages] == list(Stage)[: len(decided.stages)]
         assert all(stage.allowed for stage in decided.stages[:-1])
@@ -97,6 +121,24 @@ def test_stages_are_asked_in_turn_by_the_rules_in_force(
             rules = [*forbids, *special] if special else general
             allowed, names, _ = asked_directly(rules, about, resource)
             assert (stage.allowed, set(stage.policies)) == (allowed, names)
+
+
+@given(
+    sets("platform"),
+    sets("acme"),
+    requests(4),
+    st.sampled_from([1, 2, 1_000]),
+)
+@settings(max_examples=40, deadline=None)
+def test_what_was_asked_before_changes_no_decision(
+    platform: Any, own: Any, several: list[Facts], kept: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        for bound in ("stages.PREPARED", "stages.REMEMBERED", "engine.REMEMBERED"):
+            patched.setattr(f"symphainy_runtime.policy.{bound}", kept)
+        both = Policies(platform, own)
+        for about in [*several, *several]:
+            assert both.decide(about) == Policies(platform, own).decide(about)
 
 
 @given(policies(), facts())
@@ -138,6 +180,16 @@ def test_a_tenants_own_rules_stand_in_place_of_the_platforms_permits() -> None:
     assert decide(intent("content.read", roles=["owner"]), own=own)[0]
     # It has none for the other stages: there the platform's permits hold.
     assert decide(intent("content.read", roles=["owner"]), own=own)[1] == "data_steward"
+
+
+def test_the_guard_is_asked_about_the_capability_and_the_manager_about_the_tenant() -> None:
+    guard = 'permit(principal, action, resource == Capability::"content.read");'
+    manager = 'permit(principal, action, resource == Tenant::"acme") when { resource.size > 10 };'
+    own = policy_set("acme", guard, manager)
+    assert decide(intent("content.read"), own=own)[0]
+    assert decide(intent("content.write"), own=own)[1] == "security_guard"
+    elsewhere = intent("content.read", tenant="globex")
+    assert decide(elsewhere, own=own) == (False, "city_manager", (UNPERMITTED,))
 
 
 @pytest.mark.parametrize("effect", ["permit", "forbid"])

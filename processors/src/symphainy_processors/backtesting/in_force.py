@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 
-from symphainy_processors.backtesting.partition import states
+from symphainy_processors.backtesting.earlier import states
 from symphainy_processors.owner.kafka.ranges import RangeReader
 from symphainy_runtime.configuration import Configuration
 from symphainy_runtime.policy.defaults import BUILT_IN

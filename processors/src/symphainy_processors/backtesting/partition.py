@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from typing import Any
 
 import msgspec
+from confluent_kafka import Message
 from msgspec import Struct
 from msgspec.structs import replace
 
+from symphainy_processors.backtesting.earlier import facts_before
 from symphainy_processors.backtesting.range import Span
 from symphainy_processors.backtesting.skimming import Skimming
 from symphainy_processors.owner.kafka.ranges import RangeReader
@@ -23,28 +24,16 @@ from symphainy_runtime.policy.backtest import (
     Tally,
     as_json,
 )
-from symphainy_runtime.policy.recorded import (
-    Judged,
-    Memory,
-    Reads,
-    Refused,
-    Session,
-    Target,
-    Unknown,
-    read,
-)
-from symphainy_runtime.policy.recorded import Standing as Fact
-from symphainy_schemas.codec import decode
+from symphainy_runtime.policy.recorded import Judged, Memory, Reads, Refused, Unknown, read
 from symphainy_schemas.errors import OperatorError, Unavailable
 from symphainy_schemas.events import JournalRecord
 from symphainy_schemas.records import Tenant
-from symphainy_schemas.state import ExecutionState, SessionState, State
 from symphainy_transport.privacy.content import Content
 from symphainy_transport.privacy.errors import ContentCorrupt, ContentShredded
 from symphainy_transport.privacy.marking import is_sealed
 from symphainy_transport.privacy.records import opened_intent
 from symphainy_transport.settings import TransportSettings
-from symphainy_transport.topics import JOURNAL, STATE, Topics
+from symphainy_transport.topics import JOURNAL, Topics
 
 TOLD_EVERY_S = 0.2
 MOST_PUT_OFF = 50_000
@@ -117,23 +106,23 @@ class _Partition:
         self._lines: list[bytes] = []
         self._put_off: list[tuple[Judged, str]] = []
         self._put_off_bytes = 0
+        self._records = self._intents = 0  # since it was last told
         self._standing = Skimming()
-        candidate = job.candidate
-        self._sessions, self._targets = candidate.asks("session"), candidate.asks("target")
 
     def run(self) -> None:
         span = self._span
-        facts = self._sessions or self._targets
+        prepared = self._prepared
+        facts = prepared.sessions or prepared.targets
         begin = begin_at(self._first(), span.start, span.low, facts)
         self._memory = Memory(
-            sessions=self._sessions,
-            targets=self._targets,
+            sessions=prepared.sessions,
+            targets=prepared.targets,
             window_ms=self._job.window_ms,
             whole=begin == 0,
         )
         self._comparing = Comparing(
             span.partition,
-            self._prepared,
+            prepared,
             self._memory,
             self._job.reads,
             self._job.tenants.get,
@@ -151,16 +140,13 @@ class _Partition:
 
     def _first(self) -> bytes | None:
         span = self._span
-        return next((value for _, value in self._values(span.start, span.start + 1)), None)
+        batches = self._batches(span.start, span.start + 1)
+        return next((message.value() for batch in batches for message in batch), None)
 
-    def _values(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    def _batches(self, start: int, end: int) -> Iterator[list[Message]]:
         try:
             with closing(self._journal.read(self._span.partition, start, end)) as batches:
-                for batch in batches:
-                    for message in batch:
-                        offset, value = message.offset(), message.value()
-                        if offset is not None and value is not None:
-                            yield offset, value
+                yield from batches
         except Unavailable as error:
             if self._journal.bounds(self._span.partition)[0] <= start:
                 raise
@@ -171,22 +157,38 @@ class _Partition:
             ) from error
 
     def _read(self, begin: int) -> None:
-        span = self._span
-        told_at, intents, records = time.monotonic(), 0, 0
-        for offset, value in self._values(begin, span.end):
-            record = self._standing.skim(value, offset)
-            records += offset >= span.start
-            if record is not None:
-                if isinstance(record, JournalRecord):
-                    if offset >= span.start:
-                        intents += self._judge(read(record, offset))
-                    self._memory.take(record, offset)
-                if 0 <= span.last <= record.intents_next and self._standing.settle():
-                    break  # all that were wanted are decided
-            if records & 255 == 0 and (now := time.monotonic()) - told_at >= TOLD_EVERY_S:
-                self._tell(Progress(records, intents))
-                told_at, intents, records = now, 0, 0
-        self._tell(Progress(records, intents))
+        told_at = time.monotonic()
+        for batch in self._batches(begin, self._span.end):
+            if self._take(batch):
+                break  # all that were wanted are decided
+            if (now := time.monotonic()) - told_at >= TOLD_EVERY_S:
+                self._tell_progress()
+                told_at = now
+        self._tell_progress()
+
+    def _take(self, batch: list[Message]) -> bool:
+        """Judge what stands in a batch; whether all intents of the range are behind it."""
+        start, last = self._span.start, self._span.last
+        skim = self._standing.skim
+        for message in batch:
+            offset, value = message.offset(), message.value()
+            if offset is None or value is None:
+                continue
+            record = skim(value, offset)
+            self._records += offset >= start
+            if record is None:
+                continue
+            if isinstance(record, JournalRecord):
+                if offset >= start:
+                    self._intents += self._judge(read(record, offset))
+                self._memory.take(record, offset)
+            if 0 <= last <= record.intents_next and self._standing.settle():
+                return True
+        return False
+
+    def _tell_progress(self) -> None:
+        self._tell(Progress(self._records, self._intents))
+        self._records = self._intents = 0
 
     def _judge(self, found: Judged | Refused | None) -> bool:
         """Compare what a record says; whether it was an intent of the range."""
@@ -259,52 +261,3 @@ class _Partition:
                 self._compared(self._comparing.compare(judged))
             except Unknown:
                 self._tally.undetermined += 1
-
-
-def facts_before(settings: TransportSettings, p: int, names: Iterable[str]) -> dict[str, Fact]:
-    """What `state` knows of sessions and executions: what policy sees of them never changes."""
-    found: dict[str, Fact] = {}
-    for name, body in states(settings, p, names).items():
-        if isinstance(body, SessionState):
-            found[name] = Session(
-                body.principal,
-                body.opened_at,
-                attributes=body.attributes,
-                changed_at=body.changed_at,
-            )
-        elif isinstance(body, ExecutionState):
-            found[name] = Target(
-                body.tenant_id,
-                body.intent_type,
-                body.principal,
-                body.realm,
-                body.started_at,
-                window_ms=body.dedupe_window_ms,
-            )
-    return found
-
-
-def states(settings: TransportSettings, p: int, names: Iterable[str]) -> dict[str, Any]:
-    """The newest states of these names on `state`.
-
-    Raises:
-        Unavailable: Kafka did not answer.
-    """
-    wanted = {name.encode(): name for name in names}
-    reader = RangeReader(settings, _CLIENT, Topics(settings.topic_prefix).name(STATE))
-    found: dict[str, Any] = {}
-    try:
-        with closing(reader.read(p, *reader.bounds(p))) as batches:
-            for batch in batches:
-                for message in batch:
-                    name = wanted.get(message.key() or b"")
-                    value = message.value()
-                    if name is None:
-                        continue
-                    if value is None:
-                        found.pop(name, None)
-                    else:
-                        found[name] = decode(value, State).body
-    finally:
-        reader.close()
-    return found

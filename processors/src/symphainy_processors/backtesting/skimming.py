@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from symphainy_runtime.journal.standing import Standing
 from symphainy_runtime.journal.validity import Validity, record_hash, refuse_newer
-from symphainy_schemas.codec import decode, glance
+from symphainy_schemas.codec import decode, glancing
 from symphainy_schemas.errors import UnreadableRecord
 from symphainy_schemas.events import IntentReceived, JournalRecord, OwnershipTaken
 
@@ -36,6 +36,7 @@ class Skimming(Standing):
     def __init__(self) -> None:
         """Stand nowhere yet."""
         super().__init__()
+        self._glance = glancing(Glance)
         self._unread: tuple[bytes, Validity] | None = None
 
     def skim(self, value: bytes, offset: int) -> JournalRecord | Glance | None:
@@ -45,7 +46,7 @@ class Skimming(Standing):
             JournalTooNew: its schema is unknown here.
         """
         try:
-            seen = glance(value, Glance)
+            seen = self._glance(value)
         except UnreadableRecord as error:
             refuse_newer(error, offset)
             return None

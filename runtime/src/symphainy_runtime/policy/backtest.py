@@ -42,8 +42,8 @@ class Candidate(Struct, frozen=True, kw_only=True):
             return True
         return tenant_id == self.scope and intent_type not in GOVERNANCE
 
-    def asks(self, member: str) -> bool:
-        """Whether any rule asks for a member of the context.
+    def asks(self, *members: str) -> tuple[bool, ...]:
+        """Of each of these members of the context, whether any rule asks for it.
 
         Raises:
             BadPolicy: a text cannot be used.
@@ -56,7 +56,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
             for rule in read_rules(one.scope, stage, text)
         ]
         asked = asked_of(trees).members["context"]
-        return asked is WHOLE or member in asked
+        return tuple(asked is WHOLE or member in asked for member in members)
 
     def policies(self, tenant_id: str, intent_type: str) -> Policies:
         """What would decide such an intent, prepared anew: keep it.
@@ -157,9 +157,15 @@ class Prepared:
     """A candidate's policies, and what they have answered: for all partitions of a process."""
 
     def __init__(self, candidate: Candidate) -> None:
-        """Nothing is prepared before it is asked for."""
+        """Policies are prepared when they are asked for.
+
+        Raises:
+            BadPolicy: a text cannot be used.
+        """
         self._candidate = candidate
         self._known: dict[tuple[str, bool], Policies] = {}
+        self.sessions, self.targets = candidate.asks("session", "target")
+        """Whether any rule asks for the session; and for the target."""
 
     def policies(self, tenant_id: str, intent_type: str) -> Policies:
         """What decides such an intent.
@@ -228,7 +234,10 @@ class Comparing:
 
 def refusing(decision: PolicyDecision) -> StageDecision | None:
     """The stage that refused; None if all let it pass."""
-    return next((stage for stage in decision.stages if not stage.allowed), None)
+    for stage in decision.stages:  # next() of a generator takes three times as long
+        if not stage.allowed:
+            return stage
+    return None
 
 
 def determining(decision: PolicyDecision) -> tuple[str, ...]:

@@ -5,21 +5,22 @@ Each member of the context is made when a policy asks for it: most ask for few.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
 
 from symphainy_runtime.policy.actions import GOVERNANCE, REPLAY, realm_of
+from symphainy_runtime.policy.plain import members_of, plain
 from symphainy_schemas.records import Intent, Reference, Tenant
 
 REFERENCE = b"artifact://"
 MOST_REFERENCES = 1_000
 _RESERVED = frozenset({"tenant", "name", "authentication"})
 _UNREAD = object()
+_decode = msgspec.json.Decoder().decode
 _NONE: frozenset[str] = frozenset()
-_ESCAPES = frozenset({"__entity", "__extn", "__expr"})
 
 
 class Entity(msgspec.Struct, frozen=True):
@@ -100,6 +101,30 @@ class Facts:
         return self.intent.intent_type
 
     @property
+    def parties(self) -> Hashable:
+        """All that the action, the principal, the capability and the tenant are made of: these are
+        the same in two facts of the same parties."""
+        intent, tenant = self.intent, self._tenant
+        return (
+            intent.intent_type,
+            intent.tenant_id,
+            intent.principal,
+            intent.roles,
+            intent.attributes,
+            intent.authentication,
+            self.scope,
+            b"" if tenant is None else tenant.attributes,
+        )
+
+    def session(self) -> Opened | None:
+        """The session in which the intent was stated, if there is one."""
+        return self._session
+
+    def target(self) -> Admitted | None:
+        """The execution of which a control intent asks something, if there is one."""
+        return self._target
+
+    @property
     def principal(self) -> Entity:
         """Who states the intent."""
         known = self._principal
@@ -170,7 +195,7 @@ class Facts:
         if self.intent.payload_ref is not None:
             return None
         try:
-            return msgspec.json.decode(self.intent.payload)
+            return _decode(self.intent.payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
@@ -183,13 +208,13 @@ class Facts:
         return None if made is None else made(self)
 
     def _session_facts(self) -> Any:
-        session = self._session
+        session = self.session()
         if session is None:
             return None
-        return {"principal": session.principal, "attributes": _object(session.attributes, _NONE)}
+        return {"principal": session.principal, "attributes": members_of(session.attributes, _NONE)}
 
     def _target_facts(self) -> Any:
-        target = self._target
+        target = self.target()
         if target is None or target.tenant_id != self.intent.tenant_id:
             return None
         return {
@@ -254,7 +279,7 @@ def _principal(made_of: tuple[str, str, tuple[str, ...], bytes, str]) -> Entity:
         "Principal",
         f"{tenant}/{name}",
         {
-            **_object(attributes, _RESERVED),
+            **members_of(attributes, _RESERVED),
             "tenant": tenant,
             "name": name,
             "authentication": authentication or "none",
@@ -272,35 +297,8 @@ def _capability(made_of: tuple[str, str]) -> Entity:
 
 def _place(made_of: tuple[str, bytes]) -> Entity:
     scope, attributes = made_of
-    known = {**_object(attributes, _RESERVED), "tenant": scope}
+    known = {**members_of(attributes, _RESERVED), "tenant": scope}
     return Entity("Tenant", scope, known, made_of=made_of)
-
-
-def plain(value: Any) -> Any:
-    """A JSON value without what Cedar has no type for: null, fractions, numbers beyond 64 bits; and
-    without the names by which Cedar's JSON makes entities and more of records: who states an intent
-    states data, and no entities."""
-    if isinstance(value, dict):
-        kept = {name: plain(member) for name, member in value.items() if name not in _ESCAPES}
-        return {name: member for name, member in kept.items() if member is not None}
-    if isinstance(value, list):
-        return [one for one in map(plain, value) if one is not None]
-    if isinstance(value, float) or (isinstance(value, int) and not -(2**63) <= value < 2**63):
-        return None
-    return value
-
-
-def _object(data: bytes, but: frozenset[str]) -> dict[str, Any]:
-    """A JSON object's members; what is no object has none."""
-    if not data:
-        return {}
-    try:
-        read = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
-    if not isinstance(read, dict):
-        return {}
-    return {name: value for name, value in plain(read).items() if name not in but}
 
 
 def _collect(root: Any, found: dict[str, None]) -> None:

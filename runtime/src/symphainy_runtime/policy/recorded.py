@@ -7,8 +7,7 @@ candidate asks for them at all. What stands before the first record fed is never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,6 +24,7 @@ from symphainy_schemas.events import (
 )
 from symphainy_schemas.records import Intent, PolicyDecision, Tenant
 
+_OF_SESSIONS = frozenset({SessionOpened, SessionChanged})
 INTENTS = "intents"
 """The topic that the cause of an intent's decision names."""
 
@@ -134,7 +134,7 @@ def read(record: JournalRecord, offset: int) -> Judged | Refused | None:
         intent=_intent(record, received),
         decision=decision,
         accepted=type(events[-1]) is not IntentRejected,
-        opens=any(type(event) is SessionOpened for event in events),
+        opens=SessionOpened in map(type, events),
     )
 
 
@@ -185,7 +185,7 @@ class Memory:
         events = record.events
         if not events or type(events[0]) is not IntentReceived:
             return
-        if self._keep_sessions:
+        if self._keep_sessions and not _OF_SESSIONS.isdisjoint(map(type, events)):
             for event in events:
                 if type(event) is SessionOpened:
                     opened = Session(event.principal, record.at, offset, event.attributes)
@@ -269,15 +269,21 @@ class RecordedFacts(Facts):
         )
         self._judged, self._memory, self._reads = judged, memory, reads
 
-    def context(self, name: str, asked: Iterable[str] | None = None) -> Any:
-        """A member of the context, as in `Facts`.
+    def session(self) -> Session | None:
+        """The session, as in `Facts`.
 
         Raises:
             Unknown: it may stand before what was read of the journal.
         """
-        if name == "session" and not self._governs:
-            self._session = self._memory.session(self._judged)
-        elif name == "target" and self.intent.intent_type in CONTROLS:
-            asked = self._reads.target(self.intent)
-            self._target = self._memory.target(self._judged, asked)
-        return super().context(name, asked)
+        return None if self._governs else self._memory.session(self._judged)
+
+    def target(self) -> Target | None:
+        """The target, as in `Facts`.
+
+        Raises:
+            Unknown: it may stand before what was read of the journal.
+        """
+        intent = self.intent
+        if intent.intent_type not in CONTROLS:
+            return None
+        return self._memory.target(self._judged, self._reads.target(intent))
