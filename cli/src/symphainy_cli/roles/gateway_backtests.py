@@ -113,7 +113,8 @@ class Running:
 
 
 def require_small(found: Sequence[Span]) -> None:
-    """Raises `CallerError` (`range_too_large`) if it is not. Of offsets only as many are read as hold them."""
+    """Raises `CallerError` (`range_too_large`) if it is not. Of a range of offsets the offsets
+    count: reading ends where all are decided."""
     asked = sum(
         span.last - span.first if span.last >= 0 else span.end - span.start for span in found
     )
