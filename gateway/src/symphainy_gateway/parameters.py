@@ -24,7 +24,7 @@ WAIT_MAX_S = 300.0
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 200
 LISTING_PARAMETERS = frozenset({"session", "type", "status", "from", "to", "limit", "cursor"})
-CORRELATION_LIMIT = 200
+CORRELATION_LIMIT = 256  # as intents may state them
 WAL_PARAMETERS = frozenset(
     {
         *("tenant", "execution", "session", "correlation", "parent", "type", "event", "from"),
