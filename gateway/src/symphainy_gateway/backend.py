@@ -135,7 +135,7 @@ class Trial(Struct, frozen=True, kw_only=True):
 
     `given` is a set, or the number of one in `config`. Times are ms since the epoch; offsets are of
     the write-ahead log of the one partition named; `until` and `to_offset` are exclusive.
-    `examples` of each group are told.
+    `examples` of each group are told. `partitions` is how many the log has.
     """
 
     scope: str
@@ -146,6 +146,7 @@ class Trial(Struct, frozen=True, kw_only=True):
     from_offset: int | None
     to_offset: int | None
     examples: int
+    partitions: int
 
 
 class Backtest(Protocol):
@@ -174,8 +175,8 @@ class Backtesting(Protocol):
         """Look what is to be read.
 
         Raises:
-            CallerError: `range_not_kept`, `empty_range`, `range_too_large`, `policy_not_found` or
-                `policy_malformed`; the field is the trial's.
+            CallerError: `range_not_kept`, `empty_range`, `range_too_large`, `policy_not_found`,
+                `policy_malformed` or `tenant_not_found`; the field is the trial's.
             Unavailable: Kafka did not answer.
         """
         ...

@@ -109,6 +109,7 @@ def trial_of(asked: BacktestBody, tenant_id: str, now: int, partitions: int) -> 
         from_offset=asked.from_offset,
         to_offset=asked.to_offset,
         examples=asked.examples,
+        partitions=partitions,
     )
 
 
@@ -129,7 +130,7 @@ def _moment(field: str, told: str | int | None) -> int | None:
 
 def pointed(error: CallerError, trial: Trial) -> Refused:
     """An error about a range or policies, told of the member of the body that says it."""
-    field = f"/{error.field}"
+    field = "" if error.code == "tenant_not_found" else f"/{error.field}"  # which no body names
     if isinstance(error, BadPolicy):
         field = "/version" if isinstance(trial.given, int) else f"/candidate/{error.field}"
     return Refused(error.message, code=error.code, field=field, cure=error.cure)

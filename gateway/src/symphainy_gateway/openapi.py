@@ -20,6 +20,7 @@ from symphainy_gateway import documents
 from symphainy_gateway.documents import REF, JsonSchema
 from symphainy_gateway.edge import Endpoint, answered
 from symphainy_gateway.parameters import (
+    CORRELATION_LIMIT,
     CURSOR_PATTERN,
     LIMIT_DEFAULT,
     LIMIT_MAX,
@@ -315,7 +316,7 @@ WAL = (
         "query",
         "correlation",
         "Only of this correlation: an execution, all that it invoked, and replays over HTTP.",
-        {"type": "string", "maxLength": 200},
+        {"type": "string", "maxLength": CORRELATION_LIMIT},
     ),
     _parameter(
         "query",

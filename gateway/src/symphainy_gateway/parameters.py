@@ -24,6 +24,7 @@ WAIT_MAX_S = 300.0
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 200
 LISTING_PARAMETERS = frozenset({"session", "type", "status", "from", "to", "limit", "cursor"})
+CORRELATION_LIMIT = 256  # as intents may state them
 WAL_PARAMETERS = frozenset(
     {
         *("tenant", "execution", "session", "correlation", "parent", "type", "event", "from"),
@@ -139,11 +140,14 @@ def wal_query(found: Query, tenant_id: str) -> wal.Query:
         text = found.get(name, "-")
         if not text or not text.isascii():  # empty is not "any", and \u0663 no digit of an id
             raise refused(name, f"{text[:80]!r} is no {name}.", "Leave it out for any.")
+    correlation = found.get("correlation", "")
+    if len(correlation) > CORRELATION_LIMIT:
+        raise refused("correlation", "It is longer than a correlation id is.", "Leave it out.")
     return wal.Query(
         tenant_id=tenant_id,
         execution_id=found.get("execution", ""),
         session_id=found.get("session", ""),
-        correlation_id=found.get("correlation", ""),
+        correlation_id=correlation,
         parent=found.get("parent", ""),
         intent_type=_intent_type(found.get("type")) or "",
         event_type=found.get("event", ""),

@@ -94,13 +94,14 @@ class Tried:
         """A backtest of the author's that goes on for as long as somebody wants it: what decides
         is stopped as soon as it is there."""
         with ThreadPoolExecutor(1) as beside:
-            holding = beside.submit(self._hold)
+            holding = beside.submit(self.hold)
             with self.author.stream("POST", PATH, json=candidate(), headers=LINES) as answer:
                 assert answer.status_code == 200, answer.read()
                 holding.result()
                 yield answer
 
-    def _hold(self) -> None:
+    def hold(self) -> None:
+        """Stop what decides as soon as it is there."""
         eventually(lambda: self.children() != [], "it decides in a process of its own")
         for one in self.children():
             one.suspend()
@@ -209,6 +210,15 @@ def test_one_runs_at_a_time_and_ends_with_its_client(tried: Tried) -> None:
         assert tried.rival.get("/v1/capabilities").status_code == 200
     eventually(lambda: tried.children() == [], "nobody decides what nobody wants to know")
     eventually(lambda: tried.rival.post(PATH, json=candidate()).status_code == 200, "the next may")
+
+
+def test_who_waits_for_the_whole_and_leaves_ends_it(tried: Tried) -> None:
+    with ThreadPoolExecutor(1) as beside:
+        holding = beside.submit(tried.hold)
+        with pytest.raises(httpx.ReadTimeout):
+            tried.author.post(PATH, json=candidate(), timeout=4)
+        holding.result()
+    eventually(lambda: tried.children() == [], "nobody decides what nobody wants to know")
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,13 @@ async def test_a_range_or_version_that_is_not_there_names_its_field(
         assert answer.json["field"] == f"/{named}"
 
 
+async def test_a_tenant_that_is_not_there_is_told(caller: Caller) -> None:
+    caller.backend.backtests.refusal = CallerError("No.", code="tenant_not_found", field="tenant")
+    answer = await tries(caller)
+    assert (answer.status, answer.json["code"]) == (404, "tenant_not_found")
+    assert "field" not in answer.json
+
+
 async def test_policies_that_cannot_be_read_name_their_stage_or_their_version(
     caller: Caller,
 ) -> None:

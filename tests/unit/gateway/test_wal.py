@@ -78,6 +78,7 @@ async def test_another_tenants_name_is_refused() -> None:
         ("execution=", "execution"),
         ("parent=", "parent"),
         ("event=", "event"),
+        (f"correlation={'c' * 257}", "correlation"),
         (f"session=ses-%D9%A3-{'a' * 32}", "session"),
         (f"session={SESSION}&partition=4", "session"),
         ("parent=17", "parent"),

@@ -49,8 +49,8 @@ class Backtests:
         self._threads.shutdown()
 
     def _prepare(self, trial: Trial, configuration: Configuration) -> Running:
-        settings = self._settings
-        one, count = trial.partition, settings.partitions
+        one, count = trial.partition, trial.partitions
+        settings = self._settings.model_copy(update={"partitions": count})
         wanted = Wanted(
             since=trial.since,
             until=trial.until,
@@ -60,7 +60,7 @@ class Backtests:
         )
         candidate, notes = candidate_of(settings, configuration, trial.scope, trial.given)
         found = spans(settings, wanted)
-        _require_small(found)
+        require_small(found)
         jobs = jobs_of(
             settings, configuration, candidate, found, examples=trial.examples, lines=False
         )
@@ -112,8 +112,9 @@ class Running:
         return document(Shown(self._scope, self._spans, whole, seconds, ""))
 
 
-def _require_small(found: Sequence[Span]) -> None:
-    """Raises `CallerError` (`range_too_large`). Of offsets only as many are read as hold them."""
+def require_small(found: Sequence[Span]) -> None:
+    """Raises `CallerError` (`range_too_large`) if it is not. Of a range of offsets the offsets
+    count: reading ends where all are decided."""
     asked = sum(
         span.last - span.first if span.last >= 0 else span.end - span.start for span in found
     )

@@ -85,6 +85,7 @@ TRY = Operation(
         *WITH_BODY,
         "policy_malformed",
         "policy_not_found",
+        "tenant_not_found",
         "empty_range",
         "range_not_kept",
         "range_too_large",
