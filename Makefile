@@ -10,6 +10,8 @@ STAMP  := $(VENV)/.installed
 BROKER  := tests/contract tests/integration
 QUICK   := tests/unit tests/property tests/models tests/simulation tests/typing
 PROPERTIES := $$(grep -rl --include='test_*.py' hypothesis tests/unit tests/property)
+# Tests with a broker wait more than they work: two for each core.
+SIDE_BY_SIDE ?= $$(( $$(nproc) * 2 ))
 SEEDS   ?= 2000
 FROM    ?= 0
 MINUTES ?= 30
@@ -44,7 +46,7 @@ demo: $(STAMP)   ## The same, then stop; exits with the demo's result
 test: $(STAMP)   ## All tests, on real local Kafka and Valkey; simulated days first
 	$(BIN)/symphainy-sim --seeds $(SEEDS)
 	$(BIN)/pytest -n logical --dist worksteal $(QUICK)
-	$(BIN)/pytest -n logical --dist loadfile $(BROKER)
+	$(BIN)/pytest -n $(SIDE_BY_SIDE) --dist loadfile $(BROKER)
 	$(BIN)/pytest $(QUICK:%=--ignore=%) $(BROKER:%=--ignore=%)
 
 sim: $(STAMP)    ## Simulated days of the whole system: SEEDS=2000, FROM=0
