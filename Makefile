@@ -11,7 +11,7 @@ BROKER  := tests/contract tests/integration
 QUICK   := tests/unit tests/property tests/models tests/simulation tests/typing
 PROPERTIES := $$(grep -rl --include='test_*.py' hypothesis tests/unit tests/property)
 # Tests with a broker wait more than they work: two for each core.
-SIDE_BY_SIDE ?= $$(( $$(nproc) * 2 ))
+SIDE_BY_SIDE ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 SEEDS   ?= 2000
 FROM    ?= 0
 MINUTES ?= 30
