@@ -37,7 +37,9 @@ from symphainy_runtime.policy.backtest import (
 from symphainy_runtime.policy.defaults import BUILT_IN
 from symphainy_runtime.policy.engine import Policies
 from symphainy_runtime.policy.recorded import (
+    Judged,
     Memory,
+    RecordedFacts,
     Refused,
     Session,
     Standing,
@@ -276,6 +278,23 @@ def test_what_policy_was_never_asked_of_is_not_judged() -> None:
     nobody = policy_set("acme", 'permit(principal in Role::"x", action, resource);')
     outcome = Outcome(history.records, candidate(nobody))
     assert (list(outcome.changes), outcome.looked_at, outcome.refused) == ([1], [1], [])
+
+
+def test_whose_session_was_not_there_before_is_known_from_the_middle_on() -> None:
+    history = History(Policies(BUILT_IN, None))
+    for name in ("opens", "follows"):
+        action = "runtime.open_session" if name == "opens" else "runtime.signal"
+        history.state_intent(intent(action, name=name, session=SESSIONS[0]))
+    opens, follows = (read(record, offset) for offset, record in history.records[1:])
+    assert isinstance(opens, Judged)
+    assert isinstance(follows, Judged)
+    assert (opens.opens, follows.opens) == (True, False)
+    governs = replace(follows, intent=intent("runtime.suspend_tenant", session=SESSIONS[0]))
+    middle = Memory(window_ms=DAY_MS, whole=False)
+    assert RecordedFacts(opens, middle, READS, lambda _: None).session() is None
+    assert RecordedFacts(governs, middle, READS, lambda _: None).session() is None
+    with pytest.raises(Unknown):
+        RecordedFacts(follows, middle, READS, lambda _: None).session()
 
 
 def test_a_sessions_attributes_are_those_of_the_moment_or_undetermined() -> None:
