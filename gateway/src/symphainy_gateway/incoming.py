@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope
 
 DRAINED_BYTES: Final = 65_536
 """Who sends more and is refused gets the answer at once, and its connection is closed."""
-DRAINED_S: Final = 1.0
+DRAINED_S: Final = 5.0
 
 
 class Incoming:
@@ -34,7 +34,7 @@ class Incoming:
         return message
 
     async def drain(self) -> None:
-        """Take what is still to come of a small body, for a moment at most. Call it before the
+        """Take what is still to come of a small body, for a few seconds at most. Call it before the
         answer begins."""
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAINED_S):
