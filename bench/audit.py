@@ -8,7 +8,6 @@ core has; the least time of several passes, since whatever else a machine does o
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 import time
@@ -19,7 +18,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from bench.owner.figures import Figure, Report, circumstances, table
+from bench.owner.figures import Figure, Report, keep, table
 from bench.owner.recorded import Recorder
 from symphainy_cli.roles.auditor import auditor_of
 from symphainy_runtime.audit.exporting import Exported, ExportedJournals, export_file, write_export
@@ -57,10 +56,7 @@ def main() -> None:
     values = Recorder().record(told.executions)
     report = measure(values)
     console.print(table("Verifying a journal", report))
-    out = told.out or RESULTS / "local" / "audit.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({**circumstances(load), **report.as_json()}, indent=1) + "\n")
-    console.print(f"kept in {out}")
+    keep(report, load, told.out or RESULTS / "local" / "audit.json")
 
 
 def measure(values: list[bytes]) -> Report:

@@ -10,7 +10,6 @@ machine does makes lower.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import tempfile
@@ -23,7 +22,7 @@ from typing import Any, NamedTuple
 from redis import Redis
 from rich.console import Console
 
-from bench.owner.figures import Figure, Report, circumstances, table
+from bench.owner.figures import Figure, Report, keep, table
 from bench.owner.recorded import Recorder
 from symphainy_cli.recovering import owner_state, read_model
 from symphainy_processors.projection.projector import Projector
@@ -57,10 +56,7 @@ def main() -> None:
     values = Recorder().record(told.executions)
     report = measure(values, told.executions)
     console.print(table("Recovering from Kafka alone", report))
-    out = told.out or RESULTS / "local" / "recover.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({**circumstances(load), **report.as_json()}, indent=1) + "\n")
-    console.print(f"kept in {out}")
+    keep(report, load, told.out or RESULTS / "local" / "recover.json")
 
 
 def measure(values: list[bytes], executions: int) -> Report:

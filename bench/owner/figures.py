@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import time
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -67,6 +69,13 @@ def circumstances(load: float) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "load_before": round(load, 2),
     }
+
+
+def keep(report: Report, load: float, out: Path) -> None:
+    """Write the figures and their circumstances where they are to be kept, and say where."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps({**circumstances(load), **report.as_json()}, indent=1) + "\n")
+    print(f"kept in {out}")
 
 
 def table(title: str, report: Report) -> Table:

@@ -10,7 +10,6 @@ too: its processes' start is in it.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 import time
@@ -22,7 +21,7 @@ import msgspec
 from redis import Redis
 from rich.console import Console
 
-from bench.owner.figures import Figure, Report, circumstances, table
+from bench.owner.figures import Figure, Report, keep, table
 from bench.owner.recorded import TENANT, Recorder
 from symphainy_processors.projection.projector import Projector
 from symphainy_runtime.cluster import Cluster
@@ -64,10 +63,7 @@ def main() -> None:
     values = Recorder().record(told.executions)
     report = measure(values, told.processes)
     console.print(table("Asking the log", report))
-    out = told.out or RESULTS / "local" / "wal.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({**circumstances(load), **report.as_json()}, indent=1) + "\n")
-    console.print(f"kept in {out}")
+    keep(report, load, told.out or RESULTS / "local" / "wal.json")
 
 
 def measure(values: list[bytes], processes: int) -> Report:

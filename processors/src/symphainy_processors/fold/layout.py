@@ -152,6 +152,11 @@ def is_over(session: SessionState) -> bool:
     return session.closed_at > 0 and not session.closing
 
 
+def was_over(session: SessionState, at: int) -> bool:
+    """Whether it was so before `at`, ms since the epoch."""
+    return is_over(session) and session.closed_at < at
+
+
 def live_prefix(session_id: str) -> bytes:
     """What the keys of all that runs in a session begin with; their ids follow."""
     return LIVE + session_id.encode() + _NUL

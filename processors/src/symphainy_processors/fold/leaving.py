@@ -85,7 +85,7 @@ class Leaving:
         return body if isinstance(body, SessionState) else None
 
     def _is_over(self, session: SessionState, settled: Checkpoint) -> bool:
-        return layout.is_over(session) and session.closed_at < settled.at - self._window_ms
+        return layout.was_over(session, settled.at - self._window_ms)
 
     def _has_live(self, session_id: str) -> bool:
         """Whether something runs in it, or did before what is flushed now."""

@@ -93,7 +93,7 @@ class PartitionState:
 
     def _is_forgotten(self, body: Body, now: int) -> bool:
         if isinstance(body, SessionState):
-            left = layout.is_over(body) and body.closed_at < now - self._window_ms
+            left = layout.was_over(body, now - self._window_ms)
             return left and not self.work.runs_in(body.session_id)
         if not isinstance(body, ExecutionState) or not body.status.ended:
             return False

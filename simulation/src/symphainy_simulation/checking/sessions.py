@@ -42,7 +42,6 @@ class _Session:
     expires_at: int = 0
     used_at: int = 0
     cancels: bool = False
-    over: bool = False
     over_at: int = 0
     closing: bool = False
     asks: bool = False
@@ -51,6 +50,10 @@ class _Session:
     """What runs of its own accord, and whether it need not be asked any more."""
     awaited: set[str] = field(default_factory=set)
     """What runs as a part of something else."""
+
+    @property
+    def over(self) -> bool:
+        return self.over_at > 0
 
     @property
     def due_at(self) -> int:
@@ -168,7 +171,7 @@ class _Reading:
             asks = _asks(received)
         if event.cancels is not asks:
             yield _wrong(entry, "ends otherwise than it was to")
-        session.over, session.over_at = True, entry.record.at
+        session.over_at = entry.record.at
         session.asks = session.closing = event.cancels
 
     def _swept(self, entry: Entry, session: _Session | None) -> Iterator[Violation]:
@@ -219,7 +222,6 @@ def _carried(state: SessionState) -> _Session:
         state.expires_at,
         state.used_at,
         state.cancels,
-        bool(state.closed_at),
         state.closed_at,
         bool(state.closing),
     )
